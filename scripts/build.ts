@@ -1,0 +1,13 @@
+/** Builds `dist/` from nothing: what tsc emits, and the generated code, which is JavaScript already. */
+import { spawnSync } from 'node:child_process';
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const dist = join(root, 'dist');
+
+rmSync(dist, { recursive: true, force: true });
+cpSync(join(root, 'src/wire/generated'), join(dist, 'wire/generated'), { recursive: true });
+const tsc = spawnSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
+if (tsc.error) throw tsc.error;
+process.exitCode = tsc.status ?? 1;
