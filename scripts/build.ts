@@ -8,6 +8,9 @@ const dist = join(root, 'dist');
 
 rmSync(dist, { recursive: true, force: true });
 cpSync(join(root, 'src/wire/generated'), join(dist, 'wire/generated'), { recursive: true });
-const tsc = spawnSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
-if (tsc.error) throw tsc.error;
-process.exitCode = tsc.status ?? 1;
+const tsc = join(root, 'node_modules/typescript/bin/tsc');
+const emit = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], {
+  stdio: 'inherit',
+});
+if (emit.error) throw emit.error;
+process.exitCode = emit.status ?? 1;
