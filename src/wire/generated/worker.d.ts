@@ -80,14 +80,18 @@ export function readCredit(pbf: PbfReader, end?: number): Credit;
 export function writeCredit(obj: Init<Credit>, pbf: PbfWriter): void;
 
 export interface Chunk {
+  transfer: number;
   data: Uint8Array | undefined;
+  total: number;
+  abandoned: boolean;
 }
 export function readChunk(pbf: PbfReader, end?: number): Chunk;
 export function writeChunk(obj: Init<Chunk>, pbf: PbfWriter): void;
 
 export interface Value {
   parts: Uint8Array[];
-  chunked: number[];
+  transfer: number;
+  lengths: number[];
 }
 export function readValue(pbf: PbfReader, end?: number): Value;
 export function writeValue(obj: Init<Value>, pbf: PbfWriter): void;

@@ -126,29 +126,37 @@ export function writeCredit(obj, pbf) {
 }
 
 export function readChunk(pbf, end) {
-    const obj = {data: undefined};
+    const obj = {transfer: 0, data: undefined, total: 0, abandoned: false};
     let field;
     while ((field = pbf.nextField(end))) {
-        if (field === 1) obj.data = pbf.readBytes();
+        if (field === 1) obj.transfer = pbf.readVarint();
+        else if (field === 2) obj.data = pbf.readBytes();
+        else if (field === 3) obj.total = pbf.readVarint();
+        else if (field === 4) obj.abandoned = pbf.readBoolean();
     }
     return obj;
 }
 export function writeChunk(obj, pbf) {
-    if (obj.data != null) pbf.writeBytesField(1, obj.data);
+    if (obj.transfer) pbf.writeVarintField(1, obj.transfer);
+    if (obj.data != null) pbf.writeBytesField(2, obj.data);
+    if (obj.total) pbf.writeVarintField(3, obj.total);
+    if (obj.abandoned) pbf.writeBooleanField(4, obj.abandoned);
 }
 
 export function readValue(pbf, end) {
-    const obj = {parts: [], chunked: []};
+    const obj = {parts: [], transfer: 0, lengths: []};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.parts.push(pbf.readBytes());
-        else if (field === 2) pbf.readPackedVarint(obj.chunked);
+        else if (field === 2) obj.transfer = pbf.readVarint();
+        else if (field === 3) pbf.readPackedVarint(obj.lengths);
     }
     return obj;
 }
 export function writeValue(obj, pbf) {
     if (obj.parts) for (const item of obj.parts) pbf.writeBytesField(1, item);
-    if (obj.chunked) pbf.writePackedVarint(2, obj.chunked);
+    if (obj.transfer) pbf.writeVarintField(2, obj.transfer);
+    if (obj.lengths) pbf.writePackedVarint(3, obj.lengths);
 }
 
 export function readTask(pbf, end) {
