@@ -1,0 +1,191 @@
+/**
+ * Matches calls with workers: asks the policy, and keeps the calls that no worker can take now in the
+ * order of their arrival. Charted in docs/statecharts.md.
+ */
+import { type AnyActorRef, createActor } from 'xstate';
+import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
+import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
+import type { Call } from './call.ts';
+import { defineChart, type EventOf, toLogic } from './statechart.ts';
+
+export type BalancerEvent =
+  /** A call looks for a worker. */
+  | { type: 'ask'; call: Call; refused: readonly string[] }
+  /** A worker can take calls. */
+  | { type: 'join'; worker: WorkerView }
+  /** It can't any more. */
+  | { type: 'leave'; uid: string }
+  /** A worker has ended a call, so that it may take another. */
+  | { type: 'freed'; uid: string }
+  /** A call no longer looks for a worker. */
+  | { type: 'forget'; call: Call }
+  /** No worker will come any more; calls that wait or come later fail with `error`. */
+  | { type: 'close'; error: unknown };
+
+export interface BalancerContext {
+  /** Workers that can take calls. */
+  readonly workers: number;
+  /** Why there will be none. */
+  readonly error: unknown;
+}
+
+export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
+  id: 'balancer',
+  initial: 'empty',
+  context: () => ({ workers: 0, error: undefined }),
+  assigns: {
+    joined: ({ workers }) => ({ workers: workers + 1 }),
+    left: ({ workers }) => ({ workers: workers - 1 }),
+    closed: (_context, event) => ({ error: (event as EventOf<BalancerEvent, 'close'>).error }),
+  },
+  guards: {
+    last: ({ workers }) => workers === 1,
+  },
+  states: {
+    empty: {
+      description: 'no worker: calls wait',
+      on: {
+        ask: { effects: ['queue'] },
+        forget: { effects: ['forget'] },
+        join: { target: 'serving', assign: 'joined', effects: ['add', 'serve'] },
+        close: { target: 'closed', assign: 'closed', effects: ['turnAwayAll'] },
+      },
+    },
+    serving: {
+      description: 'calls go to workers; those that all workers refused wait',
+      on: {
+        ask: { effects: ['choose'] },
+        forget: { effects: ['forget'] },
+        freed: { effects: ['serve'] },
+        join: { assign: 'joined', effects: ['add', 'serve'] },
+        leave: [
+          { target: 'empty', guard: 'last', assign: 'left', effects: ['remove'] },
+          { assign: 'left', effects: ['remove'] },
+        ],
+        close: { target: 'closed', assign: 'closed', effects: ['turnAwayAll'] },
+      },
+    },
+    closed: {
+      description: 'no worker will come: calls fail',
+      on: { ask: { effects: ['turnAway'] } },
+    },
+  },
+});
+
+interface Waiting {
+  readonly call: Call;
+  refused: readonly string[];
+}
+
+export interface BalancerOptions {
+  readonly policy: LoadBalancer;
+  /** Calls that may wait for a worker at a time. */
+  readonly maxQueue: number;
+}
+
+export class Balancer {
+  readonly #policy: LoadBalancer;
+  readonly #maxQueue: number;
+  readonly #workers = new Map<string, WorkerView>();
+  #list: readonly WorkerView[] = [];
+  // Insertion order is the order of arrival.
+  readonly #queue = new Map<Call, Waiting>();
+  readonly #actor: AnyActorRef;
+
+  constructor(parent: AnyActorRef, options: BalancerOptions) {
+    this.#policy = options.policy;
+    this.#maxQueue = options.maxQueue;
+    const logic = toLogic(balancerChart, {
+      add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
+        this.#workers.set(worker.uid, worker);
+        this.#list = [...this.#workers.values()];
+      },
+      remove: (_context, { uid }: EventOf<BalancerEvent, 'leave'>) => {
+        this.#workers.delete(uid);
+        this.#list = [...this.#workers.values()];
+      },
+      choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
+        if (!this.#choose(call, refused, this.#list)) this.#enqueue({ call, refused });
+      },
+      queue: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) =>
+        this.#enqueue({ call, refused }),
+      forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => this.#queue.delete(call),
+      serve: (_context, event) => this.#serve(event as EventOf<BalancerEvent, 'freed' | 'join'>),
+      turnAway: ({ error }, { call }: EventOf<BalancerEvent, 'ask'>) =>
+        call.actor?.send({ type: 'unavailable', error }),
+      turnAwayAll: ({ error }) => {
+        for (const { call } of this.#queue.values())
+          call.actor?.send({ type: 'unavailable', error });
+        this.#queue.clear();
+      },
+    });
+    this.#actor = createActor(logic, { parent, id: 'balancer' }) as AnyActorRef;
+    this.#actor.start();
+  }
+
+  /** Calls that wait for a worker. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  send(event: BalancerEvent): void {
+    // A leave for a worker that had not joined must not be counted.
+    if (event.type === 'leave' && !this.#workers.has(event.uid)) return;
+    if (event.type === 'join' && this.#workers.has(event.worker.uid)) return;
+    this.#actor.send(event);
+  }
+
+  /** Returns false when no worker can take the call now. */
+  #choose(call: Call, refused: readonly string[], among: readonly WorkerView[]): boolean {
+    const workers =
+      refused.length === 0 ? among : among.filter((worker) => !refused.includes(worker.uid));
+    if (workers.length === 0) return false;
+    const { routine, tag } = call.request;
+    try {
+      const task = { routine: routine.key, tag };
+      for (const uid of this.#policy.delegate(task, { workers })) {
+        if (typeof uid !== 'string') {
+          throw new LoadBalancerError(
+            `the load balancer yielded ${String(uid)}, not the uid of a worker`,
+          );
+        }
+        if (!this.#workers.has(uid)) continue;
+        call.actor?.send({ type: 'assigned', worker: uid });
+        return true;
+      }
+    } catch (cause) {
+      const error =
+        cause instanceof LoadBalancerError
+          ? cause
+          : new LoadBalancerError('the load balancer threw', { cause });
+      call.actor?.send({ type: 'unavailable', error });
+      return true;
+    }
+    return false;
+  }
+
+  #enqueue(waiting: Waiting): void {
+    if (this.#queue.size >= this.#maxQueue) {
+      const error = new NoWorkersAvailable(
+        `${this.#queue.size} calls wait for a worker already (maxQueue is ${this.#maxQueue})`,
+      );
+      waiting.call.actor?.send({ type: 'unavailable', error });
+      return;
+    }
+    this.#queue.set(waiting.call, waiting);
+  }
+
+  /** A worker has room: the call that has waited longest may go there, even if it was refused before. */
+  #serve(event: EventOf<BalancerEvent, 'freed' | 'join'>): void {
+    const uid = event.type === 'join' ? event.worker.uid : event.uid;
+    const worker = this.#workers.get(uid);
+    if (worker === undefined) return;
+    for (const [call, waiting] of this.#queue) {
+      waiting.refused = waiting.refused.filter((other) => other !== uid);
+      if (!this.#choose(call, waiting.refused, [worker])) continue;
+      this.#queue.delete(call);
+      // A place that was freed is one place; a worker that joined takes what it takes, and refuses the rest.
+      if (event.type === 'freed') return;
+    }
+  }
+}

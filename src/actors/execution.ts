@@ -1,0 +1,262 @@
+/**
+ * One running task on a worker: finds the routine, runs its body, and answers the caller. Charted in
+ * docs/statecharts.md.
+ */
+import type { AnyActorRef } from 'xstate';
+import { RoutineNotFound, SkeinError, TaskAborted } from '../errors.ts';
+import type { RegisteredRoutine } from '../routine/registry.ts';
+import { runInScope, type Scope, type TaskScope } from '../routine/task.ts';
+import { type Encoded, encodeValue } from '../wire/value.ts';
+import { defineChart, type Effects, type EventOf } from './statechart.ts';
+
+export interface ExecutionStep {
+  readonly kind: 'next' | 'throw' | 'return';
+  readonly value: unknown;
+}
+
+type Body = Generator<unknown, unknown, unknown> | AsyncGenerator<unknown, unknown, unknown>;
+
+/** What there is of a task beside its state. */
+export interface Execution {
+  /** Its number on the link. */
+  readonly call: number;
+  readonly task: TaskScope;
+  readonly scope: Scope;
+  readonly generator: boolean;
+  actor: AnyActorRef | undefined;
+  routine: RegisteredRoutine | undefined;
+  args: readonly unknown[];
+  body: Body | undefined;
+  /** The step that the caller asked for, until it is answered. */
+  step: ExecutionStep | undefined;
+  /** Finds the routine and reads the arguments; throws or rejects when it can't. */
+  load: ((execution: Execution) => Promise<void> | undefined) | undefined;
+}
+
+export type ExecutionEvent =
+  /** The routine was found, and the arguments read. */
+  | { type: 'loaded' }
+  /** The task can't be run here or anywhere. */
+  | { type: 'unloadable'; error: unknown }
+  /** The caller asks for the generator's next step. */
+  | { type: 'step' }
+  | { type: 'yielded'; value: Encoded | undefined }
+  | { type: 'returned'; value: Encoded | undefined }
+  | { type: 'threw'; error: unknown }
+  /** The caller gave up, or is gone: nobody waits for an answer. */
+  | { type: 'cancel'; error: unknown }
+  /** The worker ends the task; the caller is told. */
+  | { type: 'stop'; error: unknown };
+
+interface ExecutionContext {
+  readonly execution: Execution;
+}
+
+export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Execution>({
+  id: 'execution',
+  initial: 'loading',
+  context: (execution) => ({ execution }),
+  guards: {
+    generator: ({ execution }) => execution.generator,
+    generatorAsked: ({ execution }) => execution.generator && execution.step !== undefined,
+  },
+  states: {
+    loading: {
+      description: 'finds the routine; imports its module the first time',
+      entry: ['load'],
+      on: {
+        loaded: [
+          {
+            target: 'stepping',
+            guard: 'generatorAsked',
+            effects: ['accept', 'prepare', 'advance'],
+          },
+          { target: 'suspended', guard: 'generator', effects: ['accept', 'prepare'] },
+          { target: 'running', effects: ['accept', 'run'] },
+        ],
+        unloadable: { target: 'refused', effects: ['refuse'] },
+        cancel: { target: 'aborted', effects: ['abort'] },
+        stop: { target: 'refused', effects: ['refuse'] },
+      },
+    },
+    running: {
+      description: 'the function runs',
+      on: {
+        returned: { target: 'done', effects: ['answerDone'] },
+        threw: { target: 'failed', effects: ['answerError'] },
+        cancel: { target: 'aborting', effects: ['abort'] },
+        stop: { target: 'aborting', effects: ['answerError', 'abort'] },
+      },
+    },
+    suspended: {
+      description: 'the generator waits for the consumer',
+      on: {
+        step: { target: 'stepping', effects: ['advance'] },
+        cancel: { target: 'aborting', effects: ['abort', 'finish'] },
+        stop: { target: 'aborting', effects: ['answerError', 'abort', 'finish'] },
+      },
+    },
+    stepping: {
+      description: 'the generator runs to its next yield',
+      on: {
+        yielded: { target: 'suspended', effects: ['answerStep'] },
+        returned: { target: 'done', effects: ['answerDone'] },
+        threw: { target: 'failed', effects: ['answerError'] },
+        cancel: { target: 'aborting', effects: ['abort', 'finish'] },
+        stop: { target: 'aborting', effects: ['answerError', 'abort', 'finish'] },
+      },
+    },
+    aborting: {
+      description: 'nobody waits any more; the body was told, and may still run',
+      on: {
+        returned: { target: 'aborted' },
+        threw: { target: 'aborted' },
+      },
+    },
+    done: { final: true, entry: ['release'], description: 'the result was sent' },
+    failed: { final: true, entry: ['release'], description: 'the error was sent' },
+    refused: { final: true, entry: ['release'], description: 'the body never started' },
+    aborted: { final: true, entry: ['release'], description: 'the body has ended, unheard' },
+  },
+});
+
+/** What executions need of the session that started them. */
+export interface ExecutionPorts {
+  accept(execution: Execution): void;
+  refuse(execution: Execution, error: unknown): void;
+  /** @throws SkeinError when the value can't be sent */
+  answer(execution: Execution, value: Encoded | undefined, done: boolean): void;
+  answerError(execution: Execution, error: unknown): void;
+  release(execution: Execution): void;
+}
+
+export function executionEffects(ports: ExecutionPorts): Effects<ExecutionContext, ExecutionEvent> {
+  const answer =
+    (done: boolean) =>
+    ({ execution }: ExecutionContext, event: ExecutionEvent) => {
+      const { value } = event as EventOf<ExecutionEvent, 'returned' | 'yielded'>;
+      execution.step = undefined;
+      try {
+        ports.answer(execution, value, done);
+      } catch (error) {
+        if (!(error instanceof SkeinError)) throw error;
+        ports.answerError(execution, error);
+        if (!done) tell(execution, { type: 'cancel', error });
+      }
+    };
+  return {
+    load: ({ execution }) => load(execution),
+    accept: ({ execution }) => ports.accept(execution),
+    refuse: ({ execution }, event: EventOf<ExecutionEvent, 'unloadable' | 'stop'>) =>
+      ports.refuse(execution, event.error),
+    run: ({ execution }) => run(execution),
+    prepare: ({ execution }) => prepare(execution),
+    advance: ({ execution }) => advance(execution),
+    abort: ({ execution }, event: EventOf<ExecutionEvent, 'cancel' | 'stop'>) =>
+      execution.task.abort(event.error),
+    finish: ({ execution }) => {
+      execution.step = { kind: 'return', value: undefined };
+      advance(execution);
+    },
+    answerStep: answer(false),
+    answerDone: answer(true),
+    answerError: ({ execution }, event: EventOf<ExecutionEvent, 'threw' | 'stop'>) =>
+      ports.answerError(execution, event.error),
+    release: ({ execution }) => ports.release(execution),
+  };
+}
+
+function tell(execution: Execution, event: ExecutionEvent): void {
+  execution.actor?.send(event);
+}
+
+function load(execution: Execution): void {
+  const failed = (error: unknown) => tell(execution, { type: 'unloadable', error });
+  try {
+    const loading = execution.load?.(execution);
+    execution.load = undefined;
+    if (loading === undefined) tell(execution, { type: 'loaded' });
+    else loading.then(() => tell(execution, { type: 'loaded' }), failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function run(execution: Execution): void {
+  const { routine, args, scope } = execution;
+  execution.args = [];
+  const threw = (error: unknown) => tell(execution, { type: 'threw', error });
+  let result: unknown;
+  try {
+    result = runInScope(scope, () => routine?.fn(...args));
+  } catch (error) {
+    threw(error);
+    return;
+  }
+  if (isThenable(result)) result.then((value) => settle(execution, 'returned', value), threw);
+  else settle(execution, 'returned', result);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+/** Encodes what the body gave; what can't travel is the task's error. */
+function settle(execution: Execution, type: 'returned' | 'yielded', value: unknown): void {
+  try {
+    const encoded = value === undefined ? undefined : encodeValue(value, 'result');
+    tell(execution, { type, value: encoded });
+  } catch (error) {
+    if (type === 'returned') tell(execution, { type: 'threw', error });
+    else tell(execution, { type: 'stop', error });
+  }
+}
+
+function prepare(execution: Execution): void {
+  const { routine, args, scope } = execution;
+  execution.args = [];
+  try {
+    execution.body = runInScope(scope, () => routine?.fn(...args)) as Body;
+  } catch (error) {
+    // Default values of parameters are evaluated now, and may throw.
+    tell(execution, { type: 'stop', error });
+  }
+}
+
+function advance(execution: Execution): void {
+  const { body, step, scope } = execution;
+  if (body === undefined) {
+    tell(execution, { type: 'returned', value: undefined });
+    return;
+  }
+  const { kind, value } = step ?? { kind: 'next', value: undefined };
+  runInScope(scope, () => move(body, kind, value)).then(
+    (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),
+    (error: unknown) => tell(execution, { type: 'threw', error }),
+  );
+}
+
+/** One step. What a sync generator gives is awaited, as an async one does by itself. */
+async function move(
+  body: Body,
+  kind: ExecutionStep['kind'],
+  value: unknown,
+): Promise<IteratorResult<unknown, unknown>> {
+  const result = await body[kind](value);
+  if (!isThenable(result.value)) return result;
+  return { value: await result.value, done: result.done ?? false };
+}
+
+/** Why a task was aborted, in the words of its signal's reason. */
+export function aborted(why: string): TaskAborted {
+  return new TaskAborted(`the task was aborted: ${why}`);
+}
+
+/** @throws RoutineNotFound when the caller and the worker mean different kinds of function */
+export function checkKind(routine: RegisteredRoutine, generator: boolean): void {
+  if (routine.generator === generator) return;
+  const kind = (is: boolean) => (is ? 'a generator' : 'a function');
+  throw new RoutineNotFound(
+    `'${routine.name}' of ${routine.module} is ${kind(routine.generator)} on the worker and ${kind(generator)} at its caller: they run different versions of the module`,
+  );
+}

@@ -1,0 +1,420 @@
+/**
+ * The caller's end of the link to one worker: connects when the first task comes, carries the frames
+ * of all calls, and says of each call whether it may have started when the link is lost. Charted in
+ * docs/statecharts.md.
+ */
+import { type AnyActorRef, createActor } from 'xstate';
+import type { WorkerView } from '../balancing/balancer.ts';
+import type { Env, Timer } from '../env.ts';
+import { ProtocolError, SkeinError } from '../errors.ts';
+import { type Limits, Link } from '../transport/link.ts';
+import type { Channel, CloseReason } from '../transport/transport.ts';
+import { decodeError } from '../wire/error.ts';
+import {
+  CancelReason,
+  type Frame,
+  type FrameOf,
+  NackReason,
+  type OutValue,
+} from '../wire/frame.ts';
+import type { BalancerEvent } from './balancer.ts';
+import type { Call, CallEvent, Step } from './call.ts';
+import { defineChart, type EventOf, toLogic } from './statechart.ts';
+
+export type PeerEvent =
+  /** A call wants its task sent. */
+  | { type: 'offer'; call: Call }
+  /** Connect now, before there is a call. */
+  | { type: 'connect' }
+  /** The link is up. */
+  | { type: 'up' }
+  /** The link ended, or never came up. */
+  | { type: 'down'; reason: CloseReason }
+  /** The pause after a failure is over. */
+  | { type: 'retry' }
+  /** The worker takes no more tasks: it is about to stop. */
+  | { type: 'drained' }
+  /** The worker is gone for good, or the proxy closes. */
+  | { type: 'dismiss'; message: string };
+
+interface PeerContext {
+  /** Failures since the link was last up; the pause grows with them. */
+  readonly failures: number;
+}
+
+const dismissed = { target: 'gone', effects: ['hangUp'] } as const;
+
+export const peerChart = defineChart<PeerContext, PeerEvent>({
+  id: 'peer',
+  initial: 'idle',
+  context: () => ({ failures: 0 }),
+  assigns: {
+    failed: ({ failures }) => ({ failures: failures + 1 }),
+    succeeded: () => ({ failures: 0 }),
+  },
+  guards: {
+    final: (_context, event) => {
+      const { code } = (event as EventOf<PeerEvent, 'down'>).reason;
+      return code === 'refused' || code === 'protocol';
+    },
+  },
+  states: {
+    idle: {
+      description: 'no link',
+      on: {
+        connect: { target: 'connecting', effects: ['connect'] },
+        offer: { target: 'connecting', effects: ['hold', 'connect'] },
+        drained: { target: 'draining' },
+        dismiss: dismissed,
+      },
+    },
+    connecting: {
+      description: 'the link is not up yet: calls are held',
+      on: {
+        offer: { effects: ['hold'] },
+        up: { target: 'ready', assign: 'succeeded', effects: ['sendHeld'] },
+        down: [
+          { target: 'gone', guard: 'final', effects: ['refuseHeld'] },
+          { target: 'cooling', assign: 'failed', effects: ['refuseHeld'] },
+        ],
+        dismiss: dismissed,
+      },
+    },
+    ready: {
+      description: 'the link is up',
+      on: {
+        offer: { effects: ['send'] },
+        down: { target: 'cooling', assign: 'failed', effects: ['lose'] },
+        drained: { target: 'draining' },
+        dismiss: dismissed,
+      },
+    },
+    draining: {
+      description: 'calls that run go on; new ones are refused',
+      entry: ['leave'],
+      on: {
+        offer: { effects: ['refuse'] },
+        down: { target: 'gone', effects: ['lose'] },
+        dismiss: dismissed,
+      },
+    },
+    cooling: {
+      description: 'the link failed: a pause before the next try',
+      entry: ['leave', 'pause'],
+      exit: ['join'],
+      on: {
+        offer: { effects: ['refuse'] },
+        retry: { target: 'idle' },
+        dismiss: { target: 'gone' },
+      },
+    },
+    gone: {
+      description: 'the worker is given up',
+      final: true,
+      entry: ['leave', 'forget'],
+    },
+  },
+});
+
+/** What a peer needs of the proxy that it belongs to. */
+export interface PeerPorts {
+  readonly env: Env;
+  readonly limits: Limits;
+  /** The caller's epoch. */
+  readonly epoch: string;
+  connect(address: string): Channel;
+  balance(event: BalancerEvent): void;
+  /** The peer is over; the worker is not used any more. */
+  gone(uid: string): void;
+  /** A frame for a call that is no longer in progress was dropped. */
+  dropped(frame: Frame): void;
+}
+
+export interface WorkerAddress {
+  readonly uid: string;
+  readonly address: string;
+  readonly tags: readonly string[];
+}
+
+/** The pause after a first failure, and the longest, in milliseconds. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+/** After so long a worker that was busy with the tasks of others is asked again. */
+const BUSY_PAUSE_MS = 50;
+
+const ACK = { type: 'ack' } as const;
+const REFUSED = { type: 'refused' } as const;
+
+export class Peer {
+  readonly view: WorkerView & { inFlight: number };
+  readonly #ports: PeerPorts;
+  readonly #actor: AnyActorRef;
+  readonly #calls = new Map<number, Call>();
+  readonly #held = new Set<Call>();
+  /** Calls whose large arguments are on their way in chunks. */
+  readonly #sending = new Set<Call>();
+  #routines = new Map<object, number>();
+  #link: Link | undefined;
+  #number = 0;
+  #timer: Timer | undefined;
+  #busy: Timer | undefined;
+
+  constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts) {
+    this.view = { uid: worker.uid, address: worker.address, tags: worker.tags, inFlight: 0 };
+    this.#ports = ports;
+    const logic = toLogic(peerChart, {
+      connect: () => this.#connect(),
+      hold: (_context, { call }: EventOf<PeerEvent, 'offer'>) => {
+        this.#held.add(call);
+      },
+      sendHeld: () => {
+        const held = [...this.#held];
+        this.#held.clear();
+        for (const call of held) this.#send(call);
+      },
+      send: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#send(call),
+      refuse: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#refuse(call),
+      refuseHeld: () => this.#loseAll('the link never came up'),
+      lose: (_context, { reason }: EventOf<PeerEvent, 'down'>) =>
+        this.#loseAll(reason.message, reason.cause),
+      hangUp: (_context, { message }: EventOf<PeerEvent, 'dismiss'>) => {
+        const link = this.#link;
+        this.#loseAll(message);
+        link?.close();
+      },
+      pause: ({ failures }) => {
+        const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
+        const jitter = 0.5 + ports.env.random() / 2;
+        this.#timer = ports.env.timer(ms * jitter, () => this.send({ type: 'retry' }));
+      },
+      join: () => {
+        this.#timer?.cancel();
+        this.announce();
+      },
+      leave: () => ports.balance({ type: 'leave', uid: this.view.uid }),
+      forget: () => {
+        this.#timer?.cancel();
+        this.#busy?.cancel();
+        ports.gone(this.view.uid);
+      },
+    });
+    this.#actor = createActor(logic, { parent, id: `peer ${worker.uid}` }) as AnyActorRef;
+    this.#actor.start();
+  }
+
+  /** Tells the balancer that calls may come. */
+  announce(): void {
+    this.#ports.balance({ type: 'join', worker: this.view });
+  }
+
+  send(event: PeerEvent): void {
+    this.#actor.send(event);
+  }
+
+  offer(call: Call): void {
+    call.place = this.view.uid;
+    this.view.inFlight += 1;
+    this.send({ type: 'offer', call });
+  }
+
+  /** Sends a generator's next step. */
+  step(call: Call): void {
+    const { step, number } = call;
+    if (step === undefined || number === 0) return;
+    this.#attempt(call, () => this.#sendStep(number, step));
+  }
+
+  /** The caller of `call` gave up. */
+  withdraw(call: Call, reason: CancelReason): void {
+    if (this.#held.delete(call)) return;
+    call.abandon?.();
+    this.#sending.delete(call);
+    if (!this.#calls.delete(call.number)) return;
+    this.#link?.send({ call: call.number, cancel: { reason } });
+  }
+
+  /** A call that was offered here has ended, or goes elsewhere. */
+  release(call: Call): void {
+    call.place = '';
+    this.#held.delete(call);
+    this.#sending.delete(call);
+    this.#calls.delete(call.number);
+    this.view.inFlight -= 1;
+  }
+
+  #connect(): void {
+    const { env, limits, epoch } = this.#ports;
+    const { uid, address } = this.view;
+    this.#routines = new Map();
+    let channel: Channel;
+    try {
+      channel = this.#ports.connect(address);
+    } catch (cause) {
+      const reason = { code: 'refused' as const, message: String(cause), cause };
+      this.send({ type: 'down', reason });
+      return;
+    }
+    this.#link = new Link(
+      channel,
+      { env, limits, uid: epoch, expects: uid },
+      {
+        up: () => this.send({ type: 'up' }),
+        frame: (frame) => this.#receive(frame),
+        closed: (reason) => this.send({ type: 'down', reason }),
+      },
+    );
+  }
+
+  #send(call: Call): void {
+    this.#attempt(call, () => {
+      const { routine, args } = call.request;
+      const number = this.#declare(routine);
+      call.number = 0;
+      this.#sending.add(call);
+      call.abandon = this.#link?.deliver(args, (value) => this.#sendTask(call, number, value));
+    });
+  }
+
+  /** Numbers are given at the moment when the frame goes into an envelope, so that they count up. */
+  #sendTask(call: Call, routine: number, args: OutValue | undefined): void {
+    const { request, deadline } = call;
+    this.#number += 1;
+    call.number = this.#number;
+    call.abandon = undefined;
+    this.#sending.delete(call);
+    this.#calls.set(call.number, call);
+    const timeoutMs = deadline ? Math.max(1, deadline.due - this.#ports.env.now()) : 0;
+    this.#link?.send({
+      call: call.number,
+      task: {
+        routine,
+        args,
+        sequence: call.sequence,
+        generator: request.generator,
+        caller: request.caller,
+        timeout_ms: timeoutMs,
+        tag: request.tag,
+      },
+    });
+    // The first step of a generator goes with it, in the same envelope.
+    if (call.step !== undefined) this.step(call);
+  }
+
+  /** The routine's number on this link; says its name the first time. */
+  #declare(routine: { module: string; name: string }): number {
+    let number = this.#routines.get(routine);
+    if (number === undefined) {
+      number = this.#routines.size + 1;
+      this.#routines.set(routine, number);
+      const { module, name } = routine;
+      this.#link?.send({ call: 0, routine: { number, module, name } });
+    }
+    return number;
+  }
+
+  #sendStep(call: number, { kind, value }: Step): void {
+    const link = this.#link;
+    link?.deliver(value, (sent) => {
+      if (kind === 'throw') link.send({ call, throw: { error: sent } });
+      else if (kind === 'return') link.send({ call, return: { value: sent } });
+      else if (sent === undefined) link.send({ call, next: {} });
+      else link.send({ call, send: { value: sent } });
+    });
+  }
+
+  /** What can't be sent, or can't be read, fails its own call and no other. */
+  #attempt(call: Call, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
+      if (this.#calls.delete(call.number)) {
+        this.#link?.send({ call: call.number, cancel: { reason: CancelReason.ABORTED } });
+      }
+      this.#tell(call, { type: 'failed', error });
+    }
+  }
+
+  #receive(frame: Frame): void {
+    const call = this.#calls.get(frame.call);
+    if (call === undefined) {
+      this.#ports.dropped(frame);
+      this.#link?.discard(frame);
+      return;
+    }
+    switch (frame.body) {
+      case 'ack':
+        return this.#tell(call, ACK);
+      case 'result': {
+        const { value, done } = frame.result;
+        this.#attempt(call, () => {
+          const received = this.#link?.payload(value);
+          this.#tell(call, { type: 'result', value: received, done });
+        });
+        return;
+      }
+      case 'error':
+        return this.#attempt(call, () => {
+          this.#tell(call, { type: 'failed', error: this.#error(frame.error.error) });
+        });
+      case 'nack':
+        return this.#refused(call, frame);
+      default:
+        throw new ProtocolError(`a ${frame.body} frame from a worker`);
+    }
+  }
+
+  #refused(call: Call, { nack }: FrameOf<'nack'>): void {
+    switch (nack.reason) {
+      case NackReason.FAILED:
+        return this.#attempt(call, () => {
+          this.#tell(call, { type: 'failed', error: this.#error(nack.error) });
+        });
+      case NackReason.DUPLICATE:
+        return this.#tell(call, { type: 'duplicate' });
+      case NackReason.DRAINING:
+        this.#refuse(call);
+        return this.send({ type: 'drained' });
+      default:
+        this.#refuse(call);
+        if (this.view.inFlight === 0) this.#retryBusy();
+    }
+  }
+
+  /** Busy with the tasks of others: no end of a call here will tell that there is room. */
+  #retryBusy(): void {
+    this.#busy ??= this.#ports.env.timer(BUSY_PAUSE_MS, () => {
+      this.#busy = undefined;
+      this.#ports.balance({ type: 'freed', uid: this.view.uid });
+    });
+  }
+
+  #error(value: Parameters<Link['payload']>[0]): unknown {
+    const [bytes] = this.#link?.payload(value) ?? [];
+    return bytes === undefined ? new ProtocolError('an error without a value') : decodeError(bytes);
+  }
+
+  #refuse(call: Call): void {
+    this.release(call);
+    this.#tell(call, REFUSED);
+  }
+
+  #loseAll(message: string, cause?: unknown): void {
+    const written = this.#link?.writtenTask ?? 0;
+    const calls = [...this.#calls.values()];
+    const unsent = [...this.#held, ...this.#sending];
+    this.#link = undefined;
+    this.#held.clear();
+    this.#sending.clear();
+    this.#calls.clear();
+    for (const call of unsent) this.#refuse(call);
+    for (const call of calls) {
+      if (call.number > written) this.#refuse(call);
+      else this.#tell(call, { type: 'lost', message, cause });
+    }
+  }
+
+  #tell(call: Call, event: CallEvent): void {
+    call.actor?.send(event);
+  }
+}

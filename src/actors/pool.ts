@@ -1,0 +1,112 @@
+/**
+ * The life of a pool: starts its workers, replaces those that die, and ends. Charted in
+ * docs/statecharts.md.
+ */
+import { defineChart, type EventOf } from './statechart.ts';
+
+export type PoolEvent =
+  /** A worker that the pool spawned is up. */
+  | { type: 'started'; slot: number }
+  /** A worker that the pool spawned is gone, or did not come up. */
+  | { type: 'exited'; slot: number; at: number; why: string }
+  /** The user closes the pool; undefined waits for all calls. */
+  | { type: 'close'; graceMs: number | undefined }
+  /** The last call has ended. */
+  | { type: 'drained' }
+  /** The grace time is over. */
+  | { type: 'expired' }
+  /** All workers have ended. */
+  | { type: 'stopped' };
+
+export interface PoolInput {
+  readonly size: number;
+  /** How many deaths of workers are made good within `windowMs`. */
+  readonly maxRestarts: number;
+  readonly windowMs: number;
+}
+
+export interface PoolContext extends PoolInput {
+  /** Workers that are up. */
+  readonly up: number;
+  /** When the last deaths were, in milliseconds. */
+  readonly deaths: readonly number[];
+  /** Why the pool failed. */
+  readonly why: string;
+  readonly graceMs: number | undefined;
+}
+
+const recent = ({ deaths, windowMs }: PoolContext, at: number) =>
+  deaths.filter((death) => death > at - windowMs);
+
+export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
+  id: 'pool',
+  initial: 'starting',
+  context: (input) => ({ ...input, up: 0, deaths: [], why: '', graceMs: undefined }),
+  assigns: {
+    up: ({ up }) => ({ up: up + 1 }),
+    down: ({ up }) => ({ up: up - 1 }),
+    death: (context, event) => {
+      const { at } = event as EventOf<PoolEvent, 'exited'>;
+      return { up: context.up - 1, deaths: [...recent(context, at), at] };
+    },
+    failure: (_context, event) => ({
+      why: (event as EventOf<PoolEvent, 'exited'>).why,
+      graceMs: 0,
+    }),
+    grace: (_context, event) => ({ graceMs: (event as EventOf<PoolEvent, 'close'>).graceMs }),
+  },
+  guards: {
+    all: ({ up, size }) => up + 1 === size,
+    atOnce: (_context, event) => (event as EventOf<PoolEvent, 'close'>).graceMs === 0,
+    replaceable: (context, event) =>
+      recent(context, (event as EventOf<PoolEvent, 'exited'>).at).length < context.maxRestarts,
+  },
+  states: {
+    starting: {
+      description: 'the workers come up',
+      entry: ['spawnAll'],
+      on: {
+        started: [
+          { target: 'open', guard: 'all', assign: 'up', effects: ['use', 'opened'] },
+          { assign: 'up', effects: ['use'] },
+        ],
+        exited: { target: 'stopping', assign: 'failure', effects: ['drop', 'abort'] },
+        close: { target: 'stopping', assign: 'grace', effects: ['abort'] },
+      },
+    },
+    open: {
+      description: 'workers that die are replaced',
+      on: {
+        started: { assign: 'up', effects: ['use'] },
+        exited: [
+          { guard: 'replaceable', assign: 'death', effects: ['drop', 'respawn'] },
+          { assign: 'down', effects: ['drop', 'giveUp'] },
+        ],
+        close: [
+          { target: 'stopping', guard: 'atOnce', assign: 'grace', effects: ['abort'] },
+          { target: 'draining', assign: 'grace' },
+        ],
+      },
+    },
+    draining: {
+      description: 'no new calls; those in flight go on for the grace time',
+      entry: ['drain'],
+      on: {
+        started: { assign: 'up', effects: ['use'] },
+        exited: { assign: 'down', effects: ['drop'] },
+        close: { target: 'stopping', guard: 'atOnce', effects: ['abort'] },
+        drained: { target: 'stopping' },
+        expired: { target: 'stopping', effects: ['abort'] },
+      },
+    },
+    stopping: {
+      description: 'the workers end',
+      entry: ['stopAll'],
+      on: {
+        exited: { effects: ['drop'] },
+        stopped: { target: 'closed' },
+      },
+    },
+    closed: { final: true, entry: ['closed'], description: 'nothing is left' },
+  },
+});

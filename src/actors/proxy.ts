@@ -1,0 +1,332 @@
+/**
+ * The caller's side of a pool: knows the workers, makes calls and routes them, holds the links. Every
+ * worker has one too, for the calls of its tasks. Charted in docs/statecharts.md.
+ */
+import { type AnyActorRef, createActor } from 'xstate';
+import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
+import type { Env } from '../env.ts';
+import { DispatchTimeout, PoolClosed, ProtocolError } from '../errors.ts';
+import type {
+  CallRequest,
+  Dispatcher,
+  Received,
+  RemoteGenerator,
+  StepKind,
+  StepResult,
+} from '../routine/dispatcher.ts';
+import type { Limits } from '../transport/link.ts';
+import type { Transport } from '../transport/transport.ts';
+import { CancelReason } from '../wire/frame.ts';
+import type { Encoded } from '../wire/value.ts';
+import { Balancer } from './balancer.ts';
+import { type Call, type CallEvent, callChart, callEffects, type Waiter } from './call.ts';
+import { Deadlines } from './deadlines.ts';
+import { Peer, type PeerPorts, type WorkerAddress } from './peer.ts';
+import { defineChart, type EventOf, toLogic } from './statechart.ts';
+
+export type ProxyEvent =
+  /** A worker can be used from now on. */
+  | { type: 'added'; worker: WorkerAddress }
+  /** A worker is gone. */
+  | { type: 'dropped'; uid: string; message: string }
+  /** No worker will come any more. */
+  | { type: 'deserted'; error: unknown }
+  /** No new calls; those in flight go on. */
+  | { type: 'drain' }
+  /** The last call has ended. */
+  | { type: 'idle' }
+  /** Cancel what is in flight. */
+  | { type: 'abort'; error: unknown };
+
+export const proxyChart = defineChart<null, ProxyEvent>({
+  id: 'proxy',
+  initial: 'open',
+  context: () => null,
+  states: {
+    open: {
+      description: 'takes calls',
+      on: {
+        added: { effects: ['add'] },
+        dropped: { effects: ['drop'] },
+        deserted: { effects: ['desert'] },
+        drain: { target: 'draining' },
+        abort: { target: 'closed', effects: ['cancelAll'] },
+      },
+    },
+    draining: {
+      description: 'refuses new calls, and waits for those in flight',
+      entry: ['checkIdle'],
+      on: {
+        added: { effects: ['add'] },
+        dropped: { effects: ['drop'] },
+        deserted: { effects: ['desert'] },
+        idle: { target: 'closed' },
+        abort: { target: 'closed', effects: ['cancelAll'] },
+      },
+    },
+    closed: { final: true, entry: ['dismissAll'], description: 'holds nothing' },
+  },
+});
+
+export interface ProxyOptions {
+  readonly env: Env;
+  readonly limits: Limits;
+  readonly transports: readonly Transport[];
+  readonly policy: LoadBalancer;
+  readonly maxQueue: number;
+  /** Connects to each worker when it is added, and not when the first call goes there. */
+  readonly eager?: boolean;
+}
+
+/** What a proxy counts, for tests and for people who look why. */
+export interface ProxyStats {
+  readonly calls: number;
+  readonly waiting: number;
+  readonly workers: number;
+  readonly deadlines: number;
+  /** Frames that came for calls that were over. */
+  readonly droppedFrames: number;
+}
+
+const NEVER = () => {};
+
+export class PoolProxy implements Dispatcher {
+  /** The caller's epoch: new with every proxy. */
+  readonly epoch: string;
+  readonly #options: ProxyOptions;
+  readonly #actor: AnyActorRef;
+  readonly #balancer: Balancer;
+  readonly #deadlines: Deadlines;
+  readonly #peers = new Map<string, Peer>();
+  readonly #calls = new Set<Call>();
+  readonly #callLogic;
+  readonly #ports: PeerPorts;
+  readonly #closed: Promise<void>;
+  #resolveClosed: () => void = NEVER;
+  #state: 'open' | 'draining' | 'closed' = 'open';
+  #sequence = 0;
+  #dropped = 0;
+
+  constructor(parent: AnyActorRef, options: ProxyOptions) {
+    this.#options = options;
+    this.epoch = options.env.uid();
+    this.#deadlines = new Deadlines(options.env);
+    this.#closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#actor = createActor(toLogic(proxyChart, this.#effects()), { parent, id: 'proxy' });
+    this.#actor.start();
+    this.#balancer = new Balancer(this.#actor, options);
+    this.#callLogic = toLogic(callChart, this.#callEffects());
+    this.#ports = {
+      env: options.env,
+      limits: options.limits,
+      epoch: this.epoch,
+      connect: (address) => this.#connect(address),
+      balance: (event) => this.#balancer.send(event),
+      gone: (uid) => this.#peers.delete(uid),
+      dropped: () => {
+        this.#dropped += 1;
+      },
+    };
+  }
+
+  get workers(): readonly WorkerView[] {
+    return [...this.#peers.values()].map((peer) => peer.view);
+  }
+
+  get stats(): ProxyStats {
+    return {
+      calls: this.#calls.size,
+      waiting: this.#balancer.waiting,
+      workers: this.#peers.size,
+      deadlines: this.#deadlines.size,
+      droppedFrames: this.#dropped,
+    };
+  }
+
+  /** Resolves when the proxy is closed. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  send(event: ProxyEvent): void {
+    this.#actor.send(event);
+  }
+
+  call(request: CallRequest): Promise<Received> {
+    return new Promise((resolve, reject) => {
+      this.#start(request, { resolve, reject });
+    });
+  }
+
+  generate(request: CallRequest): RemoteGenerator {
+    const waiter = new StepWaiter();
+    let call: Call | undefined;
+    return {
+      step: (kind: StepKind, value: Encoded | undefined) =>
+        new Promise<StepResult>((resolve, reject) => {
+          waiter.expect(resolve, reject);
+          if (call === undefined) {
+            call = this.#start(request, waiter, { kind, value });
+            return;
+          }
+          call.step = { kind, value };
+          call.actor?.send({ type: 'step' });
+        }),
+    };
+  }
+
+  #start(request: CallRequest, waiter: Waiter, step?: Call['step']): Call {
+    this.#sequence += 1;
+    const call: Call = {
+      sequence: this.#sequence,
+      request,
+      waiter,
+      actor: undefined,
+      place: '',
+      number: 0,
+      step,
+      deadline: undefined,
+      unlisten: undefined,
+      abandon: undefined,
+    };
+    if (!this.#admit(call)) return call;
+    const actor = createActor(this.#callLogic, { parent: this.#actor, input: call }) as AnyActorRef;
+    call.actor = actor;
+    this.#calls.add(call);
+    actor.start();
+    return call;
+  }
+
+  /** Looks at what may end the call before it begins, and watches it. */
+  #admit(call: Call): boolean {
+    const { timeoutMs, signal, routine } = call.request;
+    if (this.#state !== 'open') {
+      call.waiter.reject(
+        new PoolClosed(`the pool was closed before the call of '${routine.name}'`),
+      );
+      return false;
+    }
+    if (signal !== undefined) {
+      if (signal.aborted) {
+        call.waiter.reject(signal.reason);
+        return false;
+      }
+      const listener = () => this.#cancel(call, signal.reason, CancelReason.ABORTED);
+      signal.addEventListener('abort', listener);
+      call.unlisten = () => signal.removeEventListener('abort', listener);
+    }
+    if (timeoutMs !== undefined) {
+      call.deadline = this.#deadlines.add(Math.max(0, timeoutMs), () => {
+        const ms = Math.round(timeoutMs);
+        const error = new DispatchTimeout(
+          `the call of '${routine.name}' did not end within ${ms} ms`,
+          {
+            timeoutMs,
+          },
+        );
+        this.#cancel(call, error, CancelReason.TIMEOUT);
+      });
+    }
+    return true;
+  }
+
+  #cancel(call: Call, error: unknown, reason: CancelReason): void {
+    call.actor?.send({ type: 'cancel', error, reason } satisfies CallEvent);
+  }
+
+  #callEffects() {
+    return callEffects({
+      ask: (call, refused) => this.#balancer.send({ type: 'ask', call, refused }),
+      offer: (call, worker) => {
+        const peer = this.#peers.get(worker);
+        if (peer) peer.offer(call);
+        else call.actor?.send({ type: 'refused' });
+      },
+      forward: (call) => this.#peers.get(call.place)?.step(call),
+      withdraw: (call, reason) => {
+        const peer = this.#peers.get(call.place);
+        if (peer) peer.withdraw(call, reason);
+        else this.#balancer.send({ type: 'forget', call });
+      },
+      release: (call) => this.#release(call),
+    });
+  }
+
+  #release(call: Call): void {
+    const peer = this.#peers.get(call.place);
+    call.unlisten?.();
+    if (call.deadline) this.#deadlines.remove(call.deadline);
+    this.#calls.delete(call);
+    call.actor = undefined;
+    if (peer) {
+      peer.release(call);
+      if (this.#balancer.waiting > 0) this.#balancer.send({ type: 'freed', uid: peer.view.uid });
+    }
+    if (this.#calls.size === 0 && this.#state === 'draining') this.send({ type: 'idle' });
+  }
+
+  #effects() {
+    return {
+      add: (_context: null, { worker }: EventOf<ProxyEvent, 'added'>) => {
+        if (this.#peers.has(worker.uid)) return;
+        const peer = new Peer(this.#actor, worker, this.#ports);
+        this.#peers.set(worker.uid, peer);
+        peer.announce();
+        if (this.#options.eager) peer.send({ type: 'connect' });
+      },
+      drop: (_context: null, { uid, message }: EventOf<ProxyEvent, 'dropped'>) =>
+        this.#peers.get(uid)?.send({ type: 'dismiss', message }),
+      desert: (_context: null, { error }: EventOf<ProxyEvent, 'deserted'>) =>
+        this.#balancer.send({ type: 'close', error }),
+      checkIdle: () => {
+        this.#state = 'draining';
+        if (this.#calls.size === 0) this.send({ type: 'idle' });
+      },
+      cancelAll: (_context: null, { error }: EventOf<ProxyEvent, 'abort'>) => {
+        this.#state = 'closed';
+        for (const call of [...this.#calls]) this.#cancel(call, error, CancelReason.ABORTED);
+      },
+      dismissAll: () => {
+        this.#state = 'closed';
+        for (const peer of [...this.#peers.values()]) {
+          peer.send({ type: 'dismiss', message: 'the pool was closed' });
+        }
+        this.#resolveClosed();
+      },
+    };
+  }
+
+  #connect(address: string) {
+    const scheme = address.slice(0, address.indexOf(':'));
+    const transport = this.#options.transports.find((one) => one.schemes.includes(scheme));
+    if (!transport) throw new ProtocolError(`no transport for the address ${address}`);
+    return transport.connect(address);
+  }
+}
+
+/** Gives the outcome of each step to the promise that waits for it. */
+class StepWaiter implements Waiter {
+  #pending: { resolve: (step: StepResult) => void; reject: (error: unknown) => void } | undefined;
+  #failure: { error: unknown } | undefined;
+
+  expect(resolve: (step: StepResult) => void, reject: (error: unknown) => void): void {
+    if (this.#failure) reject(this.#failure.error);
+    else this.#pending = { resolve, reject };
+  }
+
+  resolve(value: Received, done: boolean): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.resolve({ value, done });
+  }
+
+  /** A generator may fail between two steps; the next one tells. */
+  reject(error: unknown): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    this.#failure = { error };
+    pending?.reject(error);
+  }
+}

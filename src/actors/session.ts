@@ -1,0 +1,347 @@
+/**
+ * The worker's end of a link to one caller: admits tasks, each once, and starts their executions.
+ * Charted in docs/statecharts.md.
+ */
+import { type AnyActorRef, createActor } from 'xstate';
+import type { Env } from '../env.ts';
+import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
+import type { RegisteredRoutine } from '../routine/registry.ts';
+import { TaskScope } from '../routine/task.ts';
+import { type Limits, Link, type Payload } from '../transport/link.ts';
+import type { Channel, CloseReason } from '../transport/transport.ts';
+import { decodeError, encodeError } from '../wire/error.ts';
+import {
+  CancelReason,
+  type Frame,
+  type FrameOf,
+  GoodbyeReason,
+  NackReason,
+  type Task,
+} from '../wire/frame.ts';
+import { decodeValue } from '../wire/value.ts';
+import {
+  aborted,
+  checkKind,
+  type Execution,
+  type ExecutionStep,
+  executionChart,
+  executionEffects,
+} from './execution.ts';
+import { defineChart, type EventOf, toLogic } from './statechart.ts';
+
+export type SessionEvent =
+  /** The caller has greeted. */
+  | { type: 'up'; epoch: string }
+  /** The caller offers a task. */
+  | { type: 'task'; frame: FrameOf<'task'> }
+  /** No new tasks; those in progress go on. */
+  | { type: 'drain' }
+  /** The last task has ended. */
+  | { type: 'idle' }
+  /** Ends the tasks in progress, and tells the caller. */
+  | { type: 'stop'; error: unknown }
+  /** The link ended. */
+  | { type: 'down'; reason: CloseReason };
+
+export const sessionChart = defineChart<null, SessionEvent>({
+  id: 'session',
+  initial: 'greeting',
+  context: () => null,
+  states: {
+    greeting: {
+      description: 'waits for the caller to say who it is',
+      on: {
+        up: { target: 'open', effects: ['meet'] },
+        drain: { target: 'closed', effects: ['leave'] },
+        stop: { target: 'closed', effects: ['leave'] },
+        down: { target: 'closed' },
+      },
+    },
+    open: {
+      description: 'takes tasks',
+      on: {
+        task: { effects: ['admit'] },
+        drain: { target: 'draining' },
+        stop: { target: 'draining', effects: ['stopAll'] },
+        down: { target: 'closed', effects: ['abandonAll'] },
+      },
+    },
+    draining: {
+      description: 'refuses tasks; those in progress go on',
+      entry: ['checkIdle'],
+      on: {
+        task: { effects: ['refuse'] },
+        stop: { effects: ['stopAll'] },
+        idle: { target: 'closed', effects: ['leave'] },
+        down: { target: 'closed', effects: ['abandonAll'] },
+      },
+    },
+    closed: { final: true, entry: ['forget'], description: 'the link is no more' },
+  },
+});
+
+/** What sessions need of the worker that they belong to. */
+export interface SessionPorts {
+  readonly env: Env;
+  readonly limits: Limits;
+  readonly uid: string;
+  /** Finds a routine, importing its module if need be. */
+  resolve(module: string, name: string): RegisteredRoutine | Promise<RegisteredRoutine>;
+  /** Whether this caller's call number was not seen before; from now on it was. */
+  admit(epoch: string, call: number): boolean;
+  /** A place for one more task; false when all are taken. */
+  takePlace(): boolean;
+  freePlace(): void;
+  closed(session: Session): void;
+}
+
+interface DeclaredRoutine {
+  readonly module: string;
+  readonly name: string;
+  found: RegisteredRoutine | undefined;
+}
+
+/** Routines that one caller may declare on one link. */
+const MAX_ROUTINES = 65_536;
+
+export class Session {
+  readonly #ports: SessionPorts;
+  readonly #actor: AnyActorRef;
+  readonly #link: Link;
+  readonly #routines: DeclaredRoutine[] = [];
+  /** Tasks that the caller waits for, by call number. */
+  readonly #waited = new Map<number, Execution>();
+  /** All tasks whose body has not ended, those that nobody waits for included. */
+  readonly #executions = new Set<Execution>();
+  readonly #executionLogic;
+  #epoch = '';
+
+  constructor(parent: AnyActorRef, channel: Channel, ports: SessionPorts) {
+    this.#ports = ports;
+    this.#executionLogic = toLogic(executionChart, this.#executionEffects());
+    this.#actor = createActor(toLogic(sessionChart, this.#effects()), { parent });
+    this.#actor.start();
+    const { env, limits, uid } = ports;
+    this.#link = new Link(
+      channel,
+      { env, limits, uid, accepts: true },
+      {
+        up: ({ uid: epoch }) => this.send({ type: 'up', epoch }),
+        frame: (frame) => this.#receive(frame),
+        closed: (reason) => this.send({ type: 'down', reason }),
+      },
+    );
+  }
+
+  /** Tasks whose body has not ended. */
+  get inFlight(): number {
+    return this.#executions.size;
+  }
+
+  send(event: SessionEvent): void {
+    this.#actor.send(event);
+  }
+
+  #effects() {
+    return {
+      meet: (_context: null, { epoch }: EventOf<SessionEvent, 'up'>) => {
+        this.#epoch = epoch;
+      },
+      admit: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => this.#admit(frame),
+      refuse: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => {
+        this.#link.discard(frame);
+        this.#nack(frame.call, NackReason.DRAINING, 'the worker is about to stop');
+      },
+      checkIdle: () => {
+        if (this.#executions.size === 0) this.send({ type: 'idle' });
+      },
+      stopAll: (_context: null, { error }: EventOf<SessionEvent, 'stop'>) => {
+        for (const execution of [...this.#executions]) {
+          execution.actor?.send({ type: 'stop', error });
+        }
+      },
+      abandonAll: (_context: null, { reason }: EventOf<SessionEvent, 'down'>) => {
+        const error = aborted(`the connection to its caller ended (${reason.message})`);
+        for (const execution of [...this.#executions]) {
+          execution.actor?.send({ type: 'cancel', error });
+        }
+      },
+      leave: () => this.#link.close(GoodbyeReason.DRAINING, 'the worker stops'),
+      forget: () => this.#ports.closed(this),
+    };
+  }
+
+  #receive(frame: Frame): void {
+    if (frame.body === 'task') return this.send({ type: 'task', frame });
+    if (frame.body === 'routine') return this.#declare(frame.routine);
+    const execution = this.#waited.get(frame.call);
+    if (execution === undefined) return this.#link.discard(frame);
+    switch (frame.body) {
+      case 'next':
+        return this.#step(execution, 'next');
+      case 'send':
+        return this.#step(execution, 'next', () =>
+          decodePayload(this.#link.payload(frame.send.value)),
+        );
+      case 'return':
+        return this.#step(execution, 'return', () =>
+          decodePayload(this.#link.payload(frame.return.value)),
+        );
+      case 'throw':
+        return this.#step(execution, 'throw', () =>
+          decodeThrown(this.#link.payload(frame.throw.error)),
+        );
+      case 'cancel': {
+        const timedOut = frame.cancel.reason === CancelReason.TIMEOUT;
+        const error = aborted(timedOut ? 'its time ran out' : 'its caller gave up');
+        this.#waited.delete(frame.call);
+        return execution.actor?.send({ type: 'cancel', error });
+      }
+      default:
+        throw new ProtocolError(`a ${frame.body} frame from a caller`);
+    }
+  }
+
+  #declare({ number, module, name }: { number: number; module: string; name: string }): void {
+    if (number !== this.#routines.length + 1 || number > MAX_ROUTINES) {
+      throw new ProtocolError(`routine number ${number} is not the next one`);
+    }
+    this.#routines.push({ module, name, found: undefined });
+  }
+
+  #admit(frame: FrameOf<'task'>): void {
+    const { call, task } = frame;
+    if (this.#waited.has(call)) return this.#link.discard(frame);
+    if (!this.#ports.admit(this.#epoch, call)) {
+      this.#link.discard(frame);
+      return this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
+    }
+    const declared = this.#routines[task.routine - 1];
+    if (declared === undefined) throw new ProtocolError(`routine ${task.routine} was not declared`);
+    if (!this.#ports.takePlace()) {
+      this.#link.discard(frame);
+      return this.#nack(call, NackReason.BUSY, 'the worker has as many tasks as it may');
+    }
+    const execution = this.#execution(call, task, declared);
+    this.#waited.set(call, execution);
+    this.#executions.add(execution);
+    const actor = createActor(this.#executionLogic, {
+      parent: this.#actor,
+      input: execution,
+    }) as AnyActorRef;
+    execution.actor = actor;
+    actor.start();
+  }
+
+  #execution(call: number, task: Task, declared: DeclaredRoutine): Execution {
+    const scope = new TaskScope(this.#ports.env, {
+      id: `${this.#epoch}-${task.sequence}`,
+      routine: `${declared.module}#${declared.name}`,
+      caller: task.caller,
+      tag: task.tag,
+      timeoutMs: task.timeout_ms,
+    });
+    return {
+      call,
+      task: scope,
+      scope: { task: scope, dispatcher: undefined, options: undefined },
+      generator: task.generator,
+      actor: undefined,
+      routine: undefined,
+      args: [],
+      body: undefined,
+      step: undefined,
+      load: (execution) => this.#load(execution, task, declared),
+    };
+  }
+
+  /** Finds the routine and reads the arguments; throws or rejects when it can't. */
+  #load(execution: Execution, task: Task, declared: DeclaredRoutine): Promise<void> | undefined {
+    const payload = this.#link.payload(task.args);
+    const take = (routine: RegisteredRoutine) => {
+      declared.found = routine;
+      checkKind(routine, task.generator);
+      execution.routine = routine;
+      const args = decodePayload(payload);
+      if (!Array.isArray(args)) throw new SerializationError('the arguments are no array');
+      execution.args = args;
+    };
+    const found = declared.found ?? this.#ports.resolve(declared.module, declared.name);
+    if (found instanceof Promise) return found.then(take);
+    take(found);
+    return undefined;
+  }
+
+  #step(execution: Execution, kind: ExecutionStep['kind'], read?: () => unknown): void {
+    let value: unknown;
+    try {
+      value = read?.();
+    } catch (error) {
+      if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
+      execution.actor?.send({ type: 'stop', error });
+      return;
+    }
+    if (execution.step !== undefined)
+      throw new ProtocolError('a step before the end of the last one');
+    execution.step = { kind, value };
+    execution.actor?.send({ type: 'step' });
+  }
+
+  #executionEffects() {
+    return executionEffects({
+      accept: ({ call }) => this.#link.send({ call, ack: {} }),
+      refuse: ({ call }, error) => {
+        const value = { parts: [encodeError(error)] };
+        this.#link.send({ call, nack: { reason: NackReason.FAILED, message: '', error: value } });
+      },
+      answer: ({ call }, value, done) => {
+        if (!this.#waited.has(call)) return;
+        this.#deliver(call, value, done);
+      },
+      answerError: ({ call }, error) => {
+        if (!this.#waited.delete(call)) return;
+        const payload = this.#encodeError(error);
+        this.#link.deliver(payload, (value) => this.#link.send({ call, error: { error: value } }));
+      },
+      release: (execution) => {
+        this.#waited.delete(execution.call);
+        this.#executions.delete(execution);
+        execution.actor = undefined;
+        this.#ports.freePlace();
+        if (this.#executions.size === 0) this.send({ type: 'idle' });
+      },
+    });
+  }
+
+  #nack(call: number, reason: NackReason, message: string): void {
+    this.#link.send({ call, nack: { reason, message } });
+  }
+
+  #deliver(call: number, payload: Payload | undefined, done: boolean): void {
+    this.#link.deliver(payload, (value) => {
+      this.#link.send({ call, result: value === undefined ? { done } : { value, done } });
+    });
+  }
+
+  /** An error too large to travel is replaced, so that the caller hears something. */
+  #encodeError(error: unknown): Uint8Array {
+    const payload = encodeError(error);
+    if (payload.length <= this.#link.maxValueBytes) return payload;
+    const text = String((error as { message?: unknown } | null)?.message ?? error).slice(0, 1_000);
+    return encodeError(
+      new SerializationError(
+        `the task failed with an error too large to travel; it begins: ${text}`,
+      ),
+    );
+  }
+}
+
+function decodePayload(payload: readonly Uint8Array[] | undefined): unknown {
+  const [head, ...attachments] = payload ?? [];
+  return head === undefined ? undefined : decodeValue(head, attachments);
+}
+
+function decodeThrown(payload: readonly Uint8Array[] | undefined): unknown {
+  const [head] = payload ?? [];
+  return head === undefined ? undefined : decodeError(head);
+}

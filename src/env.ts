@@ -1,0 +1,47 @@
+/**
+ * Time, chance and identity, as the runtime sees them. Rooms that must behave the same in a
+ * simulation take these from an `Env` and from nowhere else.
+ */
+
+/** A running timer. */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Env {
+  /** Milliseconds that never go back; its zero is arbitrary. */
+  now(): number;
+  /** Milliseconds since 1970, for people and for other machines; it may jump. */
+  date(): number;
+  /** Runs `fn` once, `ms` milliseconds from now. A pending timer keeps no process alive. */
+  timer(ms: number, fn: () => void): Timer;
+  /** Runs `fn` after everything that this turn of the event loop still has to do. */
+  turn(fn: () => void): void;
+  /** A number in [0, 1). */
+  random(): number;
+  /** A new id, unique across processes: 16 characters, letters and digits. */
+  uid(): string;
+}
+
+const alphabet = '0123456789abcdefghijklmnopqrstuv';
+
+/** The environment of a real process. */
+export const systemEnv: Env = {
+  now: () => performance.now(),
+  date: () => Date.now(),
+  timer: (ms, fn) => {
+    const handle = setTimeout(fn, ms);
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+  turn: (fn) => {
+    setImmediate(fn);
+  },
+  random: Math.random,
+  uid: () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    let id = '';
+    for (const byte of bytes) id += alphabet[byte & 31];
+    return id;
+  },
+};

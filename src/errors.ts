@@ -1,0 +1,153 @@
+/**
+ * Every error of the runtime itself. An error that a routine throws is not wrapped in one of these:
+ * it arrives as what it was.
+ */
+
+const marker = Symbol.for('skein.error');
+
+/** Options common to all errors of the runtime. */
+export interface SkeinErrorOptions {
+  cause?: unknown;
+}
+
+/**
+ * The base of all errors of the runtime. `code` is stable across versions; the message is not.
+ *
+ * `instanceof` also holds for errors of another copy of this package in the same process.
+ */
+export abstract class SkeinError extends Error {
+  abstract readonly code: string;
+
+  constructor(message: string, options?: SkeinErrorOptions) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    Object.defineProperty(this, 'name', { enumerable: false });
+  }
+
+  get [marker](): string {
+    return this.code;
+  }
+
+  static override [Symbol.hasInstance](this: { prototype: unknown }, value: unknown): boolean {
+    if (typeof value !== 'object' || value === null) return false;
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    const code = (value as Record<symbol, unknown>)[marker];
+    if (code === undefined) return false;
+    if (this === SkeinError) return true;
+    // A class of another copy of the package: same name, same code.
+    return (value as Error).name === (this as unknown as { name: string }).name;
+  }
+}
+
+/** A routine has no name that a worker could find it by, or a name that is taken. */
+export class RoutineIdentityError extends SkeinError {
+  readonly code = 'ROUTINE_IDENTITY';
+}
+
+/** The worker could not find the routine: its module does not load there, or lacks the routine. */
+export class RoutineNotFound extends SkeinError {
+  readonly code = 'ROUTINE_NOT_FOUND';
+}
+
+/** No pool is open, several are open and none is bound, or the one that was named is closed. */
+export class NoPoolError extends SkeinError {
+  readonly code = 'NO_POOL';
+}
+
+/** The pool was closed before the call could end. */
+export class PoolClosed extends SkeinError {
+  readonly code = 'POOL_CLOSED';
+}
+
+/** No worker could take the call: none is there, or all refused until the time or the queue ran out. */
+export class NoWorkersAvailable extends SkeinError {
+  readonly code = 'NO_WORKERS_AVAILABLE';
+}
+
+/** How far a call had come when its worker was lost. */
+export type LostPhase = 'offered' | 'running';
+
+/**
+ * The worker was lost after the task had been sent to it, so the task may have run, in part or
+ * whole. It was not sent again.
+ */
+export class WorkerLost extends SkeinError {
+  readonly code = 'WORKER_LOST';
+  /** `offered`: sent, not acknowledged. `running`: the worker had taken it. */
+  readonly phase: LostPhase;
+  /** The uid of the worker. */
+  readonly worker: string;
+
+  constructor(message: string, options: SkeinErrorOptions & { phase: LostPhase; worker: string }) {
+    super(message, options);
+    this.phase = options.phase;
+    this.worker = options.worker;
+  }
+}
+
+/** The call did not end in the time it was given. The task on the worker is told to stop. */
+export class DispatchTimeout extends SkeinError {
+  readonly code = 'DISPATCH_TIMEOUT';
+  /** The time it was given, in milliseconds. */
+  readonly timeoutMs: number;
+
+  constructor(message: string, options: SkeinErrorOptions & { timeoutMs: number }) {
+    super(message, options);
+    this.timeoutMs = options.timeoutMs;
+  }
+}
+
+/** The worker stopped this task: it was told to stop without waiting. */
+export class TaskAborted extends SkeinError {
+  readonly code = 'TASK_ABORTED';
+}
+
+/** A value can't travel, or what arrived is not a value. */
+export class SerializationError extends SkeinError {
+  readonly code = 'SERIALIZATION';
+  /** Where in the value, e.g. `args[0].cb`; empty when the bytes themselves are damaged. */
+  readonly path: string;
+
+  constructor(message: string, options?: SkeinErrorOptions & { path?: string }) {
+    super(message, options);
+    this.path = options?.path ?? '';
+  }
+}
+
+/** A value is larger than `maxValueBytes` of the side that sends or receives it. */
+export class ValueTooLarge extends SkeinError {
+  readonly code = 'VALUE_TOO_LARGE';
+  readonly bytes: number;
+  readonly limit: number;
+
+  constructor(message: string, options: SkeinErrorOptions & { bytes: number; limit: number }) {
+    super(message, options);
+    this.bytes = options.bytes;
+    this.limit = options.limit;
+  }
+}
+
+/** The peer broke the protocol, or speaks another version of it. */
+export class ProtocolError extends SkeinError {
+  readonly code = 'PROTOCOL';
+}
+
+/** The address can't be listened on. */
+export class ListenError extends SkeinError {
+  readonly code = 'LISTEN';
+}
+
+/** A worker process did not come up, or workers died so often that the pool gave up. */
+export class WorkerStartError extends SkeinError {
+  readonly code = 'WORKER_START';
+}
+
+/** A pool was opened while a worker was importing a module: the program's main ran again there. */
+export class MainModuleError extends SkeinError {
+  readonly code = 'MAIN_MODULE';
+}
+
+/** A load balancer threw, or named a worker that it was not offered. */
+export class LoadBalancerError extends SkeinError {
+  readonly code = 'LOAD_BALANCER';
+}

@@ -1,0 +1,45 @@
+/**
+ * Skein: a distributed actor runtime. Any async function or generator becomes remotely callable with
+ * `routine(...)`, and runs on a pool of peer worker processes.
+ */
+import { isWorkerProcess } from './worker/ipc.ts';
+
+export type { BalancerContext, LoadBalancer, TaskView, WorkerView } from './balancing/balancer.ts';
+export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
+export {
+  DispatchTimeout,
+  ListenError,
+  LoadBalancerError,
+  type LostPhase,
+  MainModuleError,
+  NoPoolError,
+  NoWorkersAvailable,
+  PoolClosed,
+  ProtocolError,
+  RoutineIdentityError,
+  RoutineNotFound,
+  SerializationError,
+  SkeinError,
+  TaskAborted,
+  ValueTooLarge,
+  WorkerLost,
+  WorkerStartError,
+} from './errors.ts';
+export { type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
+export { type CallOptions, withDispatch } from './routine/gate.ts';
+export { type Remote, type Routine, type RoutineOptions, routine } from './routine/routine.ts';
+export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
+
+/**
+ * Whether this process is a worker that a pool spawned. A module that both defines routines and opens
+ * a pool guards the latter with it, since workers import the module too.
+ *
+ * @example
+ * ```ts
+ * if (!isWorker) {
+ *   await using pool = await WorkerPool.open();
+ *   console.log(await add(1, 2));
+ * }
+ * ```
+ */
+export const isWorker: boolean = isWorkerProcess();

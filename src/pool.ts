@@ -1,0 +1,328 @@
+/** `WorkerPool`: what a user opens. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type AnyActorRef, createActor, type InspectionEvent, type Observer } from 'xstate';
+import type { WorkerAddress } from './actors/peer.ts';
+import { type PoolContext, type PoolEvent, poolChart } from './actors/pool.ts';
+import { PoolProxy, type ProxyStats } from './actors/proxy.ts';
+import { type EventOf, toLogic } from './actors/statechart.ts';
+import type { LoadBalancer } from './balancing/balancer.ts';
+import { roundRobin } from './balancing/policies.ts';
+import { systemEnv, type Timer } from './env.ts';
+import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
+import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
+import { addDispatcher, removeDispatcher } from './routine/gate.ts';
+import { currentScope, currentTask, runInScope } from './routine/task.ts';
+import { grpcTransport } from './transport/grpc.ts';
+import { defaultLimits, type Limits } from './transport/link.ts';
+import { isImporting } from './worker/modules.ts';
+import { WorkerProcess } from './worker/process.ts';
+
+export interface PoolOptions {
+  /** Worker processes to spawn. Default: the number of CPUs. */
+  readonly size?: number;
+  /** Labels of the spawned workers, for load balancers to see. Default: none. */
+  readonly tags?: readonly string[];
+  /** Who gets the next task. Default: `roundRobin()`. */
+  readonly loadBalancer?: LoadBalancer;
+  /** How spawned workers are reached. Default: `unix`, or `tcp` on loopback where there are no Unix sockets. */
+  readonly transport?: 'unix' | 'tcp';
+  /** Tasks that one worker runs at a time; more of them wait. Default: no limit. */
+  readonly concurrency?: number;
+  /** Calls that may wait for a worker; more of them fail with `NoWorkersAvailable`. Default: no limit. */
+  readonly maxQueue?: number;
+  /** Largest argument list or result, in bytes. Default: 256 MiB. */
+  readonly maxValueBytes?: number;
+  /** How often within `windowMs` a worker that died is replaced. Default: 10 in 60,000 ms. */
+  readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
+  /** Milliseconds in which a worker must have come up. Default: 30,000. */
+  readonly startTimeout?: number;
+  /** XState's inspector: sees all actors of the pool. */
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+/** A worker of a pool. */
+export interface PoolWorker {
+  readonly uid: string;
+  readonly address: string;
+  /** Its process, when this pool spawned it. */
+  readonly pid: number | undefined;
+  readonly tags: readonly string[];
+  /** Calls of this pool that it has now. */
+  readonly inFlight: number;
+}
+
+interface Slot {
+  readonly process: WorkerProcess;
+  worker: WorkerAddress | undefined;
+}
+
+const KILL_TIMEOUT_MS = 2_000;
+
+/**
+ * Worker processes that run routines.
+ *
+ * @example
+ * ```ts
+ * await using pool = await WorkerPool.open({ size: 4 });
+ * console.log(await add(1, 2));
+ * ```
+ */
+export class WorkerPool implements DispatchTarget, AsyncDisposable {
+  readonly #options: Required<Omit<PoolOptions, 'inspect' | 'concurrency' | 'restarts'>> &
+    PoolOptions;
+  readonly #limits: Limits;
+  readonly #actor: AnyActorRef;
+  readonly #proxy: PoolProxy;
+  readonly #slots = new Map<number, Slot>();
+  readonly #opened: Promise<void>;
+  readonly #ended: Promise<void>;
+  #settleOpened: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+  #resolveEnded = () => {};
+  #folder: string | undefined;
+  #nextSlot = 0;
+  #failure: WorkerStartError | undefined;
+  #grace: Timer | undefined;
+
+  /**
+   * Spawns the workers, and resolves when all are up.
+   *
+   * @throws WorkerStartError when one does not come up
+   * @throws MainModuleError when a worker that imports the program's main module comes here
+   * @throws RangeError, TypeError when an option is wrong
+   */
+  static async open(options: PoolOptions = {}): Promise<WorkerPool> {
+    if (isImporting() && currentTask() === undefined) {
+      throw new MainModuleError(
+        'a worker imported a module that opens a pool: the main program would run again in it. ' +
+          "Put the routines into a module of their own, or guard the main part: import { isWorker } from 'skein'; if (!isWorker) { ... }",
+      );
+    }
+    const pool = new WorkerPool(checkOptions(options));
+    await pool.#opened;
+    return pool;
+  }
+
+  private constructor(options: PoolOptions) {
+    this.#options = {
+      size: availableParallelism(),
+      tags: [],
+      loadBalancer: roundRobin(),
+      transport: process.platform === 'win32' ? 'tcp' : 'unix',
+      maxQueue: Number.POSITIVE_INFINITY,
+      maxValueBytes: defaultLimits.maxValueBytes,
+      startTimeout: 30_000,
+      ...options,
+    };
+    const {
+      size,
+      loadBalancer: policy,
+      maxQueue,
+      maxValueBytes,
+      restarts,
+      inspect,
+    } = this.#options;
+    this.#limits = { ...defaultLimits, maxValueBytes };
+    this.#opened = new Promise((resolve, reject) => {
+      this.#settleOpened = { resolve, reject };
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    const input = {
+      size,
+      maxRestarts: restarts?.limit ?? 10,
+      windowMs: restarts?.windowMs ?? 60_000,
+    };
+    this.#actor = createActor(toLogic(poolChart, this.#effects()), {
+      id: 'pool',
+      input,
+      ...(inspect && { inspect }),
+    });
+    this.#proxy = new PoolProxy(this.#actor, {
+      env: systemEnv,
+      limits: this.#limits,
+      transports: [grpcTransport()],
+      policy,
+      maxQueue,
+    });
+    this.#actor.start();
+  }
+
+  /** The workers that are up. */
+  get workers(): readonly PoolWorker[] {
+    const pids = new Map<string, number | undefined>();
+    for (const { worker, process } of this.#slots.values()) {
+      if (worker) pids.set(worker.uid, process.pid);
+    }
+    return this.#proxy.workers.map(({ uid, address, tags, inFlight }) => {
+      return { uid, address, tags, inFlight, pid: pids.get(uid) };
+    });
+  }
+
+  /** What the pool has in hand now, for tests and for people who look why. */
+  get stats(): ProxyStats {
+    return this.#proxy.stats;
+  }
+
+  get [dispatcherOf](): Dispatcher {
+    return this.#proxy;
+  }
+
+  /** Runs `fn`; calls of routines inside it, also after an await, go to this pool. */
+  run<T>(fn: () => T): T {
+    const scope = currentScope();
+    return runInScope({ task: scope?.task, options: scope?.options, dispatcher: this.#proxy }, fn);
+  }
+
+  /**
+   * Takes no more calls, ends the workers, and resolves when all is over. Closing twice is harmless; a
+   * shorter grace time of the second wins.
+   *
+   * @param options.grace milliseconds that calls in flight may go on before they fail with
+   * `PoolClosed` and their tasks are aborted; 0 at once. Default: wait for all of them.
+   * @throws RangeError when the grace time is no time
+   */
+  async close(options: { grace?: number } = {}): Promise<void> {
+    const { grace } = options;
+    if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
+      throw new RangeError(
+        `grace must be a number of milliseconds, 0 or more, not ${String(grace)}`,
+      );
+    }
+    const graceMs = grace === Number.POSITIVE_INFINITY ? undefined : grace;
+    removeDispatcher(this.#proxy);
+    if (graceMs !== undefined && graceMs > 0) {
+      this.#grace?.cancel();
+      this.#grace = systemEnv.timer(graceMs, () => this.#send({ type: 'expired' }));
+    }
+    this.#send({ type: 'close', graceMs });
+    await this.#ended;
+  }
+
+  /** Closes, and waits for all calls. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #send(event: PoolEvent): void {
+    this.#actor.send(event);
+  }
+
+  #effects() {
+    return {
+      spawnAll: ({ size }: PoolContext) => {
+        addDispatcher(this.#proxy);
+        if (size === 0) return;
+        for (let i = 0; i < size; i += 1) this.#spawn();
+      },
+      respawn: () => this.#spawn(),
+      use: (_context: PoolContext, { slot }: EventOf<PoolEvent, 'started'>) => {
+        const worker = this.#slots.get(slot)?.worker;
+        if (worker) this.#proxy.send({ type: 'added', worker });
+        this.#announce();
+      },
+      drop: (_context: PoolContext, { slot, why }: EventOf<PoolEvent, 'exited'>) => {
+        const worker = this.#slots.get(slot)?.worker;
+        this.#slots.delete(slot);
+        if (worker) this.#proxy.send({ type: 'dropped', uid: worker.uid, message: why });
+        this.#announce();
+        if (this.#slots.size === 0) this.#send({ type: 'stopped' });
+      },
+      opened: () => this.#settleOpened?.resolve(),
+      giveUp: (context: PoolContext, { why }: EventOf<PoolEvent, 'exited'>) =>
+        this.#giveUp(context, why),
+      drain: () => {
+        this.#proxy.send({ type: 'drain' });
+        void this.#proxy.closed.then(() => this.#send({ type: 'drained' }));
+      },
+      abort: ({ why }: PoolContext) => {
+        this.#failure ??=
+          why === '' ? undefined : new WorkerStartError(`a worker did not start: ${why}`);
+        const closed = new PoolClosed('the pool was closed before the call could end');
+        this.#proxy.send({ type: 'abort', error: this.#failure ?? closed });
+      },
+      stopAll: () => {
+        for (const { process } of this.#slots.values()) process.stop(0);
+        if (this.#slots.size === 0) this.#send({ type: 'stopped' });
+      },
+      closed: () => this.#end(),
+    };
+  }
+
+  #spawn(): void {
+    this.#nextSlot += 1;
+    const slot = this.#nextSlot;
+    const { tags, concurrency, maxValueBytes, startTimeout } = this.#options;
+    const setup = { address: this.#address(slot), tags, concurrency, maxValueBytes };
+    const timeouts = { startTimeoutMs: startTimeout, killTimeoutMs: KILL_TIMEOUT_MS };
+    const process = new WorkerProcess(setup, timeouts, {
+      started: (uid, address) => {
+        const entry = this.#slots.get(slot);
+        if (entry) entry.worker = { uid, address, tags };
+        this.#send({ type: 'started', slot });
+      },
+      exited: (why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),
+    });
+    this.#slots.set(slot, { process, worker: undefined });
+  }
+
+  /** Where the worker of a slot listens. A socket's path is used once: it may outlive a killed worker. */
+  #address(slot: number): string {
+    if (this.#options.transport === 'tcp') return 'tcp://127.0.0.1:0';
+    if (this.#folder === undefined) {
+      // mkdtemp makes it for this user alone.
+      this.#folder = mkdtempSync(join(tmpdir(), 'skein-'));
+      process.once('exit', this.#cleanUp);
+    }
+    return `unix://${join(this.#folder, `${slot}.sock`)}`;
+  }
+
+  readonly #cleanUp = () => {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  };
+
+  /** Tells the workers of each other, for nested calls. */
+  #announce(): void {
+    const workers: WorkerAddress[] = [];
+    for (const { worker } of this.#slots.values()) if (worker) workers.push(worker);
+    for (const { process } of this.#slots.values()) process.send({ skein: 'roster', workers });
+  }
+
+  #giveUp({ maxRestarts, windowMs }: PoolContext, why: string): void {
+    const message =
+      `a worker is not replaced: ${maxRestarts} have died within ${windowMs} ms, the last because ${why}. ` +
+      `${this.#slots.size} are left`;
+    process.emitWarning(message, 'SkeinWarning');
+    this.#failure = new WorkerStartError(message);
+    if (this.#slots.size === 0) this.#proxy.send({ type: 'deserted', error: this.#failure });
+  }
+
+  #end(): void {
+    removeDispatcher(this.#proxy);
+    this.#grace?.cancel();
+    process.removeListener('exit', this.#cleanUp);
+    this.#cleanUp();
+    const closed = new PoolClosed('the pool was closed before it was open');
+    this.#settleOpened?.reject(this.#failure ?? closed);
+    this.#resolveEnded();
+  }
+}
+
+function checkOptions(options: PoolOptions): PoolOptions {
+  const { size, transport, concurrency, maxQueue, maxValueBytes } = options;
+  const whole = (name: string, value: number | undefined, least: number) => {
+    if (value === undefined || (Number.isInteger(value) && value >= least)) return;
+    if (value === Number.POSITIVE_INFINITY && name !== 'size') return;
+    throw new RangeError(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
+  };
+  whole('size', size, 1);
+  whole('concurrency', concurrency, 1);
+  whole('maxQueue', maxQueue, 0);
+  whole('maxValueBytes', maxValueBytes, 1);
+  if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
+    throw new TypeError(`transport must be 'unix' or 'tcp', not ${String(transport)}`);
+  }
+  return options;
+}

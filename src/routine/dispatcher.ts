@@ -1,0 +1,66 @@
+/** What a routine asks of whatever carries its calls. A proxy fulfils it. */
+import type { Encoded } from '../wire/value.ts';
+
+/** How a worker finds a routine. */
+export interface RoutineId {
+  /** URL of the module that defines it. */
+  readonly module: string;
+  /** Its name in that module. */
+  readonly name: string;
+  /** `module#name`. */
+  readonly key: string;
+}
+
+export interface CallRequest {
+  readonly routine: RoutineId;
+  readonly args: Encoded;
+  readonly generator: boolean;
+  /** Milliseconds until the call has to be over; undefined for no limit. */
+  readonly timeoutMs: number | undefined;
+  readonly tag: string;
+  /** Id of the task that makes the call, or empty. */
+  readonly caller: string;
+  /** Ends the call at once when it aborts. */
+  readonly signal: Abortable | undefined;
+}
+
+/** What can end a call from outside: an `AbortSignal`, or a task that is told to stop. */
+export interface Abortable {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** The bytes of a value that arrived; undefined stands for `undefined`. */
+export type Received = readonly Uint8Array[] | undefined;
+
+export type StepKind = 'next' | 'throw' | 'return';
+
+export interface StepResult {
+  readonly value: Received;
+  readonly done: boolean;
+}
+
+/** A generator that runs elsewhere. */
+export interface RemoteGenerator {
+  /**
+   * Asks for the next step. One at a time: the step before must have ended.
+   * Rejects with the error that the body threw, or why the call failed; it is over then.
+   */
+  step(kind: StepKind, value: Encoded | undefined): Promise<StepResult>;
+}
+
+export interface Dispatcher {
+  /** Runs a function elsewhere. Rejects with the error that it threw, or why the call failed. */
+  call(request: CallRequest): Promise<Received>;
+  /** Prepares a generator; its task is sent with the first step. */
+  generate(request: CallRequest): RemoteGenerator;
+}
+
+/** Where something that calls can be sent to keeps its dispatcher: pools have it. */
+export const dispatcherOf: unique symbol = Symbol.for('skein.dispatcher') as never;
+
+export interface DispatchTarget {
+  readonly [dispatcherOf]: Dispatcher;
+}

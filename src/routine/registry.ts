@@ -1,0 +1,54 @@
+/** The routines that this process knows, by module and name. */
+import { RoutineIdentityError } from '../errors.ts';
+import type { CallSite } from './identity.ts';
+
+/** What a worker needs to run a routine. */
+export interface RegisteredRoutine {
+  readonly module: string;
+  readonly name: string;
+  readonly generator: boolean;
+  // biome-ignore lint/complexity/noBannedTypes: any callable, whatever its parameters
+  readonly fn: Function;
+  readonly site: CallSite;
+}
+
+// Two copies of the package in one process, or a module evaluated twice by a test runner, must see
+// the same routines.
+const key = Symbol.for('skein.registry');
+const holder = globalThis as { [key]?: Map<string, Map<string, RegisteredRoutine>> };
+holder[key] ??= new Map();
+const modules = holder[key];
+
+/**
+ * Makes a routine findable.
+ *
+ * @throws RoutineIdentityError when another routine of the module has this name. The same place in
+ * the source may register again: a module that is evaluated anew replaces its routines.
+ */
+export function register(routine: RegisteredRoutine): void {
+  let names = modules.get(routine.module);
+  if (names === undefined) {
+    names = new Map();
+    modules.set(routine.module, names);
+  }
+  const other = names.get(routine.name);
+  if (
+    other &&
+    (other.site.line !== routine.site.line || other.site.column !== routine.site.column)
+  ) {
+    throw new RoutineIdentityError(
+      `two routines of ${routine.module} are called '${routine.name}' (lines ${other.site.line} and ${routine.site.line}); ` +
+        `give one another name: routine(fn, { name: '...' })`,
+    );
+  }
+  names.set(routine.name, routine);
+}
+
+export function lookup(module: string, name: string): RegisteredRoutine | undefined {
+  return modules.get(module)?.get(name);
+}
+
+/** The names of all routines of a module, for error messages. */
+export function namesIn(module: string): string[] {
+  return [...(modules.get(module)?.keys() ?? [])].sort();
+}

@@ -1,0 +1,96 @@
+/** The caller's side of a generator that runs on a worker. */
+import { encodeError } from '../wire/error.ts';
+import { type Encoded, encodeValue } from '../wire/value.ts';
+import type { Abortable, RemoteGenerator, StepKind } from './dispatcher.ts';
+import { decode, withCallerStack } from './outcome.ts';
+
+interface Started {
+  readonly remote: RemoteGenerator;
+  readonly signal: Abortable | undefined;
+}
+
+/**
+ * An async generator as JavaScript has them: nothing runs before the first `next()`, requests that
+ * overlap are served one after the other, and `break` runs the body's `finally` on the worker.
+ */
+export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
+  readonly #name: string;
+  readonly #start: () => Started;
+  #started: Started | undefined;
+  #state: 'fresh' | 'live' | 'ended' = 'fresh';
+  #busy: Promise<unknown> | undefined;
+
+  /** @param start makes the call; it is called by the first `next()`. */
+  constructor(name: string, start: () => Started) {
+    this.#name = name;
+    this.#start = start;
+  }
+
+  next(...[value]: [] | [N]): Promise<IteratorResult<Y, R>> {
+    return this.#enqueue('next', value);
+  }
+
+  return(value: R | PromiseLike<R>): Promise<IteratorResult<Y, R>> {
+    return this.#enqueue('return', value);
+  }
+
+  throw(error: unknown): Promise<IteratorResult<Y, R>> {
+    return this.#enqueue('throw', error);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return(undefined as R);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'AsyncGenerator';
+  }
+
+  #enqueue(kind: StepKind, value: unknown): Promise<IteratorResult<Y, R>> {
+    const run = () => this.#step(kind, value);
+    const result = this.#busy ? this.#busy.then(run, run) : run();
+    const settled: Promise<void> = result.then(
+      () => this.#idle(settled),
+      () => this.#idle(settled),
+    );
+    this.#busy = settled;
+    return result;
+  }
+
+  #idle(settled: Promise<unknown>): void {
+    if (this.#busy === settled) this.#busy = undefined;
+  }
+
+  async #step(kind: StepKind, value: unknown): Promise<IteratorResult<Y, R>> {
+    if (this.#state === 'fresh' && kind === 'next') {
+      this.#state = 'ended';
+      this.#started = this.#start();
+      this.#state = 'live';
+      return await this.#ask('next', undefined);
+    }
+    if (this.#state !== 'live') {
+      this.#state = 'ended';
+      if (kind === 'throw') throw value;
+      return { value: (kind === 'return' ? await value : undefined) as R, done: true };
+    }
+    if (kind === 'throw') return await this.#ask(kind, encodeError(value));
+    const sent = kind === 'return' ? await value : value;
+    return await this.#ask(kind, sent === undefined ? undefined : encodeValue(sent, kind));
+  }
+
+  async #ask(kind: StepKind, value: Encoded | undefined): Promise<IteratorResult<Y, R>> {
+    const { remote, signal } = this.#started as Started;
+    try {
+      const step = await remote.step(kind, value);
+      if (step.done) this.#state = 'ended';
+      return { value: decode(step.value), done: step.done } as IteratorResult<Y, R>;
+    } catch (error) {
+      this.#state = 'ended';
+      throw withCallerStack(error, this.#name, signal);
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/** `routine(fn)`: makes a function callable on other processes. */
+import { RoutineIdentityError } from '../errors.ts';
+import { encodeArgs } from '../wire/value.ts';
+import type { CallRequest, DispatchTarget, Received, RoutineId } from './dispatcher.ts';
+import { type CallOptions, checkOptions, findDispatcher, termsOf } from './gate.ts';
+import { callSite, moduleUrl, nameAt } from './identity.ts';
+import { decode, withCallerStack } from './outcome.ts';
+import { register } from './registry.ts';
+import { RemoteIterator } from './remote-iterator.ts';
+import { currentScope } from './task.ts';
+
+export interface RoutineOptions {
+  /**
+   * The name that workers find it by, unique in its module.
+   * Default: the function's name, or that of the variable that the routine is assigned to.
+   */
+  readonly name?: string;
+  /** URL or path of the module that defines it. Default: the one that calls `routine`. */
+  readonly module?: string;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: only `any` lets every function in
+type AnyFunction = (...args: any[]) => any;
+
+/** What calling a routine gives: promises and async generators, also where the function is sync. */
+export type Remote<F extends AnyFunction> =
+  ReturnType<F> extends Promise<unknown> | AsyncGenerator<unknown, unknown, never>
+    ? F
+    : ReturnType<F> extends Generator<infer Y, infer R, infer N>
+      ? (...args: Parameters<F>) => AsyncGenerator<Awaited<Y>, Awaited<R>, N>
+      : (...args: Parameters<F>) => Promise<Awaited<ReturnType<F>>>;
+
+/** A function that runs on the workers of a pool when it is called. */
+export type Routine<F extends AnyFunction> = Remote<F> & {
+  /** The plain function: runs here. */
+  readonly local: F;
+  /** The same routine on this pool. */
+  on(pool: DispatchTarget): Remote<F>;
+  /** The same routine with options for its calls. */
+  with(options: CallOptions): Remote<F>;
+};
+
+interface Definition {
+  readonly id: RoutineId;
+  readonly generator: boolean;
+}
+
+/**
+ * Makes a function callable on the workers of a pool. The types are kept; sync functions give
+ * promises and sync generators give async generators.
+ *
+ * A worker finds the routine by importing its module, so it has to be made when the module loads, and
+ * needs a name there: the function's, or that of the variable it is assigned to.
+ *
+ * @throws RoutineIdentityError when it has no name, or one that another routine of the module has
+ * @throws TypeError when `fn` is no function
+ * @example
+ * ```ts
+ * export const add = routine(async (x: number, y: number) => x + y);
+ * export const squares = routine(async function* (n: number) {
+ *   for (let i = 0; i < n; i++) yield i * i;
+ * });
+ *
+ * await add(1, 2);                       // on a worker of the open pool
+ * await add.with({ timeout: 100 })(1, 2);
+ * add.local(1, 2);                       // here
+ * ```
+ */
+export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = {}): Routine<F> {
+  if (typeof fn !== 'function') {
+    throw new TypeError(`routine(fn) takes a function, not ${fn === null ? 'null' : typeof fn}`);
+  }
+  const site = callSite(routine);
+  const module = options.module === undefined ? site.module : moduleUrl(options.module);
+  const name = options.name ?? (fn.name || nameAt(site));
+  if (!name) {
+    throw new RoutineIdentityError(
+      `the routine made at ${site.module}:${site.line} has no name that a worker could find it by: ` +
+        'write `const add = routine(async (x) => ...)`, name the function, or give routine(fn, { name })',
+    );
+  }
+  const generator = isGenerator(fn);
+  register({ module, name, generator, fn, site });
+  const definition: Definition = { id: { module, name, key: `${module}#${name}` }, generator };
+  const remote = bind(definition, undefined);
+  Object.defineProperties(remote, {
+    name: { value: name, configurable: true },
+    length: { value: fn.length, configurable: true },
+    local: { value: fn },
+    on: { value: (pool: DispatchTarget) => bind(definition, { pool }) },
+    with: { value: (own: CallOptions) => bind(definition, checkOptions(own)) },
+  });
+  return remote as unknown as Routine<F>;
+}
+
+function isGenerator(fn: AnyFunction): boolean {
+  const kind = Object.prototype.toString.call(fn);
+  return kind === '[object GeneratorFunction]' || kind === '[object AsyncGeneratorFunction]';
+}
+
+function bind(definition: Definition, options: CallOptions | undefined) {
+  return definition.generator
+    ? (...args: unknown[]) =>
+        new RemoteIterator(definition.id.name, () => {
+          const { dispatcher, request } = prepare(definition, args, options);
+          return { remote: dispatcher.generate(request), signal: request.signal };
+        })
+    : (...args: unknown[]) => call(definition, args, options);
+}
+
+function prepare({ id, generator }: Definition, args: unknown[], options: CallOptions | undefined) {
+  const scope = currentScope();
+  const dispatcher = findDispatcher(id.name, options, scope);
+  const terms = termsOf(options, scope);
+  const request: CallRequest = { routine: id, generator, args: encodeArgs(args), ...terms };
+  return { dispatcher, request };
+}
+
+async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {
+  const { dispatcher, request } = prepare(definition, args, options);
+  let received: Received;
+  try {
+    received = await dispatcher.call(request);
+  } catch (error) {
+    throw withCallerStack(error, definition.id.name, request.signal);
+  }
+  return decode(received);
+}

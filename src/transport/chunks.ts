@@ -1,0 +1,218 @@
+/** Large values in pieces: what a link keeps of them on the sending and on the receiving side. */
+import { ProtocolError, ValueTooLarge } from '../errors.ts';
+import type { Chunk, OutValue } from '../wire/frame.ts';
+
+/** What a link allows. */
+export interface Limits {
+  /** Largest value that this side takes or sends, in bytes. */
+  readonly maxValueBytes: number;
+  /** Bytes of chunks that may be on the way to this side: small calls wait behind no more than that. */
+  readonly windowBytes: number;
+  /** Values up to this size travel inside their frame. */
+  readonly inlineBytes: number;
+  /** Bytes in one chunk. */
+  readonly chunkBytes: number;
+  /** Bytes of answers that may wait for a slow reader before the worker stops reading from it. */
+  readonly maxBacklogBytes: number;
+  /** Values that may arrive in chunks at the same time on one link. */
+  readonly maxTransfers: number;
+  /** Milliseconds in which the other side must have greeted. */
+  readonly helloTimeoutMs: number;
+}
+
+export const defaultLimits: Limits = {
+  maxValueBytes: 256 * 1024 * 1024,
+  windowBytes: 512 * 1024,
+  inlineBytes: 64 * 1024,
+  chunkBytes: 64 * 1024,
+  maxBacklogBytes: 8 * 1024 * 1024,
+  maxTransfers: 1024,
+  helloTimeoutMs: 10_000,
+};
+
+interface Outgoing {
+  readonly transfer: number;
+  readonly parts: readonly Uint8Array[];
+  readonly total: number;
+  readonly done: () => void;
+  part: number;
+  offset: number;
+  started: boolean;
+}
+
+/** The sending side: cuts values into chunks, turn about, within the window of the receiver. */
+export class Outbox {
+  readonly #limits: Limits;
+  readonly #queue: Outgoing[] = [];
+  #last = 0;
+  #window = 0;
+  #maxValueBytes: number;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    this.#maxValueBytes = limits.maxValueBytes;
+  }
+
+  get maxValueBytes(): number {
+    return this.#maxValueBytes;
+  }
+
+  fitsInline(total: number): boolean {
+    return total <= this.#limits.inlineBytes;
+  }
+
+  /** Takes over what the receiver said in its Hello. */
+  limit(maxValueBytes: number, window: number): void {
+    this.#maxValueBytes = Math.min(this.#limits.maxValueBytes, maxValueBytes);
+    this.#window = window;
+  }
+
+  /** Queues a value; `done` is called when its last chunk was given out. */
+  add(parts: readonly Uint8Array[], total: number, done: (value: OutValue) => void): number {
+    this.#last += 1;
+    const transfer = this.#last;
+    const value = { transfer, lengths: parts.map((part) => part.length) };
+    this.#queue.push({
+      transfer,
+      parts: parts.filter((part) => part.length > 0),
+      total,
+      part: 0,
+      offset: 0,
+      started: false,
+      done: () => done(value),
+    });
+    return transfer;
+  }
+
+  /** Returns whether the receiver has to be told: some chunks are out already. */
+  abandon(transfer: number): boolean {
+    const index = this.#queue.findIndex((item) => item.transfer === transfer);
+    if (index < 0) return false;
+    const [item] = this.#queue.splice(index, 1);
+    return item?.started ?? false;
+  }
+
+  credit(bytes: number): void {
+    this.#window += bytes;
+  }
+
+  /** The next chunk that may go out. */
+  next(): { transfer: number; data: Uint8Array; total?: number } | undefined {
+    const item = this.#queue[0];
+    if (item === undefined || this.#window <= 0) return undefined;
+    const part = item.parts[item.part] as Uint8Array;
+    const data = part.subarray(item.offset, item.offset + this.#limits.chunkBytes);
+    const { transfer, total, started } = item;
+    item.started = true;
+    item.offset += data.length;
+    if (item.offset === part.length) {
+      item.part += 1;
+      item.offset = 0;
+    }
+    this.#window -= data.length;
+    this.#queue.shift();
+    if (item.part < item.parts.length) this.#queue.push(item);
+    else item.done();
+    return started ? { transfer, data } : { transfer, data, total };
+  }
+
+  clear(): void {
+    this.#queue.length = 0;
+  }
+}
+
+interface Incoming {
+  readonly total: number;
+  /** Undefined when the value is larger than this side takes: its bytes are dropped. */
+  readonly buffer: Uint8Array | undefined;
+  filled: number;
+}
+
+/** The receiving side: puts values together again, and counts the credit that the sender is owed. */
+export class Inbox {
+  readonly #limits: Limits;
+  readonly #transfers = new Map<number, Incoming>();
+  #creditDue = 0;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  get creditDue(): number {
+    return this.#creditDue;
+  }
+
+  /** @throws ProtocolError when the chunk does not fit what came before it. */
+  take(chunk: Chunk): void {
+    const { transfer, data, abandoned } = chunk;
+    if (abandoned) {
+      this.#transfers.delete(transfer);
+      return;
+    }
+    const bytes = data?.length ?? 0;
+    this.#creditDue += bytes;
+    const item = this.#transfers.get(transfer) ?? this.#start(chunk);
+    if (item.filled + bytes > item.total) {
+      throw new ProtocolError(`transfer ${transfer} has more than its ${item.total} bytes`);
+    }
+    if (data !== undefined) item.buffer?.set(data, item.filled);
+    item.filled += bytes;
+  }
+
+  #start({ transfer, total }: Chunk): Incoming {
+    if (this.#transfers.size >= this.#limits.maxTransfers) {
+      throw new ProtocolError(`more than ${this.#limits.maxTransfers} transfers at a time`);
+    }
+    const fits = total <= this.#limits.maxValueBytes;
+    const item = { total, buffer: fits ? Buffer.allocUnsafeSlow(total) : undefined, filled: 0 };
+    this.#transfers.set(transfer, item);
+    return item;
+  }
+
+  /** What has to be credited to the sender now. */
+  takeCredit(): number {
+    const credit = this.#creditDue;
+    this.#creditDue = 0;
+    return credit;
+  }
+
+  /**
+   * The parts of a complete transfer, which ends with this.
+   *
+   * @throws ProtocolError when it is not complete
+   * @throws ValueTooLarge when it was larger than this side takes
+   */
+  collect(transfer: number, lengths: readonly number[]): Uint8Array[] {
+    const item = this.#transfers.get(transfer);
+    if (item === undefined || item.filled !== item.total) {
+      throw new ProtocolError(`transfer ${transfer} is not complete`);
+    }
+    this.#transfers.delete(transfer);
+    const { buffer, total } = item;
+    if (buffer === undefined) {
+      const limit = this.#limits.maxValueBytes;
+      throw new ValueTooLarge(
+        `a value of ${total} bytes came, and at most ${limit} are taken (maxValueBytes)`,
+        { bytes: total, limit },
+      );
+    }
+    const parts: Uint8Array[] = [];
+    let offset = 0;
+    for (const length of lengths) {
+      parts.push(buffer.subarray(offset, offset + length));
+      offset += length;
+    }
+    if (offset !== total)
+      throw new ProtocolError(`the parts of transfer ${transfer} do not add up`);
+    return parts;
+  }
+
+  /** Lets go of a transfer that nobody wants any more. */
+  drop(transfer: number): void {
+    this.#transfers.delete(transfer);
+  }
+
+  clear(): void {
+    this.#transfers.clear();
+  }
+}

@@ -1,0 +1,361 @@
+/**
+ * One long-lived connection between a caller and a worker, on a channel of any transport.
+ *
+ * A link greets (Hello), puts the frames of one turn of the event loop into one envelope, sends large
+ * values in chunks between the small frames, holds back when the channel is full, and knows which
+ * calls it has written. It knows nothing of what calls mean.
+ */
+import type { Env, Timer } from '../env.ts';
+import { ProtocolError, ValueTooLarge } from '../errors.ts';
+import {
+  decodeEnvelope,
+  EnvelopeWriter,
+  type Frame,
+  type Goodbye,
+  GoodbyeReason,
+  type Hello,
+  type OutFrame,
+  type OutValue,
+  PROTOCOL_VERSION,
+  type Value,
+} from '../wire/frame.ts';
+import { Inbox, type Limits, Outbox } from './chunks.ts';
+import type { Channel, CloseReason } from './transport.ts';
+
+export { defaultLimits, type Limits } from './chunks.ts';
+
+/** The bytes of a value: one CBOR item, or that and its attachments. */
+export type Payload = Uint8Array | readonly Uint8Array[];
+
+/** What a link tells its owner. Nothing comes after `closed`. */
+export interface LinkHandlers {
+  /** Both sides have greeted: frames may be sent. */
+  up(hello: Hello): void;
+  /** A frame of a call, or a Routine. Its values are whole. */
+  frame(frame: Frame): void;
+  /** The link ended. Called exactly once. */
+  closed(reason: CloseReason): void;
+}
+
+export interface LinkOptions {
+  readonly env: Env;
+  readonly limits: Limits;
+  /** This side's uid: the caller's epoch, or the worker's. */
+  readonly uid: string;
+  /** The worker that the caller means to reach. */
+  readonly expects?: string;
+  /** Whether this side accepted the channel, and so checks what the caller expects. */
+  readonly accepts?: boolean;
+}
+
+/** Frames are cut into envelopes of about this size. */
+const ENVELOPE_BYTES = 64 * 1024;
+
+export class Link {
+  readonly #channel: Channel;
+  readonly #options: LinkOptions;
+  readonly #handlers: LinkHandlers;
+  readonly #inbox: Inbox;
+  readonly #outbox: Outbox;
+  #greeting: Timer | undefined;
+  #state: 'greeting' | 'up' | 'closed' = 'greeting';
+  #writer: EnvelopeWriter | undefined;
+  #sealed: { packet: Uint8Array; lastTask: number }[] = [];
+  #backlog = 0;
+  #full = false;
+  #paused = false;
+  #scheduled = false;
+  #lastTask = 0;
+  #writtenTask = 0;
+  #room = 256;
+
+  constructor(channel: Channel, options: LinkOptions, handlers: LinkHandlers) {
+    this.#channel = channel;
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#inbox = new Inbox(options.limits);
+    this.#outbox = new Outbox(options.limits);
+    this.#greeting = options.env.timer(options.limits.helloTimeoutMs, () =>
+      this.#fail('unreachable', `no Hello within ${options.limits.helloTimeoutMs} ms`),
+    );
+    channel.open({
+      packet: (bytes) => this.#receive(bytes),
+      drain: () => {
+        this.#full = false;
+        this.#flush();
+      },
+      closed: (reason) => this.#end(reason),
+    });
+    this.send({
+      call: 0,
+      hello: {
+        version: PROTOCOL_VERSION,
+        uid: options.uid,
+        expects: options.expects ?? '',
+        max_value_bytes: options.limits.maxValueBytes,
+        window: options.limits.windowBytes,
+      },
+    });
+  }
+
+  /** The other side, for logs. */
+  get remote(): string {
+    return this.#channel.remote;
+  }
+
+  /**
+   * The highest call number whose Task was handed to the channel. Tasks above it were surely never
+   * seen by the worker.
+   */
+  get writtenTask(): number {
+    return this.#writtenTask;
+  }
+
+  /** The largest value that may be sent, in bytes: what both sides take. */
+  get maxValueBytes(): number {
+    return this.#outbox.maxValueBytes;
+  }
+
+  /** Bytes that wait for the channel to take them, chunks of large values not counted. */
+  get backlog(): number {
+    return this.#backlog;
+  }
+
+  /** Sends a frame with the others of this turn. Without effect when the link has ended. */
+  send(frame: OutFrame): void {
+    if (this.#state === 'closed') return;
+    this.#writer ??= new EnvelopeWriter(this.#room);
+    this.#writer.add(frame);
+    if ('task' in frame) this.#lastTask = frame.call;
+    if (this.#writer.bytes >= ENVELOPE_BYTES) this.#seal();
+    this.#schedule();
+  }
+
+  /**
+   * Brings a value to the other side: `write` sends the frame that carries it, at once when the value
+   * is small, else as soon as its chunks are on the way.
+   *
+   * @returns what gives the transfer up, while its chunks are on the way
+   * @throws ValueTooLarge when this side or the other takes no value of this size
+   */
+  deliver(
+    payload: Payload | undefined,
+    write: (value: OutValue | undefined) => void,
+  ): (() => void) | undefined {
+    if (payload === undefined) {
+      write(undefined);
+      return undefined;
+    }
+    const parts = payload instanceof Uint8Array ? [payload] : payload;
+    let total = 0;
+    for (const part of parts) total += part.length;
+    if (this.#outbox.fitsInline(total)) {
+      write({ parts });
+      return undefined;
+    }
+    if (total > this.#outbox.maxValueBytes) {
+      const limit = this.#outbox.maxValueBytes;
+      throw new ValueTooLarge(
+        `the value takes ${total} bytes, and at most ${limit} may travel (maxValueBytes)`,
+        { bytes: total, limit },
+      );
+    }
+    const transfer = this.#outbox.add(parts, total, write);
+    this.#schedule();
+    return () => {
+      const abandoned = this.#outbox.abandon(transfer);
+      if (abandoned) this.send({ call: 0, chunk: { transfer, abandoned: true } });
+    };
+  }
+
+  /** Ends the link on purpose; `closed` follows. */
+  close(reason: GoodbyeReason = GoodbyeReason.CLOSED, message = 'closed'): void {
+    if (this.#state === 'closed') return;
+    this.send({ call: 0, goodbye: { reason, message } });
+    this.#full = false;
+    this.#flush();
+    this.#channel.close({ code: 'closed', message });
+  }
+
+  #receive(bytes: Uint8Array): void {
+    if (this.#state === 'closed') return;
+    let frames: readonly Frame[];
+    try {
+      frames = decodeEnvelope(bytes);
+      for (const frame of frames) this.#handle(frame);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(GoodbyeReason.PROTOCOL, error.message);
+      this.#end({ code: 'protocol', message: error.message, cause: error });
+    }
+    if (this.#inbox.creditDue > 0) this.#schedule();
+  }
+
+  #handle(frame: Frame): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'greeting') {
+      if (frame.body === 'hello') this.#greet(frame.hello);
+      else if (frame.body === 'goodbye') this.#farewell(frame.goodbye);
+      else throw new ProtocolError(`a ${frame.body} frame before Hello`);
+      return;
+    }
+    switch (frame.body) {
+      case 'hello':
+        throw new ProtocolError('a second Hello');
+      case 'goodbye':
+        return this.#farewell(frame.goodbye);
+      case 'chunk':
+        return this.#inbox.take(frame.chunk);
+      case 'credit':
+        this.#outbox.credit(frame.credit.bytes);
+        return this.#schedule();
+      default:
+        this.#handlers.frame(frame);
+    }
+  }
+
+  #greet(hello: Hello): void {
+    if (hello.version !== PROTOCOL_VERSION) {
+      const message = `protocol version ${hello.version} is not ${PROTOCOL_VERSION}`;
+      return this.#refuse(GoodbyeReason.VERSION, message);
+    }
+    if (hello.uid === '') throw new ProtocolError('a Hello without a uid');
+    const { accepts, expects, uid } = this.#options;
+    if (accepts && hello.expects !== '' && hello.expects !== uid) {
+      const message = `this is worker ${uid}, not ${hello.expects}`;
+      return this.#refuse(GoodbyeReason.WRONG_WORKER, message);
+    }
+    if (expects !== undefined && hello.uid !== expects) {
+      const message = `worker ${hello.uid} answered in place of ${expects}`;
+      return this.#refuse(GoodbyeReason.WRONG_WORKER, message);
+    }
+    this.#greeting?.cancel();
+    this.#state = 'up';
+    this.#outbox.limit(hello.max_value_bytes, hello.window);
+    this.#handlers.up(hello);
+  }
+
+  #refuse(reason: GoodbyeReason, message: string): void {
+    this.close(reason, message);
+    this.#end({ code: 'refused', message });
+  }
+
+  #farewell(goodbye: Goodbye): void {
+    const { reason, message } = goodbye;
+    const code =
+      reason === GoodbyeReason.CLOSED
+        ? 'closed'
+        : reason === GoodbyeReason.PROTOCOL
+          ? 'protocol'
+          : 'refused';
+    this.#channel.close({ code, message });
+    this.#end({ code, message });
+  }
+
+  #fail(code: CloseReason['code'], message: string): void {
+    this.#channel.close({ code, message });
+    this.#end({ code, message });
+  }
+
+  #end(reason: CloseReason): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#greeting?.cancel();
+    this.#writer = undefined;
+    this.#sealed = [];
+    this.#backlog = 0;
+    this.#inbox.clear();
+    this.#outbox.clear();
+    this.#handlers.closed(reason);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#full) return;
+    this.#scheduled = true;
+    this.#options.env.turn(() => this.#flush());
+  }
+
+  #seal(): void {
+    const writer = this.#writer;
+    if (writer === undefined) return;
+    this.#writer = undefined;
+    // A little more room than last time, and never for a whole envelope when little is said.
+    this.#room = Math.min(ENVELOPE_BYTES * 2, Math.max(256, (this.#room + writer.bytes * 3) >> 1));
+    const packet = writer.finish();
+    this.#sealed.push({ packet, lastTask: this.#lastTask });
+    this.#backlog += packet.length;
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    if (this.#state === 'closed' || this.#full) return;
+    const credit = this.#inbox.takeCredit();
+    if (credit > 0) this.send({ call: 0, credit: { bytes: credit } });
+    this.#seal();
+    this.#write();
+    while (!this.#full) {
+      const chunk = this.#outbox.next();
+      if (chunk === undefined) break;
+      const writer = new EnvelopeWriter((chunk.data?.length ?? 0) + 32);
+      writer.add({ call: 0, chunk });
+      this.#full = !this.#channel.send(writer.finish());
+    }
+    this.#balance();
+  }
+
+  #write(): void {
+    let sent = 0;
+    for (const { packet, lastTask } of this.#sealed) {
+      if (this.#full) break;
+      this.#full = !this.#channel.send(packet);
+      this.#writtenTask = lastTask;
+      this.#backlog -= packet.length;
+      sent += 1;
+    }
+    if (sent === this.#sealed.length) this.#sealed.length = 0;
+    else if (sent > 0) this.#sealed.splice(0, sent);
+  }
+
+  /**
+   * A worker whose answers are not read stops reading. A caller never does: two sides that both
+   * waited for the other to read would wait forever.
+   */
+  #balance(): void {
+    if (!this.#options.accepts) return;
+    const { maxBacklogBytes } = this.#options.limits;
+    if (!this.#paused && this.#backlog > maxBacklogBytes) {
+      this.#paused = true;
+      this.#channel.pause();
+    } else if (this.#paused && this.#backlog <= maxBacklogBytes / 2) {
+      this.#paused = false;
+      this.#channel.resume();
+    }
+  }
+
+  /**
+   * The bytes of a received value.
+   *
+   * @throws ValueTooLarge when it was larger than this side takes
+   * @throws ProtocolError when it names a transfer that is not complete
+   */
+  payload(value: Value | undefined): readonly Uint8Array[] | undefined {
+    if (value === undefined) return undefined;
+    if (value.transfer !== 0) return this.#inbox.collect(value.transfer, value.lengths);
+    return value.parts.length === 0 ? undefined : value.parts;
+  }
+
+  /** Lets go of what a frame that nobody wants any more brought with it. */
+  discard(frame: Frame): void {
+    const value =
+      frame.body === 'result'
+        ? frame.result.value
+        : frame.body === 'task'
+          ? frame.task.args
+          : frame.body === 'error'
+            ? frame.error.error
+            : frame.body === 'send'
+              ? frame.send.value
+              : undefined;
+    if (value?.transfer) this.#inbox.drop(value.transfer);
+  }
+}

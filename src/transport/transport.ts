@@ -1,0 +1,92 @@
+/**
+ * What a transport adapter is: a way to open channels to a worker and to accept them.
+ *
+ * A channel carries packets of bytes both ways, in order, each at most once. It does not repair
+ * anything: when a packet may have been lost, the channel closes with a reason, and the layers above
+ * decide what that means for the calls.
+ */
+
+/** Why a channel (and the link on it) ended. */
+export interface CloseReason {
+  readonly code: /** One side closed on purpose, after its work was done. */
+    | 'closed'
+    /** The connection never came up. */
+    | 'unreachable'
+    /** The connection broke: the peer died, or the network did. */
+    | 'lost'
+    /** The peer spoke, but not this protocol: malformed bytes, wrong order, a limit exceeded. */
+    | 'protocol'
+    /** The Hello was refused: another protocol version, another identity, a worker that is draining. */
+    | 'refused';
+  /** One sentence for people. */
+  readonly message: string;
+  readonly cause?: unknown;
+}
+
+/** What a channel tells its owner. No call comes before `open`, and none after `closed`. */
+export interface ChannelHandlers {
+  /**
+   * One packet arrived. The bytes belong to the owner.
+   * A handler that throws closes the channel with `protocol`.
+   */
+  packet(bytes: Uint8Array): void;
+  /** `send` may be called again after it had returned false. */
+  drain(): void;
+  /** The channel ended. Called exactly once. Packets that were sent may or may not have arrived. */
+  closed(reason: CloseReason): void;
+}
+
+export interface Channel {
+  /** The other side, for logs: an address, or what the adapter knows of it. */
+  readonly remote: string;
+  /** Starts the flow of packets to `handlers`. Called exactly once, before anything else. */
+  open(handlers: ChannelHandlers): void;
+  /**
+   * Takes one packet; the bytes must not be changed afterwards.
+   * Returns false when the channel is full: it still took this packet, and the owner holds back
+   * further ones until `drain`. After the channel ended it does nothing and returns false.
+   */
+  send(packet: Uint8Array): boolean;
+  /** Stops the flow of packets to the owner, so that the sender meets backpressure. */
+  pause(): void;
+  resume(): void;
+  /** Ends the channel once what was sent is out; `closed` follows on both sides. */
+  close(reason: CloseReason): void;
+}
+
+/** What a worker answers on behalf of its whole process, beside links. */
+export interface ListenerService {
+  /** A caller opened a channel. The service must `open` it at once. */
+  link(channel: Channel): void;
+  /** Someone asks the worker to stop; resolves when it has stopped taking work. */
+  stop(grace: number | undefined): Promise<void>;
+  status(): WorkerStatus;
+}
+
+export interface WorkerStatus {
+  readonly uid: string;
+  /** Tasks running now. */
+  readonly inFlight: number;
+  /** Milliseconds since the last task ended; 0 while tasks run. */
+  readonly idleMs: number;
+  readonly draining: boolean;
+}
+
+export interface Listener {
+  /** Where callers reach it; the port is the real one, also when 0 was asked for. */
+  readonly address: string;
+  /** Takes no new channels, ends those that are open, and frees the address. */
+  close(): Promise<void>;
+}
+
+export interface Transport {
+  /** Address schemes that it serves, e.g. `['tcp', 'unix']`. */
+  readonly schemes: readonly string[];
+  /**
+   * Opens a channel to `address`. The channel is given at once and connects by itself;
+   * a failure arrives as `closed` with `unreachable`.
+   */
+  connect(address: string): Channel;
+  /** Listens on `address`. Rejects with `ListenError` when the address can't be used. */
+  listen(address: string, service: ListenerService): Promise<Listener>;
+}

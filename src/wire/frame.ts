@@ -1,0 +1,94 @@
+/**
+ * Frames and envelopes: the protocol of `proto/skein/v1/worker.proto` as values of TypeScript.
+ */
+import { PbfReader, PbfWriter } from 'pbf';
+import { ProtocolError } from '../errors.ts';
+import * as generated from './generated/worker.js';
+
+export type {
+  Chunk,
+  Goodbye,
+  Hello,
+  Nack,
+  Result,
+  Routine,
+  Task,
+  Value,
+} from './generated/worker.js';
+export { CancelReason, GoodbyeReason, NackReason } from './generated/worker.js';
+
+/** The version of the protocol, as Hello carries it. */
+export const PROTOCOL_VERSION = 1;
+
+/** Which of the bodies a frame has; the body stands in the field of that name. */
+export type FrameBody = NonNullable<generated.Frame['body']>;
+
+/** A frame that was received. */
+export type Frame = {
+  [Body in FrameBody]: { readonly call: number; readonly body: Body } & {
+    readonly [Field in Body]: NonNullable<generated.Frame[Body]>;
+  };
+}[FrameBody];
+
+/** A received frame with this body. */
+export type FrameOf<Body extends FrameBody> = Extract<Frame, { body: Body }>;
+
+/** A frame to be sent: one body, and only the fields that are not at their default. */
+export type OutFrame = {
+  [Body in FrameBody]: { readonly call: number } & {
+    readonly [Field in Body]: NonNullable<generated.Init<generated.Frame>[Body]>;
+  };
+}[FrameBody];
+
+/** A value to be sent, as it stands in a frame. */
+export type OutValue = generated.Init<generated.Value>;
+
+/**
+ * Reads one packet.
+ *
+ * @throws ProtocolError when the bytes are not an envelope, or a frame in it has no body known here.
+ */
+export function decodeEnvelope(bytes: Uint8Array): readonly Frame[] {
+  const reader = new PbfReader(bytes);
+  let frames: generated.Frame[];
+  try {
+    frames = generated.readEnvelope(reader).frames;
+  } catch (cause) {
+    throw new ProtocolError('malformed envelope', { cause });
+  }
+  // The generated readers don't look at the end of the buffer: a length that lies leaves them beyond it.
+  if (reader.pos !== bytes.length) throw new ProtocolError('malformed envelope: a length is wrong');
+  for (const frame of frames) {
+    if (frame.body === undefined) throw new ProtocolError('a frame without a known body');
+  }
+  return frames as unknown as readonly Frame[];
+}
+
+/** Collects frames to one envelope. */
+export class EnvelopeWriter {
+  readonly #pbf: PbfWriter;
+  #frames = 0;
+
+  /** @param room a guess of the size, in bytes; it grows when needed. */
+  constructor(room = 256) {
+    this.#pbf = new PbfWriter(Buffer.allocUnsafe(room));
+  }
+
+  get bytes(): number {
+    return this.#pbf.pos;
+  }
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  add(frame: OutFrame): void {
+    this.#frames += 1;
+    this.#pbf.writeMessage(1, generated.writeFrame, frame as generated.Init<generated.Frame>);
+  }
+
+  /** The packet. The writer must not be used afterwards. */
+  finish(): Uint8Array {
+    return this.#pbf.finish();
+  }
+}

@@ -1,0 +1,37 @@
+/** What a pool and the worker processes that it spawned say to each other over the IPC channel. */
+import type { WorkerAddress } from '../actors/peer.ts';
+
+/** From the pool to its worker. */
+export type ToWorker =
+  | { skein: 'start'; setup: WorkerSetup }
+  /** The workers of the pool, this one included: for nested calls. */
+  | { skein: 'roster'; workers: readonly WorkerAddress[] }
+  | { skein: 'stop'; graceMs: number | undefined };
+
+/** From a worker to its pool. */
+export type FromWorker =
+  | { skein: 'started'; uid: string; address: string }
+  | { skein: 'failed'; message: string };
+
+export interface WorkerSetup {
+  /** Where to listen: `tcp://127.0.0.1:0`, `unix:///...`. */
+  readonly address: string;
+  readonly tags: readonly string[];
+  /** Tasks that may run at a time; undefined for no limit. */
+  readonly concurrency: number | undefined;
+  readonly maxValueBytes: number;
+}
+
+// On globalThis, so that two copies of the package in one process agree; not in the environment, which
+// the processes that a task starts would inherit.
+const mark = Symbol.for('skein.worker');
+const holder = globalThis as { [mark]?: boolean };
+
+/** Called by the entry of a worker process, before it imports anything of the user's. */
+export function markAsWorker(): void {
+  holder[mark] = true;
+}
+
+export function isWorkerProcess(): boolean {
+  return holder[mark] === true;
+}

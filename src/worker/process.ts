@@ -1,0 +1,114 @@
+/** A worker process that a pool spawned, as the pool sees it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
+
+export interface ProcessHandlers {
+  /** It listens. */
+  started(uid: string, address: string): void;
+  /** It is gone, or did not come up; called exactly once. */
+  exited(why: string): void;
+}
+
+export interface ProcessOptions {
+  /** Milliseconds in which it must have come up. */
+  readonly startTimeoutMs: number;
+  /** Milliseconds beyond the grace time after which it is killed when it does not end by itself. */
+  readonly killTimeoutMs: number;
+}
+
+const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const entry = fileURLToPath(new URL(`./main${extension}`, import.meta.url));
+
+export class WorkerProcess {
+  readonly #child: ChildProcess;
+  readonly #options: ProcessOptions;
+  readonly #handlers: ProcessHandlers;
+  readonly #starting: NodeJS.Timeout;
+  #killing: NodeJS.Timeout | undefined;
+  #failure: string | undefined;
+  #over = false;
+
+  constructor(setup: WorkerSetup, options: ProcessOptions, handlers: ProcessHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#child = fork(entry, [], {
+      execArgv: execArgv(),
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#starting = setTimeout(() => {
+      this.#failure = `it did not come up within ${options.startTimeoutMs} ms`;
+      this.kill();
+    }, options.startTimeoutMs);
+    this.#child.on('message', (message) => this.#receive(message as FromWorker));
+    this.#child.on('error', (error) => this.#end(`it can't be started: ${error.message}`));
+    // 'exit' and not 'disconnect': only then the process is surely gone.
+    this.#child.on('exit', (code, signal) =>
+      this.#end(
+        signal ? `its process was ended by ${signal}` : `its process exited with code ${code}`,
+      ),
+    );
+    this.send({ skein: 'start', setup });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  send(message: ToWorker): void {
+    if (!this.#child.connected) return;
+    // It may be gone by now; 'exit' tells.
+    this.#child.send(message, () => {});
+  }
+
+  /** Asks it to end; kills it when it does not. */
+  stop(graceMs: number | undefined): void {
+    if (this.#over) return;
+    this.send({ skein: 'stop', graceMs });
+    if (graceMs === undefined) return;
+    clearTimeout(this.#killing);
+    this.#killing = setTimeout(() => this.kill(), graceMs + this.#options.killTimeoutMs);
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #receive(message: FromWorker): void {
+    if (message?.skein === 'started') {
+      clearTimeout(this.#starting);
+      this.#handlers.started(message.uid, message.address);
+    } else if (message?.skein === 'failed') {
+      this.#failure = message.message;
+    }
+  }
+
+  #end(why: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#starting);
+    clearTimeout(this.#killing);
+    this.#handlers.exited(this.#failure ?? why);
+  }
+}
+
+// Options of Node that make no sense for a second process, with those that take a value of their own.
+const NOT_INHERITED =
+  /^--(?:inspect|test|watch|input-type|eval|print|check|interactive|cpu-prof-name)/;
+const NOT_INHERITED_WITH_VALUE = /^(?:-e|-p|-pe|--eval|--print)$/;
+
+/** The options of this process's Node, and a loader when the worker's own entry is TypeScript. */
+function execArgv(): string[] {
+  const list: string[] = [];
+  for (let i = 0; i < process.execArgv.length; i += 1) {
+    const option = process.execArgv[i] as string;
+    if (NOT_INHERITED_WITH_VALUE.test(option)) i += 1;
+    else if (!NOT_INHERITED.test(option)) list.push(option);
+  }
+  const loads = 'typescript' in process.features && process.features.typescript;
+  if (extension === '.ts' && !loads && !list.some((option) => option.includes('tsx'))) {
+    list.push('--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href);
+  }
+  return list;
+}

@@ -1,0 +1,231 @@
+/** A worker: listens for callers, runs their tasks, and has a proxy for the calls that these make. */
+import { type AnyActorRef, createActor } from 'xstate';
+import { aborted } from '../actors/execution.ts';
+import type { WorkerAddress } from '../actors/peer.ts';
+import { PoolProxy } from '../actors/proxy.ts';
+import { Session } from '../actors/session.ts';
+import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
+import { roundRobin } from '../balancing/policies.ts';
+import type { Env, Timer } from '../env.ts';
+import { setHomeDispatcher } from '../routine/gate.ts';
+import type { Limits } from '../transport/link.ts';
+import { memoryTransport } from '../transport/memory.ts';
+import type {
+  Channel,
+  Listener,
+  ListenerService,
+  Transport,
+  WorkerStatus,
+} from '../transport/transport.ts';
+import { resolveRoutine } from './modules.ts';
+
+export interface WorkerOptions {
+  readonly env: Env;
+  readonly limits: Limits;
+  readonly transports: readonly Transport[];
+  /** Where it listens. */
+  readonly address: string;
+  readonly tags?: readonly string[];
+  /** Tasks that may run at a time; callers go elsewhere or wait with more. Default: no limit. */
+  readonly concurrency?: number | undefined;
+}
+
+type WorkerEvent =
+  | { type: 'drain'; graceMs: number | undefined }
+  | { type: 'expired' }
+  /** The last session has ended. */
+  | { type: 'idle' };
+
+/** The root of a worker's actors. */
+export const workerChart = defineChart<null, WorkerEvent>({
+  id: 'worker',
+  initial: 'serving',
+  context: () => null,
+  states: {
+    serving: {
+      description: 'takes tasks',
+      on: { drain: { target: 'draining', effects: ['drain', 'setTime'] } },
+    },
+    draining: {
+      description: 'takes no more tasks; those in progress go on for the grace time',
+      entry: ['checkIdle'],
+      on: {
+        drain: { effects: ['setTime'] },
+        expired: { effects: ['stopAll'] },
+        idle: { target: 'stopped' },
+      },
+    },
+    stopped: { final: true, entry: ['stopped'], description: 'no task runs' },
+  },
+});
+
+/** Callers whose last call number is kept after their links have ended. */
+const REMEMBERED_EPOCHS = 4096;
+
+export class Worker {
+  readonly uid: string;
+  readonly #options: WorkerOptions;
+  readonly #actor: AnyActorRef;
+  readonly #sessions = new Set<Session>();
+  readonly #proxy: PoolProxy;
+  readonly #memory: Transport;
+  /** Highest call number seen of each caller, those seen longest ago first. */
+  readonly #seen = new Map<string, number>();
+  readonly #stopped: Promise<void>;
+  #resolveStopped = () => {};
+  #listeners: Listener[] = [];
+  #roster = new Map<string, WorkerAddress>();
+  #running = 0;
+  #idleSince: number;
+  #draining = false;
+  #grace: Timer | undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.uid = options.env.uid();
+    this.#idleSince = options.env.now();
+    this.#memory = memoryTransport(options.env);
+    this.#stopped = new Promise((resolve) => {
+      this.#resolveStopped = resolve;
+    });
+    this.#actor = createActor(toLogic(workerChart, this.#effects()), { id: `worker ${this.uid}` });
+    this.#actor.start();
+    this.#proxy = new PoolProxy(this.#actor, {
+      env: options.env,
+      limits: options.limits,
+      transports: [this.#memory, ...options.transports],
+      policy: roundRobin(),
+      maxQueue: Number.POSITIVE_INFINITY,
+    });
+  }
+
+  /**
+   * Listens, and gives the address where callers reach it.
+   *
+   * @throws ListenError when the address can't be used
+   */
+  async start(): Promise<string> {
+    const { address, transports } = this.#options;
+    const scheme = address.slice(0, address.indexOf(':'));
+    const transport = transports.find((one) => one.schemes.includes(scheme));
+    if (!transport) throw new TypeError(`no transport for the address ${address}`);
+    const listener = await transport.listen(address, this.#service());
+    this.#listeners.push(listener);
+    this.#listeners.push(await this.#memory.listen(this.#selfAddress, this.#service()));
+    setHomeDispatcher(this.#proxy);
+    return listener.address;
+  }
+
+  /** The workers of the pool, for nested calls; this one is reached without leaving the process. */
+  roster(workers: readonly WorkerAddress[]): void {
+    const next = new Map(workers.map((worker) => [worker.uid, worker]));
+    for (const uid of this.#roster.keys()) {
+      if (!next.has(uid)) this.#proxy.send({ type: 'dropped', uid, message: 'its process ended' });
+    }
+    for (const [uid, worker] of next) {
+      if (this.#roster.has(uid)) continue;
+      const address = uid === this.uid ? this.#selfAddress : worker.address;
+      this.#proxy.send({ type: 'added', worker: { ...worker, address } });
+    }
+    this.#roster = next;
+  }
+
+  /**
+   * Takes no more tasks, waits for those in progress, and lets go of the address.
+   *
+   * @param graceMs after so many milliseconds they are aborted; 0 at once, undefined never
+   */
+  async stop(graceMs?: number): Promise<void> {
+    this.#actor.send({ type: 'drain', graceMs });
+    await this.#stopped;
+    this.#grace?.cancel();
+    this.#proxy.send({ type: 'abort', error: aborted('the worker stopped') });
+    setHomeDispatcher(undefined);
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+
+  get status(): WorkerStatus {
+    return {
+      uid: this.uid,
+      inFlight: this.#running,
+      idleMs: this.#running > 0 ? 0 : this.#options.env.now() - this.#idleSince,
+      draining: this.#draining,
+    };
+  }
+
+  get #selfAddress(): string {
+    return `memory://${this.uid}`;
+  }
+
+  #service(): ListenerService {
+    return {
+      link: (channel) => this.#accept(channel),
+      stop: (grace) => this.stop(grace),
+      status: () => this.status,
+    };
+  }
+
+  #accept(channel: Channel): void {
+    const session = new Session(this.#actor, channel, {
+      env: this.#options.env,
+      limits: this.#options.limits,
+      uid: this.uid,
+      resolve: resolveRoutine,
+      admit: (epoch, call) => this.#admit(epoch, call),
+      takePlace: () => this.#takePlace(),
+      freePlace: () => {
+        this.#running -= 1;
+        if (this.#running === 0) this.#idleSince = this.#options.env.now();
+      },
+      closed: (ended) => {
+        this.#sessions.delete(ended);
+        this.#checkIdle();
+      },
+    });
+    this.#sessions.add(session);
+    if (this.#draining) session.send({ type: 'drain' });
+  }
+
+  #admit(epoch: string, call: number): boolean {
+    const last = this.#seen.get(epoch) ?? 0;
+    if (call <= last) return false;
+    if (last === 0 && this.#seen.size >= REMEMBERED_EPOCHS) {
+      for (const oldest of this.#seen.keys()) {
+        this.#seen.delete(oldest);
+        break;
+      }
+    }
+    this.#seen.set(epoch, call);
+    return true;
+  }
+
+  #takePlace(): boolean {
+    if (this.#running >= (this.#options.concurrency ?? Number.POSITIVE_INFINITY)) return false;
+    this.#running += 1;
+    return true;
+  }
+
+  #checkIdle(): void {
+    if (this.#draining && this.#sessions.size === 0) this.#actor.send({ type: 'idle' });
+  }
+
+  #effects() {
+    return {
+      drain: () => {
+        this.#draining = true;
+        for (const session of [...this.#sessions]) session.send({ type: 'drain' });
+      },
+      setTime: (_context: null, { graceMs }: EventOf<WorkerEvent, 'drain'>) => {
+        if (graceMs === undefined) return;
+        this.#grace?.cancel();
+        this.#grace = this.#options.env.timer(graceMs, () => this.#actor.send({ type: 'expired' }));
+      },
+      checkIdle: () => this.#checkIdle(),
+      stopAll: () => {
+        const error = aborted('the worker stopped');
+        for (const session of [...this.#sessions]) session.send({ type: 'stop', error });
+      },
+      stopped: () => this.#resolveStopped(),
+    };
+  }
+}
