@@ -10,7 +10,7 @@
 export interface CloseReason {
   readonly code: /** One side closed on purpose, after its work was done. */
     | 'closed'
-    /** The connection never came up. */
+    /** The connection never came up: no packet that was sent has reached the peer. */
     | 'unreachable'
     /** The connection broke: the peer died, or the network did. */
     | 'lost'
@@ -23,11 +23,14 @@ export interface CloseReason {
   readonly cause?: unknown;
 }
 
-/** What a channel tells its owner. No call comes before `open`, and none after `closed`. */
+/**
+ * What a channel tells its owner. No call comes before `open`, none after `closed`, and none while
+ * the owner is calling the channel.
+ */
 export interface ChannelHandlers {
   /**
    * One packet arrived. The bytes belong to the owner.
-   * A handler that throws closes the channel with `protocol`.
+   * A handler that throws ends the channel: with `protocol` here, with `lost` for the peer.
    */
   packet(bytes: Uint8Array): void;
   /** `send` may be called again after it had returned false. */
@@ -44,13 +47,19 @@ export interface Channel {
   /**
    * Takes one packet; the bytes must not be changed afterwards.
    * Returns false when the channel is full: it still took this packet, and the owner holds back
-   * further ones until `drain`. After the channel ended it does nothing and returns false.
+   * further ones until `drain`. After `close`, or the end, it does nothing and returns false.
+   *
+   * @throws TypeError when the packet is empty
    */
   send(packet: Uint8Array): boolean;
   /** Stops the flow of packets to the owner, so that the sender meets backpressure. */
   pause(): void;
   resume(): void;
-  /** Ends the channel once what was sent is out; `closed` follows on both sides. */
+  /**
+   * Ends the channel once what was sent is out; what still arrives is dropped. `closed` follows: here
+   * with this reason, for the peer with the code `closed`. A peer that takes nothing more is waited
+   * for only so long, and then sees `lost`.
+   */
   close(reason: CloseReason): void;
 }
 

@@ -1,0 +1,108 @@
+/** The caller's end of a link over gRPC. */
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { type Address, formatAddress, parseAddress } from './address.ts';
+import { type ChannelLimits, GrpcChannel, identity, LINK_PATH } from './grpc-channel.ts';
+import type { ChannelHandlers, CloseReason } from './transport.ts';
+
+export interface ClientSettings {
+  readonly limits: ChannelLimits;
+  readonly credentials: ChannelCredentials;
+  readonly options: ChannelOptions;
+}
+
+/**
+ * The last message of a caller that ends a link on purpose; in protobuf terms an envelope without
+ * frames. A server of grpc-js sees the same `end` when the caller has finished and when it has died,
+ * so it takes an end without this mark for a loss.
+ */
+const LAST = Buffer.alloc(0);
+
+export class ClientChannel extends GrpcChannel {
+  readonly remote: string;
+  readonly #settings: ClientSettings;
+  #client: Client | undefined;
+  #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
+  #connected = false;
+
+  constructor(address: string, settings: ClientSettings) {
+    super(settings.limits);
+    this.remote = address;
+    this.#settings = settings;
+  }
+
+  open(handlers: ChannelHandlers): void {
+    let address: Address;
+    try {
+      address = parseAddress(this.remote);
+    } catch (cause) {
+      const { message } = cause as TypeError;
+      setImmediate(() => handlers.closed({ code: 'unreachable', message, cause }));
+      return;
+    }
+    const { credentials, options } = this.#settings;
+    const client = new Client(target(address), credentials, options);
+    const stream = client.makeBidiStreamRequest(LINK_PATH, identity, identity, new Metadata());
+    this.#client = client;
+    this.#stream = stream;
+    // Packets wait until the worker has answered: so `unreachable` means that none has reached it.
+    stream.cork();
+    stream.once('metadata', () => {
+      this.#connected = true;
+      stream.uncork();
+    });
+    stream.on('error', (error: ServiceError) => this.ended(this.#reason(error)));
+    stream.on('end', () => this.ended(this.#reason(undefined)));
+    this.start(stream, handlers);
+  }
+
+  protected finish(): void {
+    this.#stream?.write(LAST);
+    this.#stream?.end();
+  }
+
+  protected cut(): void {
+    this.#stream?.cancel();
+  }
+
+  protected release(): void {
+    this.#client?.close();
+    this.#client = undefined;
+    this.#stream = undefined;
+  }
+
+  /** `error` is undefined when the worker ended the stream with status OK. */
+  #reason(error: ServiceError | undefined): CloseReason {
+    if (!this.#connected) {
+      const message = `No worker answers at ${this.remote}: ${connectProblem(error)}.`;
+      return { code: 'unreachable', message, cause: error };
+    }
+    if (error === undefined) return { code: 'closed', message: 'The worker closed the link.' };
+    if (error.code === status.RESOURCE_EXHAUSTED) {
+      return { code: 'protocol', message: `A limit was exceeded: ${error.details}.`, cause: error };
+    }
+    const message = `The connection to ${this.remote} is lost: ${error.details}.`;
+    return { code: 'lost', message, cause: error };
+  }
+}
+
+/** The name of the address for grpc-js. Its DNS resolver takes IP addresses too. */
+function target(address: Address): string {
+  if (address.scheme === 'unix') return `unix:${address.path}`;
+  return formatAddress(address).replace('tcp://', 'dns:');
+}
+
+/** The cause without what grpc-js puts around it, e.g. `connect ECONNREFUSED 127.0.0.1:4000`. */
+function connectProblem(error: ServiceError | undefined): string {
+  if (error === undefined) return 'the link was ended at once';
+  if (error.code === status.UNIMPLEMENTED) return 'the gRPC server there is not a Skein worker';
+  const inner = /Last error: (?:Error: )?(.+?)\.? Resolution note:/.exec(error.details)?.[1];
+  return inner ?? error.details.replace(/\.$/, '');
+}

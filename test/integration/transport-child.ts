@@ -1,0 +1,26 @@
+/** A process to be killed: one end of a channel, for transport.test.ts. */
+import { grpcTransport } from '../../src/transport/grpc.ts';
+import type { ChannelHandlers } from '../../src/transport/transport.ts';
+
+const [role, address] = process.argv.slice(2) as ['listen' | 'connect', string];
+const tell = (message: string) => process.send?.(message);
+
+const handlers = (greet: () => void): ChannelHandlers => ({
+  packet: greet,
+  drain: () => {},
+  closed: ({ code }) => tell(`closed ${code}`),
+});
+
+if (role === 'listen') {
+  const listener = await grpcTransport().listen(address, {
+    link: (channel) => channel.open(handlers(() => channel.send(Buffer.from('hello')))),
+    stop: async () => {},
+    status: () => ({ uid: 'child', inFlight: 0, idleMs: 0, draining: false }),
+  });
+  tell(listener.address);
+} else {
+  const channel = grpcTransport().connect(address);
+  channel.open(handlers(() => {}));
+  channel.send(Buffer.from('hello'));
+}
+process.on('disconnect', () => process.exit());
