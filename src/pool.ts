@@ -84,6 +84,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #nextSlot = 0;
   #failure: WorkerStartError | undefined;
   #grace: Timer | undefined;
+  #over = false;
 
   /**
    * Spawns the workers, and resolves when all are up.
@@ -207,7 +208,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   }
 
   #send(event: PoolEvent): void {
-    this.#actor.send(event);
+    if (!this.#over) this.#actor.send(event);
   }
 
   #effects() {
@@ -300,6 +301,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   }
 
   #end(): void {
+    this.#over = true;
     removeDispatcher(this.#proxy);
     this.#grace?.cancel();
     process.removeListener('exit', this.#cleanUp);

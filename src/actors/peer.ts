@@ -158,6 +158,7 @@ export class Peer {
   #number = 0;
   #timer: Timer | undefined;
   #busy: Timer | undefined;
+  #over = false;
 
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts) {
     this.view = { uid: worker.uid, address: worker.address, tags: worker.tags, inFlight: 0 };
@@ -193,6 +194,7 @@ export class Peer {
       },
       leave: () => ports.balance({ type: 'leave', uid: this.view.uid }),
       forget: () => {
+        this.#over = true;
         this.#timer?.cancel();
         this.#busy?.cancel();
         ports.gone(this.view.uid);
@@ -208,7 +210,8 @@ export class Peer {
   }
 
   send(event: PeerEvent): void {
-    this.#actor.send(event);
+    // XState complains of events for an actor that has ended; the end of its link is one.
+    if (!this.#over) this.#actor.send(event);
   }
 
   offer(call: Call): void {

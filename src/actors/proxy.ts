@@ -151,7 +151,7 @@ export class PoolProxy implements Dispatcher {
   }
 
   send(event: ProxyEvent): void {
-    this.#actor.send(event);
+    if (this.#state !== 'closed') this.#actor.send(event);
   }
 
   call(request: CallRequest): Promise<Received> {

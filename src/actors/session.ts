@@ -115,6 +115,7 @@ export class Session {
   readonly #executions = new Set<Execution>();
   readonly #executionLogic;
   #epoch = '';
+  #over = false;
 
   constructor(parent: AnyActorRef, channel: Channel, ports: SessionPorts) {
     this.#ports = ports;
@@ -139,7 +140,8 @@ export class Session {
   }
 
   send(event: SessionEvent): void {
-    this.#actor.send(event);
+    // XState complains of events for an actor that has ended; the end of its link is one.
+    if (!this.#over) this.#actor.send(event);
   }
 
   #effects() {
@@ -167,12 +169,21 @@ export class Session {
         }
       },
       leave: () => this.#link.close(GoodbyeReason.DRAINING, 'the worker stops'),
-      forget: () => this.#ports.closed(this),
+      forget: () => {
+        this.#over = true;
+        this.#ports.closed(this);
+      },
     };
   }
 
   #receive(frame: Frame): void {
-    if (frame.body === 'task') return this.send({ type: 'task', frame });
+    if (frame.body === 'task') {
+      // Here, where the link sees what is thrown: in an effect it would end this actor and no more.
+      if (this.#routines[frame.task.routine - 1] === undefined) {
+        throw new ProtocolError(`routine ${frame.task.routine} was not declared`);
+      }
+      return this.send({ type: 'task', frame });
+    }
     if (frame.body === 'routine') return this.#declare(frame.routine);
     const execution = this.#waited.get(frame.call);
     if (execution === undefined) return this.#link.discard(frame);
@@ -216,8 +227,7 @@ export class Session {
       this.#link.discard(frame);
       return this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
     }
-    const declared = this.#routines[task.routine - 1];
-    if (declared === undefined) throw new ProtocolError(`routine ${task.routine} was not declared`);
+    const declared = this.#routines[task.routine - 1] as DeclaredRoutine;
     if (!this.#ports.takePlace()) {
       this.#link.discard(frame);
       return this.#nack(call, NackReason.BUSY, 'the worker has as many tasks as it may');

@@ -34,7 +34,9 @@ type WorkerEvent =
   | { type: 'drain'; graceMs: number | undefined }
   | { type: 'expired' }
   /** The last session has ended. */
-  | { type: 'idle' };
+  | { type: 'idle' }
+  /** The proxy holds nothing any more. */
+  | { type: 'closed' };
 
 /** The root of a worker's actors. */
 export const workerChart = defineChart<null, WorkerEvent>({
@@ -52,8 +54,13 @@ export const workerChart = defineChart<null, WorkerEvent>({
       on: {
         drain: { effects: ['setTime'] },
         expired: { effects: ['stopAll'] },
-        idle: { target: 'stopped' },
+        idle: { target: 'closing' },
       },
+    },
+    closing: {
+      description: 'no task runs; the calls that tasks left behind are given up',
+      entry: ['closeProxy'],
+      on: { closed: { target: 'stopped' } },
     },
     stopped: { final: true, entry: ['stopped'], description: 'no task runs' },
   },
@@ -139,7 +146,6 @@ export class Worker {
     this.#actor.send({ type: 'drain', graceMs });
     await this.#stopped;
     this.#grace?.cancel();
-    this.#proxy.send({ type: 'abort', error: aborted('the worker stopped') });
     setHomeDispatcher(undefined);
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
@@ -224,6 +230,10 @@ export class Worker {
       stopAll: () => {
         const error = aborted('the worker stopped');
         for (const session of [...this.#sessions]) session.send({ type: 'stop', error });
+      },
+      closeProxy: () => {
+        this.#proxy.send({ type: 'abort', error: aborted('the worker stopped') });
+        void this.#proxy.closed.then(() => this.#actor.send({ type: 'closed' }));
       },
       stopped: () => this.#resolveStopped(),
     };
