@@ -1,0 +1,4 @@
+/** Does nothing: what a process costs by itself. */
+import { serve } from '../ipc.ts';
+
+serve(() => ({}));
