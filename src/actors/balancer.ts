@@ -2,9 +2,10 @@
  * Matches calls with workers: asks the policy, and keeps the calls that no worker can take now in the
  * order of their arrival. Charted in docs/statecharts.md.
  */
-import { type AnyActorRef, createActor } from 'xstate';
+import type { AnyActorRef } from 'xstate';
 import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
 import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
+import { createLightActor } from './actor.ts';
 import type { Call } from './call.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 
@@ -119,7 +120,7 @@ export class Balancer {
         this.#queue.clear();
       },
     });
-    this.#actor = createActor(logic, { parent, id: 'balancer' }) as AnyActorRef;
+    this.#actor = createLightActor(logic, parent, undefined, 'balancer');
     this.#actor.start();
   }
 

@@ -3,7 +3,7 @@
  * of all calls, and says of each call whether it may have started when the link is lost. Charted in
  * docs/statecharts.md.
  */
-import { type AnyActorRef, createActor } from 'xstate';
+import type { AnyActorRef } from 'xstate';
 import type { WorkerView } from '../balancing/balancer.ts';
 import type { Env, Timer } from '../env.ts';
 import { ProtocolError, SkeinError } from '../errors.ts';
@@ -17,6 +17,7 @@ import {
   NackReason,
   type OutValue,
 } from '../wire/frame.ts';
+import { createLightActor } from './actor.ts';
 import type { BalancerEvent } from './balancer.ts';
 import type { Call, CallEvent, Step } from './call.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
@@ -200,7 +201,7 @@ export class Peer {
         ports.gone(this.view.uid);
       },
     });
-    this.#actor = createActor(logic, { parent, id: `peer ${worker.uid}` }) as AnyActorRef;
+    this.#actor = createLightActor(logic, parent, undefined, `peer ${worker.uid}`);
     this.#actor.start();
   }
 

@@ -2,7 +2,7 @@
  * The caller's side of a pool: knows the workers, makes calls and routes them, holds the links. Every
  * worker has one too, for the calls of its tasks. Charted in docs/statecharts.md.
  */
-import { type AnyActorRef, createActor } from 'xstate';
+import type { AnyActorRef } from 'xstate';
 import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
 import type { Env } from '../env.ts';
 import { DispatchTimeout, PoolClosed, ProtocolError } from '../errors.ts';
@@ -18,6 +18,7 @@ import type { Limits } from '../transport/link.ts';
 import type { Transport } from '../transport/transport.ts';
 import { CancelReason } from '../wire/frame.ts';
 import type { Encoded } from '../wire/value.ts';
+import { createLightActor } from './actor.ts';
 import { Balancer } from './balancer.ts';
 import { type Call, type CallEvent, callChart, callEffects, type Waiter } from './call.ts';
 import { Deadlines } from './deadlines.ts';
@@ -114,7 +115,12 @@ export class PoolProxy implements Dispatcher {
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#actor = createActor(toLogic(proxyChart, this.#effects()), { parent, id: 'proxy' });
+    this.#actor = createLightActor(
+      toLogic(proxyChart, this.#effects()),
+      parent,
+      undefined,
+      'proxy',
+    );
     this.#actor.start();
     this.#balancer = new Balancer(this.#actor, options);
     this.#callLogic = toLogic(callChart, this.#callEffects());
@@ -192,7 +198,7 @@ export class PoolProxy implements Dispatcher {
       abandon: undefined,
     };
     if (!this.#admit(call)) return call;
-    const actor = createActor(this.#callLogic, { parent: this.#actor, input: call }) as AnyActorRef;
+    const actor = createLightActor(this.#callLogic, this.#actor, call);
     call.actor = actor;
     this.#calls.add(call);
     actor.start();

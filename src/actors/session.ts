@@ -2,7 +2,7 @@
  * The worker's end of a link to one caller: admits tasks, each once, and starts their executions.
  * Charted in docs/statecharts.md.
  */
-import { type AnyActorRef, createActor } from 'xstate';
+import type { AnyActorRef } from 'xstate';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
@@ -19,6 +19,7 @@ import {
   type Task,
 } from '../wire/frame.ts';
 import { decodeValue } from '../wire/value.ts';
+import { createLightActor } from './actor.ts';
 import {
   aborted,
   checkKind,
@@ -120,7 +121,7 @@ export class Session {
   constructor(parent: AnyActorRef, channel: Channel, ports: SessionPorts) {
     this.#ports = ports;
     this.#executionLogic = toLogic(executionChart, this.#executionEffects());
-    this.#actor = createActor(toLogic(sessionChart, this.#effects()), { parent });
+    this.#actor = createLightActor(toLogic(sessionChart, this.#effects()), parent, undefined);
     this.#actor.start();
     const { env, limits, uid } = ports;
     this.#link = new Link(
@@ -235,10 +236,7 @@ export class Session {
     const execution = this.#execution(call, task, declared);
     this.#waited.set(call, execution);
     this.#executions.add(execution);
-    const actor = createActor(this.#executionLogic, {
-      parent: this.#actor,
-      input: execution,
-    }) as AnyActorRef;
+    const actor = createLightActor(this.#executionLogic, this.#actor, execution);
     execution.actor = actor;
     actor.start();
   }
