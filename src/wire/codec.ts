@@ -1,0 +1,55 @@
+/** The encoder and the decoder with all kinds, kept for the next value. */
+
+import { SerializationError } from '../errors.ts';
+import { byteKinds } from './bytes.ts';
+import { collectionKinds } from './collections.ts';
+import { Decoder } from './decoder.ts';
+import { type Encoded, type EncodeOptions, Encoder } from './encoder.ts';
+import { errorKind } from './error-kind.ts';
+import { KindTable } from './kinds.ts';
+import { damaged } from './reader.ts';
+import { asSerializationError } from './refusal.ts';
+import { scalarKinds } from './scalars.ts';
+
+const kinds = new KindTable([...collectionKinds, ...scalarKinds, ...byteKinds, errorKind]);
+
+// Taken while in use: a getter inside a value may encode another one.
+let idleEncoder: Encoder | undefined;
+let idleDecoder: Decoder | undefined;
+
+/**
+ * Encodes a value.
+ *
+ * @throws SerializationError when it can't travel
+ */
+export function encode(value: unknown, root: string, options: EncodeOptions): Encoded {
+  const encoder = idleEncoder ?? new Encoder(kinds);
+  idleEncoder = undefined;
+  try {
+    return encoder.encode(value, options);
+  } catch (error) {
+    throw asSerializationError(error, root);
+  } finally {
+    encoder.reset();
+    idleEncoder = encoder;
+  }
+}
+
+/**
+ * Decodes a value.
+ *
+ * @throws SerializationError when the bytes are not an encoded value
+ */
+export function decode(bytes: Uint8Array, attachments?: readonly Uint8Array[]): unknown {
+  const decoder = idleDecoder ?? new Decoder(kinds);
+  idleDecoder = undefined;
+  try {
+    return decoder.decode(bytes, attachments);
+  } catch (error) {
+    // The engine's own: a RegExp with a bad pattern, an invalid length, a stack that was full before.
+    throw error instanceof SerializationError ? error : damaged(String(error), error);
+  } finally {
+    decoder.reset();
+    idleDecoder = decoder;
+  }
+}

@@ -1,0 +1,307 @@
+/**
+ * Checks and writes a value in one walk. Checking first and writing then would cost a second walk,
+ * and could be deceived by a getter that answers differently the second time.
+ */
+import { inspect } from 'node:util';
+import type { KindTable, ValueSink } from './kinds.ts';
+import { property, Refusal, within } from './refusal.ts';
+import {
+  ATTACHMENT_BYTES,
+  HOLE,
+  MAX_DEPTH,
+  MAX_HOLES,
+  TAG_ATTACHMENT,
+  TAG_REFERENCE,
+  TAG_SHARING,
+} from './tags.ts';
+import { refuse } from './unsupported.ts';
+import { CborWriter, MAJOR } from './writer.ts';
+
+/** Encoded user value: one CBOR item first, then attachments in the order of their numbers. */
+export type Encoded = Uint8Array | readonly Uint8Array[];
+
+/** How to encode. */
+export interface EncodeOptions {
+  /** Whether errors take their stack along. */
+  readonly stacks: boolean;
+  /** Whether large byte arrays may travel beside the value. */
+  readonly attachments: boolean;
+  /** Whether the value is an array of the runtime's own, which has nothing but items. */
+  readonly list?: boolean;
+}
+
+/** Up to this many objects a scan of a list finds one faster than a Map does. */
+const SCANNED = 12;
+/** `TAG_SHARING` takes three bytes. */
+const PREFIX_BYTES = 3;
+/** Listing the keys of an array costs more with each item; above this, `inspect` knows faster. */
+const LISTED_KEYS = 64;
+
+const objectPrototype = Object.prototype;
+const arrayPrototype = Array.prototype;
+const { hasOwn, getPrototypeOf, getOwnPropertySymbols } = Object;
+
+export class Encoder extends CborWriter implements ValueSink {
+  readonly #kinds: KindTable;
+  #options: EncodeOptions = { stacks: true, attachments: true };
+  #depth = 0;
+  /** All objects so far, each at its number. Never shrinks: `#count` says how many count. */
+  #seen: (object | undefined)[] = [];
+  #count = 0;
+  /** The same as `#seen`, once there are many. */
+  #numbers: Map<object, number> | undefined;
+  /** Whether an object occurred twice. */
+  #sharing = false;
+  #attachments: Uint8Array[] = [];
+  readonly openErrors: object[] = [];
+
+  constructor(kinds: KindTable) {
+    super();
+    this.#kinds = kinds;
+  }
+
+  get stacks(): boolean {
+    return this.#options.stacks;
+  }
+
+  /** Encodes one value. Throws a `Refusal`, or whatever the value's own code throws. */
+  encode(value: unknown, options: EncodeOptions): Encoded {
+    this.#options = options;
+    this.start();
+    this.position += PREFIX_BYTES;
+    if (options.list === true) this.#list(value as readonly unknown[]);
+    else this.write(value);
+    const bytes = this.take(this.#sharing ? this.#prefix() : this.begin + PREFIX_BYTES);
+    return this.#attachments.length === 0 ? bytes : [bytes, ...this.#attachments];
+  }
+
+  /** Forgets the value, so that nothing of it is kept alive. */
+  reset(): void {
+    if (this.#count > SCANNED) this.#seen = [];
+    else for (let i = 0; i < this.#count; i++) this.#seen[i] = undefined;
+    this.#count = 0;
+    this.#depth = 0;
+    this.#numbers = undefined;
+    this.#sharing = false;
+    this.openErrors.length = 0;
+    if (this.#attachments.length > 0) this.#attachments = [];
+  }
+
+  write(value: unknown): void {
+    switch (typeof value) {
+      case 'string':
+        this.text(value);
+        return;
+      case 'number':
+        this.number(value);
+        return;
+      case 'boolean':
+        this.byte(value ? 0xf5 : 0xf4);
+        return;
+      case 'undefined':
+        this.byte(0xf7);
+        return;
+      case 'bigint':
+        this.bigint(value);
+        return;
+      case 'object':
+        if (value === null) this.byte(0xf6);
+        else this.#object(value);
+        return;
+      default:
+        refuse(value);
+    }
+  }
+
+  writeOrNote(value: unknown): void {
+    const size = this.position - this.begin;
+    const count = this.#count;
+    const depth = this.#depth;
+    const attachments = this.#attachments.length;
+    const open = this.openErrors.length;
+    try {
+      this.write(value);
+    } catch (error) {
+      this.position = this.begin + size;
+      this.#forget(count);
+      this.#depth = depth;
+      this.#attachments.length = attachments;
+      this.openErrors.length = open;
+      this.text(note(error));
+    }
+  }
+
+  blob(bytes: Uint8Array): void {
+    if (bytes.length < ATTACHMENT_BYTES || !this.#options.attachments) {
+      this.byteString(bytes);
+      return;
+    }
+    this.tag(TAG_ATTACHMENT);
+    this.head(MAJOR.unsigned, this.#attachments.length);
+    this.#attachments.push(bytes);
+  }
+
+  list(values: readonly unknown[], item: (value: unknown) => void): void {
+    if (this.#again(values)) return;
+    this.#enter();
+    this.head(MAJOR.array, values.length);
+    for (const value of values) item(value);
+    this.#depth--;
+  }
+
+  properties(value: object): void {
+    this.reserve(1);
+    const at = this.position++ - this.begin;
+    let count = 0;
+    let step = '';
+    try {
+      for (const key in value) {
+        if (!hasOwn(value, key)) continue;
+        step = key;
+        this.text(key);
+        this.write((value as Record<string, unknown>)[key]);
+        count++;
+      }
+    } catch (error) {
+      throw within(error, property(step));
+    }
+    if (count < 24) {
+      this.bytes[this.begin + at] = MAJOR.map | count;
+    } else {
+      // The count was not known in time for a longer head, so the end is marked instead.
+      this.bytes[this.begin + at] = MAJOR.map | 31;
+      this.byte(0xff);
+    }
+  }
+
+  #object(value: object): void {
+    if (this.#again(value)) return;
+    this.#enter();
+    const prototype = getPrototypeOf(value) as object | null;
+    if (Array.isArray(value)) {
+      if (prototype !== arrayPrototype) refuse(value);
+      this.#array(value);
+    } else if (prototype === objectPrototype) {
+      if (getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
+      this.properties(value);
+    } else {
+      const kind = this.#kinds.find(value, prototype);
+      if (kind === undefined) refuse(value);
+      else kind.write(this, value);
+    }
+    this.#depth--;
+  }
+
+  #array(values: readonly unknown[]): void {
+    if (hasNames(values)) {
+      throw new Refusal('an array with properties of its own', 'pass them in an object beside it');
+    }
+    if (getOwnPropertySymbols(values).length > 0) refuseSymbols(values);
+    this.#items(values);
+  }
+
+  #list(values: readonly unknown[]): void {
+    this.#again(values);
+    this.#enter();
+    this.#items(values);
+  }
+
+  #items(values: readonly unknown[]): void {
+    const { length } = values;
+    this.head(MAJOR.array, length);
+    let i = 0;
+    let holes = 0;
+    try {
+      for (; i < length; i++) {
+        const value = values[i];
+        if (value !== undefined || i in values) this.write(value);
+        else if (++holes <= MAX_HOLES) this.byte(HOLE);
+        else break;
+      }
+    } catch (error) {
+      throw within(error, `[${i}]`);
+    }
+    if (holes > MAX_HOLES) {
+      throw new Refusal(`an array with more than ${MAX_HOLES} empty places`, 'pass a Map');
+    }
+  }
+
+  #enter(): void {
+    if (++this.#depth > MAX_DEPTH) {
+      throw new Refusal(`a value nested more than ${MAX_DEPTH} levels deep`, 'pass a flatter one');
+    }
+  }
+
+  /** Numbers an object that is new. Writes a reference to one that is not, and returns true. */
+  #again(value: object): boolean {
+    const known = this.#numberOf(value);
+    if (known === undefined) {
+      this.#numbers?.set(value, this.#count);
+      this.#seen[this.#count++] = value;
+      return false;
+    }
+    this.#sharing = true;
+    this.tag(TAG_REFERENCE);
+    this.head(MAJOR.unsigned, known);
+    return true;
+  }
+
+  #numberOf(value: object): number | undefined {
+    if (this.#numbers) return this.#numbers.get(value);
+    const seen = this.#seen;
+    const count = this.#count;
+    for (let i = 0; i < count; i++) if (seen[i] === value) return i;
+    if (count === SCANNED) {
+      this.#numbers = new Map();
+      for (let i = 0; i < count; i++) this.#numbers.set(seen[i]!, i);
+    }
+    return undefined;
+  }
+
+  /** Forgets all objects from the number `count` on. */
+  #forget(count: number): void {
+    while (this.#count > count) {
+      const value = this.#seen[--this.#count]!;
+      this.#numbers?.delete(value);
+    }
+  }
+
+  /** Writes `TAG_SHARING` before the value, and returns where it begins. */
+  #prefix(): number {
+    this.bytes[this.begin] = MAJOR.tag | 25;
+    this.bytes[this.begin + 1] = TAG_SHARING >>> 8;
+    this.bytes[this.begin + 2] = TAG_SHARING & 0xff;
+    return this.begin;
+  }
+}
+
+/** Stands in the place of a part of an error that can't travel. */
+function note(error: unknown): string {
+  const refusal = within(error, '');
+  const path = refusal.path('');
+  return `[not sent: ${path === '' ? '' : `${path}: `}${refusal.reason('')}]`;
+}
+
+/** Whether an array has enumerable properties beside its items, such as `index` of a match. */
+function hasNames(values: readonly unknown[]): boolean {
+  const { length } = values;
+  if (length > LISTED_KEYS) {
+    const shown = inspect(values, { maxArrayLength: 0, depth: 0, customInspect: false });
+    return !/^\[ \.\.\. \d+ more items? \]$/.test(shown);
+  }
+  const keys = Object.keys(values);
+  // Names come after numbers.
+  const last = keys[keys.length - 1];
+  return last !== undefined && last !== String(length - 1) && !/^(0|[1-9]\d*)$/.test(last);
+}
+
+/** Symbols that a program would not list are not part of the value. */
+function refuseSymbols(value: object): void {
+  const symbols = getOwnPropertySymbols(value);
+  const symbol = symbols.find((key) => objectPrototype.propertyIsEnumerable.call(value, key));
+  if (symbol === undefined) return;
+  throw within(
+    new Refusal('a property whose key is a symbol', 'use a string for the key'),
+    `[${String(symbol)}]`,
+  );
+}

@@ -1,0 +1,176 @@
+/**
+ * Errors, wherever they stand in a value. An error is news, so it is never refused: a part of it
+ * that can't travel is replaced by a note.
+ *
+ * On the wire: `[class, fields, properties]`. `fields` are those that a program does not list (name,
+ * message, stack, cause, errors), `properties` the enumerable ones.
+ */
+import { types } from 'node:util';
+import { inheritedName, reviveError, wireNameOf } from './error-classes.ts';
+import { kind, type ReadKind, type ValueSink, type ValueSource } from './kinds.ts';
+import { damaged } from './reader.ts';
+import { MAX_ERROR_DEPTH, TAG_ERROR } from './tags.ts';
+import { MAJOR } from './writer.ts';
+
+type Fields = Map<string, unknown>;
+
+/** Fields that travel although they are not enumerable. All other such fields stay behind. */
+const HIDDEN = new Set(['name', 'message', 'stack', 'cause', 'errors', 'error', 'suppressed']);
+/** Fields whose value is likely an error again. */
+const INNER = new Set(['cause', 'error', 'suppressed']);
+
+export const errorKind = kind<Error>({
+  prototypes: [],
+  matches: isError,
+  write: writeError,
+  read: { [TAG_ERROR]: readError },
+});
+
+/** Whether a value travels as an error: errors of all realms, and objects that inherit from Error. */
+export function isError(value: unknown): value is Error {
+  return types.isNativeError(value) || value instanceof Error;
+}
+
+function writeError(sink: ValueSink, error: Error): void {
+  const wireName = attempt(() => wireNameOf(error)) ?? 'Error';
+  sink.openErrors.push(error);
+  sink.tag(TAG_ERROR);
+  sink.head(MAJOR.array, 3);
+  sink.text(wireName);
+  writeFields(sink, hiddenFields(sink, error, wireName));
+  writeFields(sink, ownFields(sink, error));
+  sink.openErrors.pop();
+}
+
+function writeFields(sink: ValueSink, fields: Fields): void {
+  sink.head(MAJOR.map, fields.size);
+  for (const [key, value] of fields) {
+    sink.text(key);
+    if (key === 'errors' && Array.isArray(value)) {
+      sink.list(value, (item) => sink.writeOrNote(bounded(sink, item)));
+    } else {
+      sink.writeOrNote(INNER.has(key) ? bounded(sink, value) : value);
+    }
+  }
+}
+
+/** What stands for an inner error: itself, unless it would lead back here or on without an end. */
+function bounded(sink: ValueSink, value: unknown): unknown {
+  if (!isError(value)) return value;
+  if (sink.openErrors.includes(value)) return '[not sent: an error around this one]';
+  if (sink.openErrors.length >= MAX_ERROR_DEPTH) return '[not sent: errors nested too deep]';
+  return value;
+}
+
+/** Name and message come first, since a DOMException can't be made without them. */
+function hiddenFields(sink: ValueSink, error: Error, wireName: string): Fields {
+  const fields: Fields = new Map();
+  for (const key of HIDDEN) {
+    if (key === 'stack' && !sink.stacks) continue;
+    if (attempt(() => isListed(error, key))) continue;
+    const inherits = key === 'name' || key === 'message' || key === 'stack';
+    if (!inherits && !attempt(() => Object.hasOwn(error, key))) continue;
+    const value = readField(error, key);
+    if (!isDefault(key, value, wireName, error)) fields.set(key, value);
+  }
+  return fields;
+}
+
+function isDefault(key: string, value: unknown, wireName: string, error: Error): boolean {
+  if (key === 'name') return value === inheritedName(wireName);
+  if (key === 'message') return value === '' && !attempt(() => Object.hasOwn(error, key));
+  return key === 'stack' && typeof value !== 'string';
+}
+
+function ownFields(sink: ValueSink, error: Error): Fields {
+  const fields: Fields = new Map();
+  for (const key of attempt(() => Object.keys(error)) ?? []) {
+    if (key !== 'stack' || sink.stacks) fields.set(key, readField(error, key));
+  }
+  return fields;
+}
+
+function isListed(error: object, key: string): boolean {
+  return Object.prototype.propertyIsEnumerable.call(error, key);
+}
+
+function readField(error: object, key: string): unknown {
+  try {
+    return (error as Record<string, unknown>)[key];
+  } catch {
+    return '[not sent: reading it failed]';
+  }
+}
+
+/** Errors may be anything, even a Proxy whose traps throw. */
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch {
+    return undefined;
+  }
+}
+
+function readError(...[source, claim]: Parameters<ReadKind>): Error {
+  if (source.count(MAJOR.array) !== 3) throw damaged('an error without its three parts');
+  const wireName = source.text();
+  const error = readFields(source, wireName, claim);
+  const own = Object.create(null) as Record<string, unknown>;
+  source.properties(own);
+  for (const key of Object.keys(own)) define(error, key, own[key], true);
+  return error;
+}
+
+/** The error is made as late as possible, and as soon as another value could refer to it. */
+function readFields(source: ValueSource, wireName: string, claim: (value: object) => void): Error {
+  const known: Fields = new Map();
+  let error: Error | undefined;
+  const count = source.count(MAJOR.map);
+  for (let i = 0; i < count; i++) {
+    const key = source.text();
+    if (!HIDDEN.has(key)) throw damaged('an error with a field that is not known here');
+    if (key !== 'name' && key !== 'message') {
+      error ??= make(wireName, known);
+      claim(error);
+    }
+    const value = source.read();
+    if (error) define(error, key, value, false);
+    else known.set(key, value);
+  }
+  error ??= make(wireName, known);
+  claim(error);
+  return error;
+}
+
+function make(wireName: string, fields: Fields): Error {
+  const inherited = inheritedName(wireName);
+  const name = fields.get('name') ?? inherited ?? wireName;
+  const message = fields.get('message') ?? '';
+  const { stackTraceLimit } = Error;
+  let error: Error;
+  try {
+    // Frames of the decoder say nothing about an error that happened elsewhere.
+    Error.stackTraceLimit = 0;
+    error = reviveError(wireName, textOr(message, ''), textOr(name, 'Error'));
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  if (!fields.has('message')) Reflect.deleteProperty(error, 'message');
+  if (error.message !== message) define(error, 'message', message, false);
+  if (error.name !== name) define(error, 'name', name, false);
+  define(error, 'stack', header(textOr(name, 'Error'), textOr(message, '')), false);
+  return error;
+}
+
+/** What stands for a stack that was not sent. */
+function header(name: string, message: string): string {
+  return message === '' ? name : `${name}: ${message}`;
+}
+
+function textOr(value: unknown, otherwise: string): string {
+  return typeof value === 'string' ? value : otherwise;
+}
+
+function define(error: Error, key: string, value: unknown, enumerable: boolean): void {
+  Object.defineProperty(error, key, { value, writable: true, enumerable, configurable: true });
+}

@@ -1,0 +1,69 @@
+/** Errors as bytes: whatever a routine throws. */
+import { SerializationError } from '../errors.ts';
+import { decode, encode } from './codec.ts';
+
+export { type ReviveError, registerErrorClass } from './error-classes.ts';
+
+/** How to encode what was thrown. */
+export interface EncodeErrorOptions {
+  /**
+   * Whether errors take their stack along.
+   *
+   * @default true
+   */
+  readonly stack?: boolean;
+}
+
+/**
+ * Encodes what was thrown. Never throws: a part of an error that can't travel is replaced by a note,
+ * and a thrown value that can't travel by an error that says so.
+ */
+export function encodeError(error: unknown, options: EncodeErrorOptions = {}): Uint8Array {
+  const stacks = options.stack ?? true;
+  try {
+    return inOnePart(error, stacks);
+  } catch (cause) {
+    return inOnePart(explain(cause), stacks);
+  }
+}
+
+/**
+ * Decodes what was thrown. The stack of an error is the text that was sent.
+ *
+ * @throws SerializationError when the bytes are not those of a value
+ */
+export function decodeError(bytes: Uint8Array): unknown {
+  return decode(bytes);
+}
+
+/**
+ * Adds to an error that happened elsewhere how this process came to it: a line `    at <note>` and
+ * the caller's frames below its own. A value without a stack stays as it is.
+ *
+ * @param callerStack the `stack` of an error made where the call began
+ */
+export function joinStacks(error: unknown, callerStack: string, note: string): void {
+  if (typeof error !== 'object' || error === null) return;
+  const { stack } = error as { stack?: unknown };
+  if (typeof stack !== 'string') return;
+  const frames = callerStack.search(/^ +at /m);
+  const below = frames === -1 ? '' : `\n${callerStack.slice(frames)}`;
+  const enumerable = Object.prototype.propertyIsEnumerable.call(error, 'stack');
+  // Fails, and changes nothing, when the error is frozen.
+  Reflect.defineProperty(error, 'stack', {
+    value: `${stack}\n    at ${note}${below}`,
+    writable: true,
+    enumerable,
+    configurable: true,
+  });
+}
+
+function inOnePart(value: unknown, stacks: boolean): Uint8Array {
+  // Without attachments there is only one part.
+  return encode(value, 'thrown', { stacks, attachments: false }) as Uint8Array;
+}
+
+function explain(cause: unknown): SerializationError {
+  const { message, path } = cause as SerializationError;
+  return new SerializationError(`a value was thrown that cannot travel: ${message}`, { path });
+}

@@ -1,0 +1,91 @@
+/** Why a value cannot travel, and where in it: collected on the way out of the encoder. */
+import { SerializationError } from '../errors.ts';
+
+/** Thrown inside the encoder only; callers get a `SerializationError`. */
+export class Refusal extends Error {
+  /** What cannot travel, e.g. `a function`; empty when `hint` says it all. */
+  readonly what: string;
+  readonly hint: string;
+  /** From the inside out, so that steps are pushed while the error passes. */
+  readonly steps: string[] = [];
+
+  constructor(what: string, hint: string, cause?: unknown) {
+    super(hint, cause === undefined ? undefined : { cause });
+    this.what = what;
+    this.hint = hint;
+  }
+
+  /** `a function cannot travel to a worker; pass plain data`. */
+  reason(root: string): string {
+    return this.what === ''
+      ? this.hint
+      : `${this.what} cannot travel ${target(root)}; ${this.hint}`;
+  }
+
+  path(root: string): string {
+    const path = root + this.steps.toReversed().join('');
+    return path.startsWith('.') ? path.slice(1) : path;
+  }
+}
+
+/** The error to throw on, after it passed one more step of the path. */
+export function within(error: unknown, step: string): Refusal {
+  const refusal = asRefusal(error);
+  refusal.steps.push(step);
+  return refusal;
+}
+
+/** What callers see of whatever the encoder threw. */
+export function asSerializationError(error: unknown, root: string): SerializationError {
+  const refusal = asRefusal(error);
+  const path = refusal.path(root);
+  const reason = refusal.reason(root);
+  return new SerializationError(path === '' ? reason : `${path}: ${reason}`, {
+    path,
+    cause: refusal.cause,
+  });
+}
+
+const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
+
+/** The step to a property. */
+export function property(key: string): string {
+  return identifier.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+}
+
+/** The step to the value of a Map's entry. */
+export function entry(key: unknown, index: number): string {
+  if (typeof key === 'string') return `.get(${JSON.stringify(key)})`;
+  if (typeof key === 'number' || typeof key === 'boolean') return `.get(${String(key)})`;
+  return `.values()[${index}]`;
+}
+
+/** Anything but a refusal came from the value itself: a getter, a Proxy, a method of a false kind. */
+function asRefusal(error: unknown): Refusal {
+  if (isRefusal(error)) return error;
+  return new Refusal('', `reading it failed (${messageOf(error)})`, error);
+}
+
+function isRefusal(error: unknown): error is Refusal {
+  try {
+    return error instanceof Refusal;
+  } catch {
+    // A Proxy was thrown whose traps throw.
+    return false;
+  }
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    return 'no message';
+  }
+}
+
+/** Where values with this root go. */
+function target(root: string): string {
+  if (root.startsWith('args')) return 'to a worker';
+  if (root.startsWith('result')) return 'to the caller';
+  return 'to another process';
+}

@@ -1,0 +1,58 @@
+/**
+ * The tags that values travel under, and the limits of the codec.
+ *
+ * Where a public tag says what is meant, it is used. The others stand together in the
+ * first-come-first-served space of RFC 8949; they are this protocol's own and not registered.
+ */
+
+/** Nesting deeper than this is refused, on the way out and on the way in: arrays, maps and kinds count. */
+export const MAX_DEPTH = 1_000;
+
+/** Errors inside errors (`cause`, `errors`, properties) deeper than this are left out, with a note. */
+export const MAX_ERROR_DEPTH = 100;
+
+/** Byte arrays of at least this many bytes travel beside the CBOR, without a copy. */
+export const ATTACHMENT_BYTES = 64 * 1024;
+
+/** Empty places of one sparse array; each takes a byte on the wire. */
+export const MAX_HOLES = 1_000_000;
+
+// Public ones.
+export const TAG_EPOCH_SECONDS = 1;
+export const TAG_BIGINT = 2;
+export const TAG_NEGATIVE_BIGINT = 3;
+/** An array of a type's name and its constructor's arguments; here only `['RegExp', source, flags, lastIndex?]`. */
+export const TAG_OBJECT = 27;
+/** RFC 8746 has the tags of typed arrays: see `bytes.ts`. */
+export const TAG_SET = 258;
+export const TAG_MAP = 259;
+
+// Ours.
+const OURS = 60_160;
+/**
+ * Only as the outermost item: inside, the same object occurs more than once, as `TAG_REFERENCE`.
+ * The prefix stands for three bytes: a head with a two-byte number.
+ */
+export const TAG_SHARING = OURS;
+/**
+ * An unsigned number n: the same object as the n-th one of this value. Every array, map, byte string
+ * and kind that is an object to the program has a number, in the order of first bytes, from 0.
+ */
+export const TAG_REFERENCE = OURS + 1;
+/** An unsigned number n, in the place of a byte string: the bytes are the n-th attachment. */
+export const TAG_ATTACHMENT = OURS + 2;
+/** A byte string of UTF-16LE code units: a string with lone surrogates, which UTF-8 cannot hold. */
+export const TAG_UTF16 = OURS + 3;
+/** Milliseconds since the epoch, for dates that seconds in a float cannot hold exactly. */
+export const TAG_EPOCH_MILLISECONDS = OURS + 4;
+/** A map: an object without a prototype. */
+export const TAG_NULL_PROTOTYPE = OURS + 5;
+/** A byte string: an ArrayBuffer, a Node.js Buffer, a DataView. A bare byte string is a Uint8Array. */
+export const TAG_ARRAY_BUFFER = OURS + 6;
+export const TAG_BUFFER = OURS + 7;
+export const TAG_DATA_VIEW = OURS + 8;
+/** An array of class name, map of the fields that a program does not list, map of its own properties. */
+export const TAG_ERROR = OURS + 9;
+
+/** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
+export const HOLE = 0xe0;

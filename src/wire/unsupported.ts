@@ -1,0 +1,78 @@
+/** What cannot travel, and what to do about it. */
+import { types } from 'node:util';
+import { Refusal } from './refusal.ts';
+
+interface Unsupported {
+  readonly matches: (value: object) => boolean;
+  readonly what: string;
+  readonly hint: string;
+}
+
+const PLAIN_DATA = 'pass plain data';
+
+/** In the order in which they are tried. */
+const unsupported: readonly Unsupported[] = [
+  { matches: types.isPromise, what: 'a promise', hint: 'await it first' },
+  { matches: types.isWeakMap, what: 'a WeakMap', hint: 'pass a Map' },
+  { matches: types.isWeakSet, what: 'a WeakSet', hint: 'pass a Set' },
+  {
+    matches: (value) => value instanceof WeakRef,
+    what: 'a WeakRef',
+    hint: 'pass what it refers to',
+  },
+  {
+    matches: types.isSharedArrayBuffer,
+    what: 'a SharedArrayBuffer',
+    hint: 'processes share no memory; pass a copy, `new Uint8Array(shared).slice()`',
+  },
+  {
+    matches: types.isGeneratorObject,
+    what: 'a generator',
+    hint: 'pass an array, `Array.from(it)`, or make a routine of the generator function',
+  },
+  { matches: isStream, what: 'a stream', hint: 'pass what it carries, or let the routine open it' },
+  {
+    matches: (value) => value instanceof AbortSignal,
+    what: 'an AbortSignal',
+    hint: 'give the call its signal with `.with({ signal })`',
+  },
+  {
+    matches: types.isBoxedPrimitive,
+    what: 'a boxed primitive',
+    hint: 'pass its `valueOf()`',
+  },
+];
+
+/** Refuses a value that is of no kind that can travel. */
+export function refuse(value: unknown): never {
+  if (typeof value === 'function') {
+    const hint = 'call it over there as a routine of its own, or pass plain data';
+    throw new Refusal('a function', hint);
+  }
+  if (typeof value === 'symbol') throw new Refusal('a symbol', 'pass a string');
+  const known = unsupported.find(({ matches }) => matches(value as object));
+  if (known) throw new Refusal(known.what, known.hint);
+  throw new Refusal(`an instance of ${className(value as object)}`, PLAIN_DATA);
+}
+
+/**
+ * Refuses properties that were added to an object of a built-in kind: they would be lost.
+ *
+ * @param what the kind, e.g. `a Map`
+ */
+export function refuseProperties(value: object, what: string): void {
+  if (Object.keys(value).length === 0 && Object.getOwnPropertySymbols(value).length === 0) return;
+  throw new Refusal(`${what} with properties of its own`, 'pass them in an object beside it');
+}
+
+function className(value: object): string {
+  const maker: unknown = value.constructor;
+  const name = typeof maker === 'function' ? maker.name : '';
+  return name === '' ? 'a class without a name' : name;
+}
+
+function isStream(value: object): boolean {
+  if (value instanceof ReadableStream || value instanceof WritableStream) return true;
+  const { pipe, write } = value as { pipe?: unknown; write?: unknown };
+  return typeof pipe === 'function' || typeof write === 'function';
+}

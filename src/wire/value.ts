@@ -1,0 +1,47 @@
+/**
+ * User values as bytes: arguments, results, and what generators take and give. What arrives is equal
+ * to what was sent, with prototypes, shared references and cycles; or encoding fails and names the
+ * place in the value.
+ *
+ * The format is CBOR (RFC 8949) with the tags of `tags.ts`.
+ */
+import { decode, encode } from './codec.ts';
+import type { Encoded } from './encoder.ts';
+
+export type { Encoded } from './encoder.ts';
+
+const OPTIONS = { stacks: true, attachments: true };
+const LIST_OPTIONS = { ...OPTIONS, list: true };
+
+/**
+ * Encodes one value.
+ *
+ * The bytes of the value itself are never changed afterwards, so they may be kept. Attachments are
+ * the program's own memory: they must be on their way, or copied, before it runs again.
+ *
+ * @param root what the path in an error starts with, e.g. `result`
+ * @throws SerializationError when a part of it can't travel; `path` names the part
+ */
+export function encodeValue(value: unknown, root = 'value'): Encoded {
+  return encode(value, root, OPTIONS);
+}
+
+/**
+ * Encodes the arguments of a call as one value, an array.
+ *
+ * @throws SerializationError when an argument can't travel; `path` names it, e.g. `args[0].cb`
+ */
+export function encodeArgs(args: readonly unknown[]): Encoded {
+  return encode(args, 'args', LIST_OPTIONS);
+}
+
+/**
+ * Decodes one value.
+ *
+ * `bytes` may be changed afterwards. Attachments become the memory of the decoded arrays.
+ *
+ * @throws SerializationError when the bytes or the attachments are not those of a value
+ */
+export function decodeValue(bytes: Uint8Array, attachments?: readonly Uint8Array[]): unknown {
+  return decode(bytes, attachments);
+}

@@ -1,0 +1,160 @@
+import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import fc from 'fast-check';
+import { describe, test } from 'vitest';
+import { SerializationError } from '../../../src/errors.ts';
+import { decodeValue, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
+import { fromEntries, graph, text, tree } from './arbitraries.ts';
+
+function roundTrip(value: unknown): unknown {
+  const encoded = encodeValue(value);
+  ok(encoded instanceof Uint8Array);
+  return decodeValue(encoded.slice());
+}
+
+/** The objects inside a value, in an order that two equal values have in common. */
+function objectsOf(value: unknown, found = new Map<object, number>(), order: number[] = []) {
+  if (typeof value !== 'object' || value === null) return order;
+  const known = found.get(value);
+  order.push(known ?? found.size);
+  if (known !== undefined) return order;
+  found.set(value, found.size);
+  if (value instanceof Map) for (const entry of value) objectsOf(Array.from(entry), found, order);
+  else if (value instanceof Set) for (const item of value) objectsOf(item, found, order);
+  else if (!ArrayBuffer.isView(value)) {
+    for (const key of Object.keys(value)) objectsOf(Reflect.get(value, key), found, order);
+  }
+  return order;
+}
+
+describe('a value', () => {
+  test('arrives equal, with prototypes', () => {
+    fc.assert(
+      fc.property(tree, (value) => {
+        deepStrictEqual(roundTrip(value), value);
+      }),
+      { numRuns: 1_500 },
+    );
+  });
+
+  test('arrives with what it shares, and nothing more', () => {
+    fc.assert(
+      fc.property(graph, (value) => {
+        deepStrictEqual(objectsOf(roundTrip(value)), objectsOf(value));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('arrives equal as one of many arguments', () => {
+    fc.assert(
+      fc.property(fc.array(tree), (args) => {
+        const bytes = encodeArgs(args);
+        ok(bytes instanceof Uint8Array);
+        deepStrictEqual(decodeValue(bytes), args);
+      }),
+    );
+  });
+
+  test('is not changed by being encoded, nor are the bytes by what follows', () => {
+    fc.assert(
+      fc.property(tree, tree, (first, second) => {
+        const bytes = encodeValue(first) as Uint8Array;
+        const copy = bytes.slice();
+        encodeValue(second);
+        deepStrictEqual(bytes, copy);
+      }),
+    );
+  });
+});
+
+describe('large byte arrays', () => {
+  test('arrive from wherever they stand', () => {
+    const sizes = fc.array(fc.constantFrom(0, 1, 65_535, 65_536, 65_537, 100_001), {
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(sizes, tree, (lengths, other) => {
+        const value = lengths.map((length, i) => {
+          const bytes = new Uint8Array(length).fill(i + 1);
+          return i % 2 === 0 ? { bytes, other } : new Map([['buffer', bytes.buffer]]);
+        });
+        const encoded = encodeValue(value);
+        const [bytes, ...rest] = encoded instanceof Uint8Array ? [encoded] : encoded;
+        strictEqual(rest.length, lengths.filter((length) => length >= 65_536).length);
+        deepStrictEqual(decodeValue(bytes!, rest), value);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+/** One step into a value: how to build it around the rest, and how an error names it. */
+interface Step {
+  readonly name: string;
+  readonly around: (inner: unknown) => unknown;
+}
+
+const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.array(tree, { maxLength: 3 }).map((before): Step => {
+    return { name: `[${before.length}]`, around: (inner) => [...before, inner, 1] };
+  }),
+  fc.tuple(text, fc.dictionary(fc.stringMatching(/^other[a-z]$/), tree)).map(([key, others]) => {
+    const name = identifier.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+    const around = (inner: unknown) => fromEntries({ ...others }, [[key, inner]]);
+    return { name, around };
+  }),
+  text.map((key): Step => {
+    const around = (inner: unknown) =>
+      new Map<unknown, unknown>([
+        [1, 'x'],
+        [key, inner],
+      ]);
+    return { name: `.get(${JSON.stringify(key)})`, around };
+  }),
+  fc.constant<Step>({ name: '.values()[1]', around: (inner) => new Set(['first', inner]) }),
+  fc.constant<Step>({
+    name: '.keys()[1]',
+    around: (inner) =>
+      new Map([
+        [0, 1],
+        [inner, 2],
+      ] as never),
+  }),
+);
+
+const unsupported: fc.Arbitrary<unknown> = fc
+  .constantFrom<(() => unknown)[]>(
+    () => () => {},
+    () => Symbol('s'),
+    () => Promise.resolve(),
+    () => new WeakMap(),
+    () => new WeakRef({}),
+    () => new (class Thing {})(),
+    () => new URL('http://a/'),
+    () => new SharedArrayBuffer(1),
+    () => new Proxy({}, { ownKeys: () => ['x', 'x'] }),
+  )
+  .map((make) => make());
+
+describe('a value that cannot travel', () => {
+  test('is refused, with the path to it', () => {
+    fc.assert(
+      fc.property(unsupported, fc.array(step, { maxLength: 8 }), (value, steps) => {
+        const args = [1, steps.reduceRight((inner, { around }) => around(inner), value)];
+        const path = `args[1]${steps.map(({ name }) => name).join('')}`;
+        try {
+          encodeArgs(args);
+        } catch (error) {
+          ok(error instanceof SerializationError);
+          strictEqual(error.path, path);
+          ok(error.message.startsWith(`${path}: `));
+          return;
+        }
+        throw new Error('it was not refused');
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
