@@ -25,9 +25,10 @@ export interface Waiter {
 /** What there is of a call beside its state. Kept small: a caller may have 100,000 of them. */
 export interface Call {
   readonly sequence: number;
+  readonly request: CallRequest;
+  readonly waiter: Waiter;
   /** Given up when the worker has taken the task: it will not be sent again. */
-  request: CallRequest;
-  waiter: Waiter;
+  args: Encoded | undefined;
   actor: AnyActorRef | undefined;
   /** The worker that it is offered to or runs on now, or empty. */
   place: string;
@@ -136,8 +137,6 @@ export interface CallPorts {
   release(call: Call): void;
 }
 
-const NOTHING_TO_SEND: Encoded = new Uint8Array(0);
-
 export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
   const lose = ({ call, worker }: CallContext, phase: LostPhase, why: string, cause?: unknown) => {
     const { key } = call.request.routine;
@@ -153,7 +152,7 @@ export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
     ask: ({ call, refused }) => ports.ask(call, refused),
     offer: ({ call, worker }) => ports.offer(call, worker),
     accepted: ({ call }) => {
-      call.request = { ...call.request, args: NOTHING_TO_SEND };
+      call.args = undefined;
     },
     forward: ({ call }) => ports.forward(call),
     withdraw: ({ call }, event) =>

@@ -271,11 +271,11 @@ export class Peer {
 
   #send(call: Call): void {
     this.#attempt(call, () => {
-      const { routine, args } = call.request;
+      const { routine } = call.request;
       const number = this.#declare(routine);
       call.number = 0;
       this.#sending.add(call);
-      call.abandon = this.#link?.deliver(args, (value) => this.#sendTask(call, number, value));
+      call.abandon = this.#link?.deliver(call.args, (value) => this.#sendTask(call, number, value));
     });
   }
 

@@ -160,13 +160,13 @@ export class PoolProxy implements Dispatcher {
     if (this.#state !== 'closed') this.#actor.send(event);
   }
 
-  call(request: CallRequest): Promise<Received> {
+  call(request: CallRequest, args: Encoded): Promise<Received> {
     return new Promise((resolve, reject) => {
-      this.#start(request, { resolve, reject });
+      this.#start(request, args, { resolve, reject });
     });
   }
 
-  generate(request: CallRequest): RemoteGenerator {
+  generate(request: CallRequest, args: Encoded): RemoteGenerator {
     const waiter = new StepWaiter();
     let call: Call | undefined;
     return {
@@ -174,7 +174,7 @@ export class PoolProxy implements Dispatcher {
         new Promise<StepResult>((resolve, reject) => {
           waiter.expect(resolve, reject);
           if (call === undefined) {
-            call = this.#start(request, waiter, { kind, value });
+            call = this.#start(request, args, waiter, { kind, value });
             return;
           }
           call.step = { kind, value };
@@ -183,12 +183,13 @@ export class PoolProxy implements Dispatcher {
     };
   }
 
-  #start(request: CallRequest, waiter: Waiter, step?: Call['step']): Call {
+  #start(request: CallRequest, args: Encoded, waiter: Waiter, step?: Call['step']): Call {
     this.#sequence += 1;
     const call: Call = {
       sequence: this.#sequence,
       request,
       waiter,
+      args,
       actor: undefined,
       place: '',
       number: 0,

@@ -11,9 +11,9 @@ export interface RoutineId {
   readonly key: string;
 }
 
+/** What is asked for, beside the arguments. Never changed, so that calls may share it. */
 export interface CallRequest {
   readonly routine: RoutineId;
-  readonly args: Encoded;
   readonly generator: boolean;
   /** Milliseconds until the call has to be over; undefined for no limit. */
   readonly timeoutMs: number | undefined;
@@ -53,9 +53,9 @@ export interface RemoteGenerator {
 
 export interface Dispatcher {
   /** Runs a function elsewhere. Rejects with the error that it threw, or why the call failed. */
-  call(request: CallRequest): Promise<Received>;
+  call(request: CallRequest, args: Encoded): Promise<Received>;
   /** Prepares a generator; its task is sent with the first step. */
-  generate(request: CallRequest): RemoteGenerator;
+  generate(request: CallRequest, args: Encoded): RemoteGenerator;
 }
 
 /** Where something that calls can be sent to keeps its dispatcher: pools have it. */

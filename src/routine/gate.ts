@@ -1,14 +1,26 @@
 /** Decides where a call goes, and with which options. */
-import { NoPoolError } from '../errors.ts';
+import { MainModuleError, NoPoolError } from '../errors.ts';
 import type { Abortable, Dispatcher, DispatchTarget } from './dispatcher.ts';
 import { dispatcherOf } from './dispatcher.ts';
-import { currentScope, type DispatchOptions, runInScope, type Scope } from './task.ts';
+import {
+  currentScope,
+  type DispatchOptions,
+  EMPTY_SCOPE,
+  type InheritedOptions,
+  runInScope,
+  type Scope,
+} from './task.ts';
 
 /** Options of one call. */
 export interface CallOptions extends DispatchOptions {
   /** The pool that the call goes to. */
   readonly pool?: DispatchTarget;
 }
+
+/** What to do about a main program that runs again in a worker. */
+export const MAIN_MODULE_ADVICE =
+  'Put the routines into a module of their own, or guard the main part: ' +
+  "import { isWorker } from 'skein'; if (!isWorker) { ... }";
 
 const open = new Set<Dispatcher>();
 let home: Dispatcher | undefined;
@@ -29,6 +41,8 @@ export function setHomeDispatcher(dispatcher: Dispatcher | undefined): void {
 
 /**
  * @throws NoPoolError when it is not clear where the call should go
+ * @throws MainModuleError when a module that a worker imports makes the call while it loads: it would
+ * wait for itself
  */
 export function findDispatcher(
   routine: string,
@@ -38,6 +52,11 @@ export function findDispatcher(
   if (options?.pool) return options.pool[dispatcherOf];
   if (scope?.dispatcher) return scope.dispatcher;
   if (scope?.task && home) return home;
+  if (scope?.importing?.pending) {
+    throw new MainModuleError(
+      `a module that a worker imports calls the routine '${routine}' while it loads: the main program would run again. ${MAIN_MODULE_ADVICE}`,
+    );
+  }
   if (open.size === 1) for (const dispatcher of open) return dispatcher;
   if (open.size > 1) {
     throw new NoPoolError(
@@ -52,15 +71,33 @@ export function findDispatcher(
   );
 }
 
-/** @throws RangeError when the timeout is not a time */
-export function checkOptions<T extends DispatchOptions>(options: T): T {
-  const { timeout } = options;
+/**
+ * @throws RangeError when the timeout is not a time
+ * @throws TypeError when another option is not what it should be
+ */
+export function checkOptions(options: CallOptions): CallOptions {
+  const { timeout, signal, tag, pool } = options;
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
     throw new RangeError(
       `timeout must be a number of milliseconds above 0, not ${String(timeout)}; leave it out for no limit`,
     );
   }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`signal must be an AbortSignal, not ${String(signal)}`);
+  }
+  if (tag !== undefined && typeof tag !== 'string') {
+    throw new TypeError(`tag must be a string, not ${String(tag)}`);
+  }
+  if (pool !== undefined) checkPool(pool);
   return options;
+}
+
+/** @throws TypeError when it is no pool */
+export function checkPool(pool: DispatchTarget): DispatchTarget {
+  if (pool?.[dispatcherOf] === undefined) {
+    throw new TypeError(`pool must be an open WorkerPool, not ${String(pool)}`);
+  }
+  return pool;
 }
 
 export interface Terms {
@@ -70,7 +107,7 @@ export interface Terms {
   readonly signal: Abortable | undefined;
 }
 
-const NO_TERMS: Terms = { timeoutMs: undefined, tag: '', caller: '', signal: undefined };
+export const NO_TERMS: Terms = { timeoutMs: undefined, tag: '', caller: '', signal: undefined };
 
 /** What holds for one call: its own options before those around it, and never beyond its task's. */
 export function termsOf(options: CallOptions | undefined, scope: Scope | undefined): Terms {
@@ -81,22 +118,58 @@ export function termsOf(options: CallOptions | undefined, scope: Scope | undefin
   const left = task?.remainingMs;
   let timeoutMs = own === Number.POSITIVE_INFINITY ? undefined : own;
   if (left !== undefined) timeoutMs = Math.min(timeoutMs ?? left, left);
-  const signals: AbortSignal[] = [];
-  if (options?.signal) signals.push(options.signal);
-  if (around?.signal) signals.push(around.signal);
-  let signal: Abortable | undefined = task;
-  if (signals.length > 0) {
-    if (task) signals.push(task.signal);
-    signal = signals.length === 1 ? signals[0] : AbortSignal.any(signals);
+  return {
+    timeoutMs,
+    tag: options?.tag ?? around?.tag ?? '',
+    caller: task?.id ?? '',
+    signal: firstOf(options?.signal, around?.signals, task),
+  };
+}
+
+function firstOf(
+  own: AbortSignal | undefined,
+  around: readonly AbortSignal[] | undefined,
+  task: Abortable | undefined,
+): Abortable | undefined {
+  if (own === undefined && (around === undefined || around.length === 0)) return task;
+  const signals: Abortable[] = [...(around ?? [])];
+  if (own) signals.push(own);
+  if (task) signals.push(task);
+  return signals.length === 1 ? signals[0] : new FirstOf(signals);
+}
+
+/** Aborts with the first of several; unlike `AbortSignal.any` it leaves nothing behind on them. */
+class FirstOf implements Abortable {
+  readonly #signals: readonly Abortable[];
+
+  constructor(signals: readonly Abortable[]) {
+    this.#signals = signals;
   }
-  return { timeoutMs, tag: options?.tag ?? around?.tag ?? '', caller: task?.id ?? '', signal };
+
+  get aborted(): boolean {
+    return this.#signals.some((signal) => signal.aborted);
+  }
+
+  get reason(): unknown {
+    return this.#signals.find((signal) => signal.aborted)?.reason;
+  }
+
+  addEventListener(type: 'abort', listener: () => void): void {
+    for (const signal of this.#signals) signal.addEventListener(type, listener);
+  }
+
+  removeEventListener(type: 'abort', listener: () => void): void {
+    for (const signal of this.#signals) signal.removeEventListener(type, listener);
+  }
 }
 
 /**
  * Runs `fn`; calls of routines inside it, also after an await, have these options unless they say
- * otherwise themselves. A `timeout` holds for each call, not for `fn`.
+ * otherwise themselves. A `timeout` holds for each call, not for `fn`; a `signal` ends calls beside
+ * their own.
  *
  * @throws RangeError when the timeout is not a number above 0
+ * @throws TypeError when another option is not what it should be
  * @example
  * ```ts
  * await withDispatch({ timeout: 5_000, tag: 'nightly' }, async () => {
@@ -105,14 +178,15 @@ export function termsOf(options: CallOptions | undefined, scope: Scope | undefin
  * ```
  */
 export function withDispatch<T>(options: CallOptions, fn: () => T): T {
-  const { pool, ...rest } = checkOptions(options);
-  const scope = currentScope();
-  return runInScope(
-    {
-      task: scope?.task,
-      dispatcher: pool ? pool[dispatcherOf] : scope?.dispatcher,
-      options: { ...scope?.options, ...rest },
-    },
-    fn,
-  );
+  const { pool, signal, timeout, tag } = checkOptions(options);
+  const scope = currentScope() ?? EMPTY_SCOPE;
+  const { options: around } = scope;
+  const signals = around?.signals ?? [];
+  const inherited: InheritedOptions = {
+    timeout: timeout ?? around?.timeout,
+    tag: tag ?? around?.tag,
+    signals: signal ? [...signals, signal] : signals,
+  };
+  const dispatcher = pool ? pool[dispatcherOf] : scope.dispatcher;
+  return runInScope({ ...scope, dispatcher, options: inherited }, fn);
 }

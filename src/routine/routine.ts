@@ -2,7 +2,15 @@
 import { RoutineIdentityError } from '../errors.ts';
 import { encodeArgs } from '../wire/value.ts';
 import type { CallRequest, DispatchTarget, Received, RoutineId } from './dispatcher.ts';
-import { type CallOptions, checkOptions, findDispatcher, termsOf } from './gate.ts';
+import {
+  type CallOptions,
+  checkOptions,
+  checkPool,
+  findDispatcher,
+  NO_TERMS,
+  type Terms,
+  termsOf,
+} from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
 import { decode, withCallerStack } from './outcome.ts';
 import { register } from './registry.ts';
@@ -43,6 +51,8 @@ export type Routine<F extends AnyFunction> = Remote<F> & {
 interface Definition {
   readonly id: RoutineId;
   readonly generator: boolean;
+  /** The request of a call without options, outside of any task. */
+  readonly plain: CallRequest;
 }
 
 /**
@@ -70,7 +80,7 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   if (typeof fn !== 'function') {
     throw new TypeError(`routine(fn) takes a function, not ${fn === null ? 'null' : typeof fn}`);
   }
-  const site = callSite(routine);
+  const site = callSite(routine, options.module);
   const module = options.module === undefined ? site.module : moduleUrl(options.module);
   const name = options.name ?? (fn.name || nameAt(site));
   if (!name) {
@@ -81,13 +91,14 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   }
   const generator = isGenerator(fn);
   register({ module, name, generator, fn, site });
-  const definition: Definition = { id: { module, name, key: `${module}#${name}` }, generator };
+  const id = { module, name, key: `${module}#${name}` };
+  const definition: Definition = { id, generator, plain: { routine: id, generator, ...NO_TERMS } };
   const remote = bind(definition, undefined);
   Object.defineProperties(remote, {
     name: { value: name, configurable: true },
     length: { value: fn.length, configurable: true },
     local: { value: fn },
-    on: { value: (pool: DispatchTarget) => bind(definition, { pool }) },
+    on: { value: (pool: DispatchTarget) => bind(definition, { pool: checkPool(pool) }) },
     with: { value: (own: CallOptions) => bind(definition, checkOptions(own)) },
   });
   return remote as unknown as Routine<F>;
@@ -102,25 +113,33 @@ function bind(definition: Definition, options: CallOptions | undefined) {
   return definition.generator
     ? (...args: unknown[]) =>
         new RemoteIterator(definition.id.name, () => {
-          const { dispatcher, request } = prepare(definition, args, options);
-          return { remote: dispatcher.generate(request), signal: request.signal };
+          const { dispatcher, request } = prepare(definition, options);
+          const remote = dispatcher.generate(request, encodeArgs(args));
+          return { remote, signal: request.signal };
         })
     : (...args: unknown[]) => call(definition, args, options);
 }
 
-function prepare({ id, generator }: Definition, args: unknown[], options: CallOptions | undefined) {
+function prepare(definition: Definition, options: CallOptions | undefined) {
   const scope = currentScope();
-  const dispatcher = findDispatcher(id.name, options, scope);
+  const dispatcher = findDispatcher(definition.id.name, options, scope);
   const terms = termsOf(options, scope);
-  const request: CallRequest = { routine: id, generator, args: encodeArgs(args), ...terms };
+  const request = terms === NO_TERMS ? definition.plain : requestOf(definition, terms);
   return { dispatcher, request };
 }
 
+// Field by field: a spread that adds keys takes Node 20 two microseconds.
+function requestOf({ id, generator }: Definition, terms: Terms): CallRequest {
+  const { timeoutMs, tag, caller, signal } = terms;
+  return { routine: id, generator, timeoutMs, tag, caller, signal };
+}
+
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {
-  const { dispatcher, request } = prepare(definition, args, options);
+  const { dispatcher, request } = prepare(definition, options);
+  const encoded = encodeArgs(args);
   let received: Received;
   try {
-    received = await dispatcher.call(request);
+    received = await dispatcher.call(request, encoded);
   } catch (error) {
     throw withCallerStack(error, definition.id.name, request.signal);
   }

@@ -31,13 +31,25 @@ export interface DispatchOptions {
   readonly tag?: string;
 }
 
+/** What calls get from the `withDispatch` around them. */
+export interface InheritedOptions {
+  readonly timeout: number | undefined;
+  readonly tag: string | undefined;
+  /** One of each `withDispatch`: all of them hold. */
+  readonly signals: readonly AbortSignal[];
+}
+
 /** What the code that runs now is part of. */
 export interface Scope {
   readonly task: TaskScope | undefined;
   /** The pool that calls go to. */
   readonly dispatcher: Dispatcher | undefined;
-  readonly options: DispatchOptions | undefined;
+  readonly options: InheritedOptions | undefined;
+  /** The import of a module by a worker that this code was started by. */
+  readonly importing?: { readonly pending: boolean };
 }
+
+export const EMPTY_SCOPE: Scope = { task: undefined, dispatcher: undefined, options: undefined };
 
 const storage = new AsyncLocalStorage<Scope>();
 
