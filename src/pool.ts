@@ -12,8 +12,8 @@ import { roundRobin } from './balancing/policies.ts';
 import { systemEnv, type Timer } from './env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
-import { addDispatcher, removeDispatcher } from './routine/gate.ts';
-import { currentScope, currentTask, runInScope } from './routine/task.ts';
+import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/gate.ts';
+import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
 import { isImporting } from './worker/modules.ts';
@@ -59,6 +59,8 @@ interface Slot {
 }
 
 const KILL_TIMEOUT_MS = 2_000;
+/** Node's timers fire at once beyond that. */
+const LONGEST_TIMER_MS = 0x7fffffff;
 
 /**
  * Worker processes that run routines.
@@ -84,6 +86,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #nextSlot = 0;
   #failure: WorkerStartError | undefined;
   #grace: Timer | undefined;
+  #graceDue = Number.POSITIVE_INFINITY;
   #over = false;
 
   /**
@@ -94,10 +97,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * @throws RangeError, TypeError when an option is wrong
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
-    if (isImporting() && currentTask() === undefined) {
+    if (isImporting()) {
       throw new MainModuleError(
-        'a worker imported a module that opens a pool: the main program would run again in it. ' +
-          "Put the routines into a module of their own, or guard the main part: import { isWorker } from 'skein'; if (!isWorker) { ... }",
+        `a worker imported a module that opens a pool: the main program would run again in it. ${MAIN_MODULE_ADVICE}`,
       );
     }
     const pool = new WorkerPool(checkOptions(options));
@@ -173,8 +175,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   /** Runs `fn`; calls of routines inside it, also after an await, go to this pool. */
   run<T>(fn: () => T): T {
-    const scope = currentScope();
-    return runInScope({ task: scope?.task, options: scope?.options, dispatcher: this.#proxy }, fn);
+    return runInScope({ ...(currentScope() ?? EMPTY_SCOPE), dispatcher: this.#proxy }, fn);
   }
 
   /**
@@ -194,9 +195,12 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     }
     const graceMs = grace === Number.POSITIVE_INFINITY ? undefined : grace;
     removeDispatcher(this.#proxy);
-    if (graceMs !== undefined && graceMs > 0) {
+    const due = systemEnv.now() + (graceMs ?? Number.POSITIVE_INFINITY);
+    if (graceMs !== undefined && due < this.#graceDue) {
+      this.#graceDue = due;
       this.#grace?.cancel();
-      this.#grace = systemEnv.timer(graceMs, () => this.#send({ type: 'expired' }));
+      const ms = Math.min(graceMs, LONGEST_TIMER_MS);
+      this.#grace = systemEnv.timer(ms, () => this.#send({ type: 'expired' }));
     }
     this.#send({ type: 'close', graceMs });
     await this.#ended;
@@ -312,19 +316,38 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   }
 }
 
+/** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
 function checkOptions(options: PoolOptions): PoolOptions {
-  const { size, transport, concurrency, maxQueue, maxValueBytes } = options;
-  const whole = (name: string, value: number | undefined, least: number) => {
-    if (value === undefined || (Number.isInteger(value) && value >= least)) return;
-    if (value === Number.POSITIVE_INFINITY && name !== 'size') return;
-    throw new RangeError(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
-  };
-  whole('size', size, 1);
-  whole('concurrency', concurrency, 1);
-  whole('maxQueue', maxQueue, 0);
-  whole('maxValueBytes', maxValueBytes, 1);
+  const { size, concurrency, maxQueue, maxValueBytes, startTimeout, restarts } = options;
+  checkWhole('size', size, 1);
+  if (size === Number.POSITIVE_INFINITY) throw new RangeError('size must be finite');
+  checkWhole('concurrency', concurrency, 1);
+  checkWhole('maxQueue', maxQueue, 0);
+  checkWhole('maxValueBytes', maxValueBytes, 1);
+  checkWhole('restarts.limit', restarts?.limit, 0);
+  checkTime('restarts.windowMs', restarts?.windowMs);
+  checkTime('startTimeout', startTimeout);
+  const { transport, tags, loadBalancer } = options;
   if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
     throw new TypeError(`transport must be 'unix' or 'tcp', not ${String(transport)}`);
   }
-  return options;
+  const isTags = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
+  if (tags !== undefined && !isTags) throw new TypeError('tags must be an array of strings');
+  if (loadBalancer !== undefined && typeof loadBalancer?.delegate !== 'function') {
+    throw new TypeError('loadBalancer must have a method delegate(task, { workers })');
+  }
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as PoolOptions;
+}
+
+function checkWhole(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || value === Number.POSITIVE_INFINITY) return;
+  if (Number.isInteger(value) && value >= least) return;
+  throw new RangeError(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
+}
+
+function checkTime(name: string, value: number | undefined): void {
+  if (value === undefined || (typeof value === 'number' && value > 0)) return;
+  throw new RangeError(`${name} must be a number of milliseconds above 0, not ${String(value)}`);
 }

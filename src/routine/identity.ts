@@ -14,29 +14,53 @@ export interface CallSite {
 }
 
 const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/|node:|\/|[A-Za-z]:[\\/]).*?):(\d+):(\d+)\)?$/;
+const IS_FILE = /^(?:file:\/\/|\/|[A-Za-z]:[\\/])/;
 
 /**
  * The place that called `callee`.
  *
+ * @param module what to take for its module when the stack does not show a file there
  * @throws RoutineIdentityError when the stack does not show a file there
  */
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
-export function callSite(callee: Function): CallSite {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 1;
-  const holder: { stack?: unknown } = {};
-  Error.captureStackTrace(holder, callee);
-  const { stack } = holder;
-  Error.stackTraceLimit = limit;
+export function callSite(callee: Function, module?: string): CallSite {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  let stack: unknown;
+  let frame: NodeJS.CallSite | undefined;
+  try {
+    Error.stackTraceLimit = 1;
+    stack = captureStack(callee);
+    Error.prepareStackTrace = (_error, [first]) => first;
+    frame = captureStack(callee) as NodeJS.CallSite | undefined;
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
+    Error.stackTraceLimit = stackTraceLimit;
+  }
   const line = typeof stack === 'string' ? (stack.split('\n').at(-1) ?? '') : '';
-  const match = FRAME.exec(line);
-  if (!match?.[1]) {
+  const [, mappedFile, mappedLine, mappedColumn] = FRAME.exec(line) ?? [];
+  // Not the line's: that of code in an eval names the file around it.
+  const file = frame?.getFileName();
+  if (!file || !IS_FILE.test(file)) {
+    if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
     throw new RoutineIdentityError(
       `routine(...) was called from a place that is no file (${line.trim() || 'no stack'}); ` +
         'name its module: routine(fn, { module: import.meta.url })',
     );
   }
-  return { module: moduleUrl(match[1]), line: Number(match[2]), column: Number(match[3]) };
+  const url = moduleUrl(file);
+  // A loader like tsx maps positions to the file as it was written. Where a source map leads to another
+  // file, the script that runs counts: workers import that one.
+  if (mappedFile !== undefined && moduleUrl(mappedFile) === url) {
+    return { module: url, line: Number(mappedLine), column: Number(mappedColumn) };
+  }
+  return { module: url, line: frame?.getLineNumber() ?? 1, column: frame?.getColumnNumber() ?? 1 };
+}
+
+// biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
+function captureStack(callee: Function): unknown {
+  const holder: { stack?: unknown } = {};
+  Error.captureStackTrace(holder, callee);
+  return holder.stack;
 }
 
 /** The URL of a module, without query and fragment. */
@@ -47,11 +71,18 @@ export function moduleUrl(place: string): string {
   return url.href;
 }
 
-// What may stand between a name and the call: `const add =`, `export const add: T =`,
-// `exports.add =`, `add:` in an object, `static add =` in a class.
-const BINDING =
-  /(?:^|[\s;{,(.])([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*(?:(?::[^=;{}]*)?=|:)\s*(?:\(0,\s*)?$/u;
+// What may stand before the call: `const add =`, `exports.add =`, `static add =`, and in objects
+// `add:` or `'add':`.
+const ASSIGNED = /([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*[=:]$/u;
+const QUOTED = /(['"])([^'"]+)\1\s*:$/;
+const DEFAULT = /\bexport\s+default$/;
+// What may stand before the type of a variable or field: `const add:`, `static readonly add:`.
+const TYPED =
+  /(?:^|[;{},]|\b(?:const|let|var|static|readonly))\s*([\p{ID_Start}$_][\p{ID_Continue}$]*)[!?]?\s*$/mu;
+const COMMENTS = /(?:\/\*(?:(?!\*\/)[\s\S])*\*\/|\/\/.*)/g;
 const CALLEE = /^(?:[\w$.]+\s*(?:<|\()|\(0,)/;
+/** Lines before the call in which its variable is looked for. */
+const LOOK_BACK = 40;
 
 const sources = new Map<string, readonly string[] | undefined>();
 
@@ -78,6 +109,26 @@ export function nameAt(site: CallSite): string | undefined {
   while (start > 0 && /[\w$.]/.test(line[start - 1] ?? '')) start -= 1;
   if (line.slice(0, start).endsWith('(0, ')) start -= '(0, '.length;
   if (!CALLEE.test(line.slice(start))) return undefined;
-  const before = [...lines.slice(Math.max(0, site.line - 9), site.line - 1), line.slice(0, start)];
-  return BINDING.exec(before.join('\n'))?.[1];
+  const above = lines.slice(Math.max(0, site.line - LOOK_BACK), site.line - 1);
+  const before = [...above, line.slice(0, start)].join('\n').replace(COMMENTS, '').trimEnd();
+  if (DEFAULT.test(before)) return 'default';
+  return ASSIGNED.exec(before)?.[1] ?? QUOTED.exec(before)?.[2] ?? typedName(before);
+}
+
+/** The name in `name: Type<...> =`, whatever the type is. */
+function typedName(before: string): string | undefined {
+  if (!before.endsWith('=')) return undefined;
+  let depth = 0;
+  for (let i = before.length - 2; i >= 0; i -= 1) {
+    const char = before[i] as string;
+    if (char === '>' && before[i - 1] === '=') i -= 1;
+    else if ('>)}]'.includes(char)) depth += 1;
+    else if ('<({['.includes(char)) depth -= 1;
+    else if (depth === 0 && char === ':') {
+      const name = TYPED.exec(before.slice(0, i))?.[1];
+      if (name !== undefined) return name;
+    }
+    if (depth < 0 || (depth === 0 && char === ';')) return undefined;
+  }
+  return undefined;
 }

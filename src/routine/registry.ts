@@ -32,10 +32,7 @@ export function register(routine: RegisteredRoutine): void {
     modules.set(routine.module, names);
   }
   const other = names.get(routine.name);
-  if (
-    other &&
-    (other.site.line !== routine.site.line || other.site.column !== routine.site.column)
-  ) {
+  if (other && !samePlace(other.site, routine.site)) {
     throw new RoutineIdentityError(
       `two routines of ${routine.module} are called '${routine.name}' (lines ${other.site.line} and ${routine.site.line}); ` +
         `give one another name: routine(fn, { name: '...' })`,
@@ -44,8 +41,17 @@ export function register(routine: RegisteredRoutine): void {
   names.set(routine.name, routine);
 }
 
+function samePlace(one: CallSite, other: CallSite): boolean {
+  return one.module === other.module && one.line === other.line && one.column === other.column;
+}
+
 export function lookup(module: string, name: string): RegisteredRoutine | undefined {
   return modules.get(module)?.get(name);
+}
+
+/** Drops the routines of a module that failed to load after it had made them. */
+export function forgetModule(module: string): void {
+  modules.delete(module);
 }
 
 /** The names of all routines of a module, for error messages. */

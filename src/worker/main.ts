@@ -1,4 +1,6 @@
 /** The entry of a worker process that a pool spawned. */
+import { rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { systemEnv } from '../env.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
@@ -7,7 +9,11 @@ import { Worker } from './worker.ts';
 
 markAsWorker();
 
+/** Milliseconds in which tasks that were aborted may come to an end of their own. */
+const ABORT_MS = 1_000;
+
 let worker: Worker | undefined;
+let folder: string | undefined;
 let stopping = false;
 
 function send(message: FromWorker): void {
@@ -25,6 +31,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       concurrency: setup.concurrency,
     });
     const address = await worker.start();
+    if (address.startsWith('unix://')) folder = dirname(address.slice('unix://'.length));
     send({ skein: 'started', uid: worker.uid, address });
   } catch (error) {
     send({ skein: 'failed', message: String(error) });
@@ -35,8 +42,22 @@ async function start(setup: WorkerSetup): Promise<void> {
 
 async function stop(graceMs: number | undefined): Promise<void> {
   stopping = true;
+  if (graceMs !== undefined) setTimeout(() => process.exit(), graceMs + ABORT_MS);
   await worker?.stop(graceMs);
   process.exit();
+}
+
+/** The parent is gone, and with it everyone who could want a result, and who would tidy up. */
+function orphaned(): void {
+  process.on('exit', () => {
+    try {
+      // The last worker of the pool finds it empty.
+      if (folder !== undefined) rmdirSync(folder);
+    } catch {
+      // Another worker still has its socket in it.
+    }
+  });
+  void stop(0);
 }
 
 process.on('message', (message: ToWorker) => {
@@ -44,8 +65,7 @@ process.on('message', (message: ToWorker) => {
   else if (message.skein === 'roster') worker?.roster(message.workers);
   else if (message.skein === 'stop') void stop(message.graceMs);
 });
-// The parent is gone, and with it everyone who could want a result.
-process.on('disconnect', () => process.exit());
+process.on('disconnect', orphaned);
 process.on('SIGTERM', () => void stop(0));
 process.on('SIGINT', () => {
   // A second Ctrl-C is impatient.

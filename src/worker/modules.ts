@@ -2,14 +2,18 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { RoutineNotFound } from '../errors.ts';
-import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
+import { forgetModule, lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
+import { currentScope, EMPTY_SCOPE, runInScope } from '../routine/task.ts';
 
 const imports = new Map<string, Promise<unknown>>();
-let pending = 0;
+const loaded = new Set<string>();
 
-/** Whether this process is importing a module for a task right now. */
+/**
+ * Whether the code that runs now was started by the import of a module for a task: by the module's
+ * top level, or by what that left running.
+ */
 export function isImporting(): boolean {
-  return pending > 0;
+  return currentScope()?.importing !== undefined;
 }
 
 /**
@@ -21,7 +25,8 @@ export function resolveRoutine(
   module: string,
   name: string,
 ): RegisteredRoutine | Promise<RegisteredRoutine> {
-  return lookup(module, name) ?? importRoutine(module, name);
+  // A routine of a module that still loads would see variables that have no value yet.
+  return (loaded.has(module) && lookup(module, name)) || importRoutine(module, name);
 }
 
 async function importRoutine(module: string, name: string): Promise<RegisteredRoutine> {
@@ -32,8 +37,10 @@ async function importRoutine(module: string, name: string): Promise<RegisteredRo
   }
   try {
     await loading;
+    loaded.add(module);
   } catch (cause) {
     imports.delete(module);
+    forgetModule(module);
     throw new RoutineNotFound(`the worker can't load ${module}: ${describe(cause)}`, { cause });
   }
   const found = lookup(module, name);
@@ -47,14 +54,20 @@ async function importRoutine(module: string, name: string): Promise<RegisteredRo
 }
 
 async function importModule(module: string): Promise<void> {
-  pending += 1;
+  const importing = { pending: true };
+  try {
+    await runInScope({ ...EMPTY_SCOPE, importing }, () => importWithLoader(module));
+  } finally {
+    importing.pending = false;
+  }
+}
+
+async function importWithLoader(module: string): Promise<void> {
   try {
     await import(module);
   } catch (error) {
     if (!needsLoader(error) || !(await registerTypeScript(module))) throw error;
     await import(module);
-  } finally {
-    pending -= 1;
   }
 }
 

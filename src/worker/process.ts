@@ -18,6 +18,9 @@ export interface ProcessOptions {
   readonly killTimeoutMs: number;
 }
 
+/** Node's timers fire at once beyond that. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
 const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 const entry = fileURLToPath(new URL(`./main${extension}`, import.meta.url));
 
@@ -37,10 +40,13 @@ export class WorkerProcess {
       execArgv: execArgv(),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.#starting = setTimeout(() => {
-      this.#failure = `it did not come up within ${options.startTimeoutMs} ms`;
-      this.kill();
-    }, options.startTimeoutMs);
+    this.#starting = setTimeout(
+      () => {
+        this.#failure = `it did not come up within ${options.startTimeoutMs} ms`;
+        this.kill();
+      },
+      Math.min(options.startTimeoutMs, LONGEST_TIMER_MS),
+    );
     this.#child.on('message', (message) => this.#receive(message as FromWorker));
     this.#child.on('error', (error) => this.#end(`it can't be started: ${error.message}`));
     // 'exit' and not 'disconnect': only then the process is surely gone.

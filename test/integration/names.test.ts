@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Routine,
+  RoutineIdentityError,
+  RoutineNotFound,
+  routine,
+  WorkerPool,
+} from '../../src/index.ts';
+import { moduleUrl, rejection, thrown } from './helpers.ts';
+import standard, * as names from './routines/names.ts';
+
+let pool: WorkerPool;
+beforeAll(async () => {
+  pool = await WorkerPool.open({ size: 1 });
+});
+afterAll(() => pool.close());
+
+describe('a routine is called', () => {
+  test.each<[string, string, Routine<() => Promise<string>>]>([
+    ['like its function, before its variable', 'ofFunction', names.other],
+    ['like its variable', 'variable', names.variable],
+    ['like its variable, exported elsewhere', 'notExported', names.notExported],
+    ['like a variable with a type', 'typed', names.typed],
+    ['like a variable with a type on several lines', 'severalLines', names.severalLines],
+    ['like a variable with a conditional type', 'conditional', names.conditional],
+    ['like a variable on the line before', 'onTheNextLine', names.onTheNextLine],
+    ['like its variable, with a type argument', 'generic', names.generic],
+    ['like its variable, with a comment between', 'commented', names.commented],
+    ['like its variable, made by skein.routine', 'inNamespace', names.inNamespace],
+    ['like the variable that is assigned', 'assigned', names.assigned],
+    ['like its property', 'property', names.object.property],
+    ['like its property in quotes', 'with-dash', names.object['with-dash']],
+    ['like its property, deeper', 'er', names.object.deep.er],
+    ['like its static field', 'field', names.Holder.field],
+    ['like its static field with a type', 'typedField', names.Holder.typedField],
+    ['default where it is the default export', 'default', standard],
+    ['what options.name says', 'inList', names.destructured],
+  ])('%s', async (_title, name, one) => {
+    expect(one.name).toBe(name);
+    expect(await one()).toBe(name);
+  });
+
+  test('what options.name says, before its function', async () => {
+    expect(names.explicit.name).toBe('ofOptions');
+    expect(await names.explicit()).toBe('ofFunction');
+  });
+
+  test('like its generator function', async () => {
+    expect(names.generator.name).toBe('ofGenerator');
+    for await (const name of names.generator()) expect(name).toBe('ofGenerator');
+  });
+});
+
+describe('without a name', () => {
+  test('a routine is refused where it is made, by an error that says what to write', () => {
+    const error = thrown(names.makeAnonymous) as RoutineIdentityError;
+    expect(error).toBeInstanceOf(RoutineIdentityError);
+    expect(error.code).toBe('ROUTINE_IDENTITY');
+    expect(error.message).toMatch(/names\.ts:\d+ has no name/);
+    expect(error.message).toContain('const add = routine(');
+    expect(error.message).toContain('routine(fn, { name })');
+  });
+
+  test('a place that is no file is refused, unless options.module names one', () => {
+    const make = (options: string) =>
+      Function('routine', `return routine(async () => 1${options})`)(routine);
+    const error = thrown(() => make('')) as RoutineIdentityError;
+    expect(error).toBeInstanceOf(RoutineIdentityError);
+    expect(error.message).toContain('module: import.meta.url');
+    const url = moduleUrl('integration/routines/names.ts');
+    expect(make(`, { name: 'inEval', module: '${url}' }`).name).toBe('inEval');
+  });
+});
+
+describe('two routines of one name in a module', () => {
+  test('are refused where the second is made; both places are named', () => {
+    routine(async () => 1, { name: 'same' });
+    const error = thrown(() => routine(async () => 2, { name: 'same' })) as Error;
+    expect(error).toBeInstanceOf(RoutineIdentityError);
+    expect(error.message).toMatch(/names\.test\.ts are called 'same' \(lines \d+ and \d+\)/);
+    expect(error.message).toContain('routine(fn, { name');
+  });
+
+  test('make the module unloadable on a worker', async () => {
+    const module = moduleUrl('fixtures/broken/twice.ts');
+    // The first of them was made before the module failed: it does not run either.
+    const one = routine(async () => 1, { name: 'same', module });
+    for (let i = 0; i < 2; i += 1) {
+      const error = (await rejection(one())) as Error;
+      expect(error).toBeInstanceOf(RoutineNotFound);
+      expect(error.cause).toBeInstanceOf(RoutineIdentityError);
+    }
+  });
+});
+
+describe('a routine that is made when its module has loaded', () => {
+  test('is not found on the worker, and the error says which there are', async () => {
+    const late = names.makeLate();
+    const error = (await rejection(late())) as RoutineNotFound;
+    expect(error).toBeInstanceOf(RoutineNotFound);
+    expect(error.code).toBe('ROUTINE_NOT_FOUND');
+    expect(error.message).toContain("no routine 'late'");
+    expect(error.message).toContain('ofOptions');
+    expect(error.message).toContain('when its module loads');
+  });
+});

@@ -1,0 +1,116 @@
+/** Routines that tell what they see of their task, and leave traces of what happens to them. */
+import { appendFileSync, existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { currentTask, isWorker, routine, withDispatch } from '../../../src/index.ts';
+
+function note(file: string, line: string): void {
+  appendFileSync(file, `${line}\n`);
+}
+
+export const seen = routine(async () => {
+  const task = currentTask();
+  await delay(1);
+  const { id, routine, caller, deadline, tag, signal } = currentTask() ?? {};
+  return {
+    id,
+    routine,
+    caller,
+    deadline,
+    tag,
+    aborted: signal?.aborted,
+    same: task === currentTask(),
+    isWorker,
+    pid: process.pid,
+    now: Date.now(),
+  };
+});
+
+export const pid = routine(() => process.pid);
+
+/** Writes that it started, and waits until the trace is opened, whatever its signal says. */
+export const gate = routine(async (file: string, name = 'gate') => {
+  note(file, `start ${name}`);
+  while (!existsSync(`${file}.open`)) await delay(2);
+  note(file, `end ${name}`);
+  return name;
+});
+
+/** Ends only by its signal. */
+export const untilAborted = routine(async (file: string): Promise<string> => {
+  const { signal } = currentTask() ?? {};
+  note(file, `start ${process.pid}`);
+  if (!signal) throw new Error('no task');
+  if (!signal.aborted) {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  }
+  note(file, `aborted ${(signal.reason as Error).message}`);
+  return 'aborted';
+});
+
+/** The body of a task that must not run twice. */
+export const once = routine((file: string, name: string) => {
+  note(file, name);
+  return name;
+});
+
+export const busy = routine((ms: number) => {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return ms;
+});
+
+/** A parent whose only work is a child that ends by its signal. */
+export const parentOfUntilAborted = routine(async (file: string) => {
+  note(file, 'parent');
+  return await untilAborted(file);
+});
+
+/** What a child sees of the time that its parent has left, with a longer timeout of its own. */
+export const childDeadlines = routine(async () => {
+  const own = currentTask()?.deadline;
+  const plain = await seen();
+  const longer = await seen.with({ timeout: 600_000 })();
+  const none = await seen.with({ timeout: Number.POSITIVE_INFINITY })();
+  const shorter = await seen.with({ timeout: 1_000 })();
+  return {
+    own,
+    plain: plain.deadline,
+    longer: longer.deadline,
+    none: none.deadline,
+    shorter: shorter.deadline,
+  };
+});
+
+export const family = routine(async (calls: number) => {
+  const children = await Promise.all(Array.from({ length: calls }, () => seen()));
+  return { id: currentTask()?.id, pid: process.pid, children };
+});
+
+export const grandparent = routine(async () => {
+  const parent = await family(1);
+  return { id: currentTask()?.id, parent };
+});
+
+export const fib = routine(async (n: number): Promise<number> => {
+  if (n < 2) return n;
+  const [a, b] = await Promise.all([fib(n - 1), fib(n - 2)]);
+  return a + b;
+});
+
+/** Children get what `withDispatch` on the worker says. */
+export const tagged = routine(async () => {
+  return await withDispatch({ tag: 'inner' }, async () => (await seen()).tag);
+});
+
+export const viaSettled = routine(async (file: string) => {
+  const child = untilAborted(file).catch((error: Error) => note(file, `child ${error.name}`));
+  await child;
+  note(file, 'parent went on');
+  return 'over';
+});
+
+export const leaveBehind = routine(async (file: string) => {
+  // Nobody waits for it: it outlives its parent's task, not its parent's time.
+  void untilAborted(file).catch((error: Error) => note(file, `child ${error.name}`));
+  return currentTask()?.id;
+});
