@@ -3,7 +3,8 @@
  * senders, subscribers and inspectors can see, at a fifth of the memory and a tenth of the time (Node 20): a
  * caller makes one for each call, a worker one for each task. See docs/decisions/003.
  *
- * Two things differ, on purpose. A parent gets no `xstate.done.actor` event: supervisors hear of the
+ * Three things differ, on purpose. It is inspected when the root of its system was made with
+ * `inspect`, not by inspectors that come later. A parent gets no `xstate.done.actor` event: supervisors hear of the
  * end through the effects of the chart. And an effect that throws ends the actor and throws on to
  * whoever sent the event, so that no failure vanishes.
  */
@@ -22,6 +23,8 @@ interface InspectedSystem {
   _sendInspectionEvent(event: { type: string; actorRef: unknown } & Record<string, unknown>): void;
 }
 
+type InspectedType = '@xstate.actor' | '@xstate.event' | '@xstate.snapshot';
+
 type SnapshotObserver<S> = Partial<Observer<S>>;
 
 export class LightActor<S extends Snapshot<unknown>, E extends { type: string }, I> {
@@ -29,10 +32,13 @@ export class LightActor<S extends Snapshot<unknown>, E extends { type: string },
   readonly _parent: AnyActorRef;
   readonly system: AnyActorRef['system'];
   readonly #input: I;
+  readonly #inspected: boolean;
   #id: string | undefined;
   #sessionId: string | undefined;
   #snapshot: S;
   #status: 'new' | 'running' | 'busy' | 'stopped' = 'new';
+  /** Most of the time no more than one event waits: no list is made for it. */
+  #waiting: E | undefined;
   #mailbox: E[] | undefined;
   #observers: Set<SnapshotObserver<S>> | undefined;
 
@@ -41,6 +47,7 @@ export class LightActor<S extends Snapshot<unknown>, E extends { type: string },
     this._parent = parent;
     this.system = parent.system;
     this.#input = input;
+    this.#inspected = LightActor.inspects(parent);
     this.#id = id;
     this.#snapshot = logic.getInitialSnapshot(this, input);
     this.#inspect('@xstate.actor');
@@ -95,8 +102,11 @@ export class LightActor<S extends Snapshot<unknown>, E extends { type: string },
       this.#process(event);
       if (this.#status === 'busy') this.#drain();
     } else if (this.#status !== 'stopped') {
-      this.#mailbox ??= [];
-      this.#mailbox.push(event);
+      if (this.#waiting === undefined) this.#waiting = event;
+      else {
+        this.#mailbox ??= [];
+        this.#mailbox.push(event);
+      }
     }
   }
 
@@ -131,8 +141,9 @@ export class LightActor<S extends Snapshot<unknown>, E extends { type: string },
   }
 
   #drain(): void {
-    for (let i = 0; this.#mailbox !== undefined && i < this.#mailbox.length; i += 1) {
-      this.#process(this.#mailbox[i] as E);
+    for (let event = this.#waiting; event !== undefined; event = this.#waiting) {
+      this.#waiting = this.#mailbox?.shift();
+      this.#process(event);
     }
     this.#mailbox = undefined;
     if (this.#status === 'busy') this.#status = 'running';
@@ -152,6 +163,7 @@ export class LightActor<S extends Snapshot<unknown>, E extends { type: string },
 
   #fail(error: unknown): never {
     this.#status = 'stopped';
+    this.#waiting = undefined;
     this.#mailbox = undefined;
     this.#snapshot = { ...this.#snapshot, status: 'error', error };
     const observers = this.#observers;
@@ -168,14 +180,19 @@ export class LightActor<S extends Snapshot<unknown>, E extends { type: string },
     this.#observers = undefined;
   }
 
-  #inspect(type: string, event?: { type: string }): void {
+  #inspect(type: InspectedType, event?: { type: string }): void {
+    if (!this.#inspected) return;
     const system = this.system as unknown as InspectedSystem;
-    if (event === undefined) system._sendInspectionEvent({ type, actorRef: this });
-    else if (type === '@xstate.event') {
-      system._sendInspectionEvent({ type, sourceRef: undefined, actorRef: this, event });
-    } else {
-      system._sendInspectionEvent({ type, actorRef: this, event, snapshot: this.#snapshot });
-    }
+    const rest =
+      event && (type === '@xstate.event' ? { event } : { event, snapshot: this.#snapshot });
+    system._sendInspectionEvent({ type, actorRef: this, ...rest });
+  }
+
+  /** Whether an inspector was given when the system was made; without one nothing is told. */
+  static inspects(actor: AnyActorRef): boolean {
+    if (#inspected in actor)
+      return (actor as unknown as LightActor<never, never, never>).#inspected;
+    return (actor as { options?: { inspect?: unknown } }).options?.inspect !== undefined;
   }
 }
 

@@ -3,7 +3,11 @@
  * order of their arrival. Charted in docs/statecharts.md.
  */
 import type { AnyActorRef } from 'xstate';
-import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
+import type {
+  LoadBalancer,
+  BalancerContext as PolicyContext,
+  WorkerView,
+} from '../balancing/balancer.ts';
 import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
 import { createLightActor } from './actor.ts';
 import type { Call } from './call.ts';
@@ -88,7 +92,8 @@ export class Balancer {
   readonly #policy: LoadBalancer;
   readonly #maxQueue: number;
   readonly #workers = new Map<string, WorkerView>();
-  #list: readonly WorkerView[] = [];
+  /** All of them, as policies see them. */
+  #all: PolicyContext = { workers: [] };
   // Insertion order is the order of arrival.
   readonly #queue = new Map<Call, Waiting>();
   readonly #actor: AnyActorRef;
@@ -99,14 +104,14 @@ export class Balancer {
     const logic = toLogic(balancerChart, {
       add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
         this.#workers.set(worker.uid, worker);
-        this.#list = [...this.#workers.values()];
+        this.#all = { workers: [...this.#workers.values()] };
       },
       remove: (_context, { uid }: EventOf<BalancerEvent, 'leave'>) => {
         this.#workers.delete(uid);
-        this.#list = [...this.#workers.values()];
+        this.#all = { workers: [...this.#workers.values()] };
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
-        if (!this.#choose(call, refused, this.#list)) this.#enqueue({ call, refused });
+        if (!this.#choose(call, refused, this.#all)) this.#enqueue({ call, refused });
       },
       queue: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) =>
         this.#enqueue({ call, refused }),
@@ -124,7 +129,12 @@ export class Balancer {
     this.#actor.start();
   }
 
-  /** Calls that wait for a worker. */
+  /** The calls that wait for a worker. */
+  get queued(): Call[] {
+    return [...this.#queue.keys()];
+  }
+
+  /** How many calls wait for a worker. */
   get waiting(): number {
     return this.#queue.size;
   }
@@ -137,14 +147,16 @@ export class Balancer {
   }
 
   /** Returns false when no worker can take the call now. */
-  #choose(call: Call, refused: readonly string[], among: readonly WorkerView[]): boolean {
-    const workers =
-      refused.length === 0 ? among : among.filter((worker) => !refused.includes(worker.uid));
-    if (workers.length === 0) return false;
+  #choose(call: Call, refused: readonly string[], all: PolicyContext): boolean {
+    const among =
+      refused.length === 0
+        ? all
+        : { workers: all.workers.filter(({ uid }) => !refused.includes(uid)) };
+    if (among.workers.length === 0) return false;
     const { routine, tag } = call.request;
     try {
       const task = { routine: routine.key, tag };
-      for (const uid of this.#policy.delegate(task, { workers })) {
+      for (const uid of this.#policy.delegate(task, among)) {
         if (typeof uid !== 'string') {
           throw new LoadBalancerError(
             `the load balancer yielded ${String(uid)}, not the uid of a worker`,
@@ -183,7 +195,7 @@ export class Balancer {
     if (worker === undefined) return;
     for (const [call, waiting] of this.#queue) {
       waiting.refused = waiting.refused.filter((other) => other !== uid);
-      if (!this.#choose(call, waiting.refused, [worker])) continue;
+      if (!this.#choose(call, waiting.refused, { workers: [worker] })) continue;
       this.#queue.delete(call);
       // A place that was freed is one place; a worker that joined takes what it takes, and refuses the rest.
       if (event.type === 'freed') return;

@@ -16,6 +16,7 @@ import {
   type FrameOf,
   NackReason,
   type OutValue,
+  type Value,
 } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
 import type { BalancerEvent } from './balancer.ts';
@@ -210,6 +211,11 @@ export class Peer {
     this.#ports.balance({ type: 'join', worker: this.view });
   }
 
+  /** The calls that are offered here, or run on the worker. */
+  get calls(): Call[] {
+    return [...this.#held, ...this.#sending, ...this.#calls.values()];
+  }
+
   send(event: PeerEvent): void {
     // XState complains of events for an actor that has ended; the end of its link is one.
     if (!this.#over) this.#actor.send(event);
@@ -270,17 +276,21 @@ export class Peer {
   }
 
   #send(call: Call): void {
+    const link = this.#link;
+    const { args } = call;
+    if (link === undefined || args === undefined) return;
+    const routine = this.#declare(call.request.routine);
+    call.number = 0;
+    const value = link.inline(args);
+    if (value !== undefined) return this.#sendTask(call, routine, value);
+    this.#sending.add(call);
     this.#attempt(call, () => {
-      const { routine } = call.request;
-      const number = this.#declare(routine);
-      call.number = 0;
-      this.#sending.add(call);
-      call.abandon = this.#link?.deliver(call.args, (value) => this.#sendTask(call, number, value));
+      call.abandon = link.transfer(args, (sent) => this.#sendTask(call, routine, sent));
     });
   }
 
   /** Numbers are given at the moment when the frame goes into an envelope, so that they count up. */
-  #sendTask(call: Call, routine: number, args: OutValue | undefined): void {
+  #sendTask(call: Call, routine: number, args: OutValue): void {
     const { request, deadline } = call;
     this.#number += 1;
     call.number = this.#number;
@@ -317,12 +327,10 @@ export class Peer {
   }
 
   #sendStep(call: number, { kind, value }: Step): void {
-    const link = this.#link;
-    link?.deliver(value, (sent) => {
-      if (kind === 'throw') link.send({ call, throw: { error: sent } });
-      else if (kind === 'return') link.send({ call, return: { value: sent } });
-      else if (sent === undefined) link.send({ call, next: {} });
-      else link.send({ call, send: { value: sent } });
+    this.#link?.deliver(value, (sent) => {
+      if (kind === 'throw') return { call, throw: { error: sent } };
+      if (kind === 'return') return { call, return: { value: sent } };
+      return sent === undefined ? { call, next: {} } : { call, send: { value: sent } };
     });
   }
 
@@ -352,7 +360,7 @@ export class Peer {
       case 'result': {
         const { value, done } = frame.result;
         this.#attempt(call, () => {
-          const received = this.#link?.payload(value);
+          const received = this.#link?.received(value);
           this.#tell(call, { type: 'result', value: received, done });
         });
         return;
@@ -393,9 +401,9 @@ export class Peer {
     });
   }
 
-  #error(value: Parameters<Link['payload']>[0]): unknown {
-    const [bytes] = this.#link?.payload(value) ?? [];
-    return bytes === undefined ? new ProtocolError('an error without a value') : decodeError(bytes);
+  #error(value: Value | undefined): unknown {
+    const received = this.#link?.received(value);
+    return received ? decodeError(received.item) : new ProtocolError('an error without a value');
   }
 
   #refuse(call: Call): void {

@@ -99,13 +99,13 @@ export class PoolProxy implements Dispatcher {
   readonly #balancer: Balancer;
   readonly #deadlines: Deadlines;
   readonly #peers = new Map<string, Peer>();
-  readonly #calls = new Set<Call>();
   readonly #callLogic;
   readonly #ports: PeerPorts;
   readonly #closed: Promise<void>;
   #resolveClosed: () => void = NEVER;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #sequence = 0;
+  #inFlight = 0;
   #dropped = 0;
 
   constructor(parent: AnyActorRef, options: ProxyOptions) {
@@ -143,7 +143,7 @@ export class PoolProxy implements Dispatcher {
 
   get stats(): ProxyStats {
     return {
-      calls: this.#calls.size,
+      calls: this.#inFlight,
       waiting: this.#balancer.waiting,
       workers: this.#peers.size,
       deadlines: this.#deadlines.size,
@@ -201,7 +201,7 @@ export class PoolProxy implements Dispatcher {
     if (!this.#admit(call)) return call;
     const actor = createLightActor(this.#callLogic, this.#actor, call);
     call.actor = actor;
-    this.#calls.add(call);
+    this.#inFlight += 1;
     actor.start();
     return call;
   }
@@ -265,13 +265,13 @@ export class PoolProxy implements Dispatcher {
     const peer = this.#peers.get(call.place);
     call.unlisten?.();
     if (call.deadline) this.#deadlines.remove(call.deadline);
-    this.#calls.delete(call);
+    this.#inFlight -= 1;
     call.actor = undefined;
     if (peer) {
       peer.release(call);
       if (this.#balancer.waiting > 0) this.#balancer.send({ type: 'freed', uid: peer.view.uid });
     }
-    if (this.#calls.size === 0 && this.#state === 'draining') this.send({ type: 'idle' });
+    if (this.#inFlight === 0 && this.#state === 'draining') this.send({ type: 'idle' });
   }
 
   #effects() {
@@ -289,11 +289,11 @@ export class PoolProxy implements Dispatcher {
         this.#balancer.send({ type: 'close', error }),
       checkIdle: () => {
         this.#state = 'draining';
-        if (this.#calls.size === 0) this.send({ type: 'idle' });
+        if (this.#inFlight === 0) this.send({ type: 'idle' });
       },
       cancelAll: (_context: null, { error }: EventOf<ProxyEvent, 'abort'>) => {
         this.#state = 'closed';
-        for (const call of [...this.#calls]) this.#cancel(call, error, CancelReason.ABORTED);
+        for (const call of this.#everyCall()) this.#cancel(call, error, CancelReason.ABORTED);
       },
       dismissAll: () => {
         this.#state = 'closed';
@@ -303,6 +303,10 @@ export class PoolProxy implements Dispatcher {
         this.#resolveClosed();
       },
     };
+  }
+
+  #everyCall(): Call[] {
+    return [...this.#balancer.queued, ...[...this.#peers.values()].flatMap((peer) => peer.calls)];
   }
 
   #connect(address: string) {

@@ -5,9 +5,11 @@
 import type { AnyActorRef } from 'xstate';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
+import type { Received } from '../routine/dispatcher.ts';
+import { decode } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { TaskScope } from '../routine/task.ts';
-import { type Limits, Link, type Payload } from '../transport/link.ts';
+import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
 import { decodeError, encodeError } from '../wire/error.ts';
 import {
@@ -18,7 +20,6 @@ import {
   NackReason,
   type Task,
 } from '../wire/frame.ts';
-import { decodeValue } from '../wire/value.ts';
 import { createLightActor } from './actor.ts';
 import {
   aborted,
@@ -99,6 +100,8 @@ export interface SessionPorts {
 interface DeclaredRoutine {
   readonly module: string;
   readonly name: string;
+  /** `module#name`. */
+  readonly key: string;
   found: RegisteredRoutine | undefined;
 }
 
@@ -192,16 +195,14 @@ export class Session {
       case 'next':
         return this.#step(execution, 'next');
       case 'send':
-        return this.#step(execution, 'next', () =>
-          decodePayload(this.#link.payload(frame.send.value)),
-        );
+        return this.#step(execution, 'next', () => decode(this.#link.received(frame.send.value)));
       case 'return':
         return this.#step(execution, 'return', () =>
-          decodePayload(this.#link.payload(frame.return.value)),
+          decode(this.#link.received(frame.return.value)),
         );
       case 'throw':
         return this.#step(execution, 'throw', () =>
-          decodeThrown(this.#link.payload(frame.throw.error)),
+          decodeThrown(this.#link.received(frame.throw.error)),
         );
       case 'cancel': {
         const timedOut = frame.cancel.reason === CancelReason.TIMEOUT;
@@ -218,7 +219,7 @@ export class Session {
     if (number !== this.#routines.length + 1 || number > MAX_ROUTINES) {
       throw new ProtocolError(`routine number ${number} is not the next one`);
     }
-    this.#routines.push({ module, name, found: undefined });
+    this.#routines.push({ module, name, key: `${module}#${name}`, found: undefined });
   }
 
   #admit(frame: FrameOf<'task'>): void {
@@ -242,13 +243,7 @@ export class Session {
   }
 
   #execution(call: number, task: Task, declared: DeclaredRoutine): Execution {
-    const scope = new TaskScope(this.#ports.env, {
-      id: `${this.#epoch}-${task.sequence}`,
-      routine: `${declared.module}#${declared.name}`,
-      caller: task.caller,
-      tag: task.tag,
-      timeoutMs: task.timeout_ms,
-    });
+    const scope = new TaskScope(this.#ports.env, this.#epoch, declared.key, task);
     return {
       call,
       task: scope,
@@ -265,12 +260,12 @@ export class Session {
 
   /** Finds the routine and reads the arguments; throws or rejects when it can't. */
   #load(execution: Execution, task: Task, declared: DeclaredRoutine): Promise<void> | undefined {
-    const payload = this.#link.payload(task.args);
+    const payload = this.#link.received(task.args);
     const take = (routine: RegisteredRoutine) => {
       declared.found = routine;
       checkKind(routine, task.generator);
       execution.routine = routine;
-      const args = decodePayload(payload);
+      const args = decode(payload);
       if (!Array.isArray(args)) throw new SerializationError('the arguments are no array');
       execution.args = args;
     };
@@ -299,17 +294,17 @@ export class Session {
     return executionEffects({
       accept: ({ call }) => this.#link.send({ call, ack: {} }),
       refuse: ({ call }, error) => {
-        const value = { parts: [encodeError(error)] };
+        const value = { item: encodeError(error) };
         this.#link.send({ call, nack: { reason: NackReason.FAILED, message: '', error: value } });
       },
       answer: ({ call }, value, done) => {
         if (!this.#waited.has(call)) return;
-        this.#deliver(call, value, done);
+        this.#link.deliver(value, (sent) => ({ call, result: { value: sent, done } }));
       },
       answerError: ({ call }, error) => {
         if (!this.#waited.delete(call)) return;
         const payload = this.#encodeError(error);
-        this.#link.deliver(payload, (value) => this.#link.send({ call, error: { error: value } }));
+        this.#link.deliver(payload, (value) => ({ call, error: { error: value } }));
       },
       release: (execution) => {
         this.#waited.delete(execution.call);
@@ -325,12 +320,6 @@ export class Session {
     this.#link.send({ call, nack: { reason, message } });
   }
 
-  #deliver(call: number, payload: Payload | undefined, done: boolean): void {
-    this.#link.deliver(payload, (value) => {
-      this.#link.send({ call, result: value === undefined ? { done } : { value, done } });
-    });
-  }
-
   /** An error too large to travel is replaced, so that the caller hears something. */
   #encodeError(error: unknown): Uint8Array {
     const payload = encodeError(error);
@@ -344,12 +333,6 @@ export class Session {
   }
 }
 
-function decodePayload(payload: readonly Uint8Array[] | undefined): unknown {
-  const [head, ...attachments] = payload ?? [];
-  return head === undefined ? undefined : decodeValue(head, attachments);
-}
-
-function decodeThrown(payload: readonly Uint8Array[] | undefined): unknown {
-  const [head] = payload ?? [];
-  return head === undefined ? undefined : decodeError(head);
+function decodeThrown(received: Received): unknown {
+  return received === undefined ? undefined : decodeError(received.item);
 }

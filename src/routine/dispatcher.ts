@@ -32,8 +32,10 @@ export interface Abortable {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** The bytes of a value that arrived; undefined stands for `undefined`. */
-export type Received = readonly Uint8Array[] | undefined;
+/** A value that arrived, not decoded yet; undefined stands for `undefined`. */
+export type Received =
+  | { readonly item: Uint8Array; readonly attachments: readonly Uint8Array[] }
+  | undefined;
 
 export type StepKind = 'next' | 'throw' | 'return';
 

@@ -1,15 +1,11 @@
 /** What a call gave, as its caller sees it. */
-import { SerializationError } from '../errors.ts';
 import { joinStacks } from '../wire/error.ts';
 import { decodeValue } from '../wire/value.ts';
 import type { Abortable, Received } from './dispatcher.ts';
 
 /** @throws SerializationError when the bytes are not a value */
 export function decode(received: Received): unknown {
-  if (received === undefined) return undefined;
-  const [head, ...attachments] = received;
-  if (head === undefined) throw new SerializationError('a value without bytes arrived');
-  return decodeValue(head, attachments);
+  return received === undefined ? undefined : decodeValue(received.item, received.attachments);
 }
 
 /**
@@ -30,7 +26,7 @@ export function withCallerStack(
   return error;
 }
 
-const OWN_FRAME = /[\\/](?:routine|outcome|remote-iterator)\.(?:ts|js):\d/;
+const OWN_FRAME = /[\\/]routine[\\/](?:routine|outcome|remote-iterator)\.(?:ts|js):\d/;
 
 function isForeign(frame: string): boolean {
   return !OWN_FRAME.test(frame) && !frame.includes('(node:internal');

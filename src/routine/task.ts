@@ -84,10 +84,11 @@ export interface Clock {
 
 /** A running task as its body sees it. The signal is made when somebody asks for it. */
 export class TaskScope implements CurrentTask, Abortable {
-  readonly id: string;
   readonly routine: string;
   readonly caller: string | undefined;
   readonly tag: string | undefined;
+  readonly #epoch: string;
+  readonly #sequence: number;
   readonly #clock: Clock;
   readonly #due: number | undefined;
   #controller: AbortController | undefined;
@@ -97,14 +98,21 @@ export class TaskScope implements CurrentTask, Abortable {
 
   constructor(
     clock: Clock,
-    task: { id: string; routine: string; caller: string; tag: string; timeoutMs: number },
+    epoch: string,
+    routine: string,
+    task: { sequence: number; caller: string; tag: string; timeout_ms: number },
   ) {
     this.#clock = clock;
-    this.id = task.id;
-    this.routine = task.routine;
+    this.#epoch = epoch;
+    this.#sequence = task.sequence;
+    this.routine = routine;
     this.caller = task.caller || undefined;
     this.tag = task.tag || undefined;
-    this.#due = task.timeoutMs > 0 ? clock.now() + task.timeoutMs : undefined;
+    this.#due = task.timeout_ms > 0 ? clock.now() + task.timeout_ms : undefined;
+  }
+
+  get id(): string {
+    return `${this.#epoch}-${this.#sequence}`;
   }
 
   get deadline(): number | undefined {

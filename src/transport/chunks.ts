@@ -177,18 +177,21 @@ export class Inbox {
   }
 
   /**
-   * The parts of a complete transfer, which ends with this.
+   * The value of a complete transfer, which ends with this.
    *
    * @throws ProtocolError when it is not complete
    * @throws ValueTooLarge when it was larger than this side takes
    */
-  collect(transfer: number, lengths: readonly number[]): Uint8Array[] {
-    const item = this.#transfers.get(transfer);
-    if (item === undefined || item.filled !== item.total) {
+  collect(
+    transfer: number,
+    lengths: readonly number[],
+  ): { item: Uint8Array; attachments: Uint8Array[] } {
+    const incoming = this.#transfers.get(transfer);
+    if (incoming === undefined || incoming.filled !== incoming.total) {
       throw new ProtocolError(`transfer ${transfer} is not complete`);
     }
     this.#transfers.delete(transfer);
-    const { buffer, total } = item;
+    const { buffer, total } = incoming;
     if (buffer === undefined) {
       const limit = this.#limits.maxValueBytes;
       throw new ValueTooLarge(
@@ -202,9 +205,11 @@ export class Inbox {
       parts.push(buffer.subarray(offset, offset + length));
       offset += length;
     }
-    if (offset !== total)
+    const [item, ...attachments] = parts;
+    if (item === undefined || offset !== total) {
       throw new ProtocolError(`the parts of transfer ${transfer} do not add up`);
-    return parts;
+    }
+    return { item, attachments };
   }
 
   /** Lets go of a transfer that nobody wants any more. */

@@ -27,6 +27,12 @@ export { defaultLimits, type Limits } from './chunks.ts';
 /** The bytes of a value: one CBOR item, or that and its attachments. */
 export type Payload = Uint8Array | readonly Uint8Array[];
 
+/** A value that arrived. */
+export interface Received {
+  readonly item: Uint8Array;
+  readonly attachments: readonly Uint8Array[];
+}
+
 /** What a link tells its owner. Nothing comes after `closed`. */
 export interface LinkHandlers {
   /** Both sides have greeted: frames may be sent. */
@@ -132,40 +138,52 @@ export class Link {
   }
 
   /**
-   * Brings a value to the other side: `write` sends the frame that carries it, at once when the value
-   * is small, else as soon as its chunks are on the way.
+   * The value as it stands in a frame, when it is small enough to travel inside; else undefined, and
+   * `transfer` brings it.
+   */
+  inline(payload: Payload): OutValue | undefined {
+    if (payload instanceof Uint8Array) {
+      return this.#outbox.fitsInline(payload.length) ? { item: payload } : undefined;
+    }
+    if (!this.#outbox.fitsInline(sizeOf(payload))) return undefined;
+    const [item, ...attachments] = payload;
+    return { item, attachments };
+  }
+
+  /**
+   * Brings a large value to the other side in chunks; `write` sends the frame that carries it when
+   * they are on the way. The bytes must not change until then.
    *
    * @returns what gives the transfer up, while its chunks are on the way
    * @throws ValueTooLarge when this side or the other takes no value of this size
    */
-  deliver(
-    payload: Payload | undefined,
-    write: (value: OutValue | undefined) => void,
-  ): (() => void) | undefined {
-    if (payload === undefined) {
-      write(undefined);
-      return undefined;
-    }
-    const parts = payload instanceof Uint8Array ? [payload] : payload;
-    let total = 0;
-    for (const part of parts) total += part.length;
-    if (this.#outbox.fitsInline(total)) {
-      write({ parts });
-      return undefined;
-    }
-    if (total > this.#outbox.maxValueBytes) {
-      const limit = this.#outbox.maxValueBytes;
+  transfer(payload: Payload, write: (value: OutValue) => void): () => void {
+    const total = sizeOf(payload);
+    const limit = this.#outbox.maxValueBytes;
+    if (total > limit) {
       throw new ValueTooLarge(
         `the value takes ${total} bytes, and at most ${limit} may travel (maxValueBytes)`,
         { bytes: total, limit },
       );
     }
+    const parts = payload instanceof Uint8Array ? [payload] : payload;
     const transfer = this.#outbox.add(parts, total, write);
     this.#schedule();
     return () => {
       const abandoned = this.#outbox.abandon(transfer);
       if (abandoned) this.send({ call: 0, chunk: { transfer, abandoned: true } });
     };
+  }
+
+  /**
+   * Sends the frame that `frame` makes of a value, at once or after its chunks.
+   *
+   * @throws ValueTooLarge when this side or the other takes no value of this size
+   */
+  deliver(payload: Payload | undefined, frame: (value: OutValue | undefined) => OutFrame): void {
+    const value = payload && this.inline(payload);
+    if (payload === undefined || value !== undefined) this.send(frame(value));
+    else this.transfer(payload, (sent) => this.send(frame(sent)));
   }
 
   /** Ends the link on purpose; `closed` follows. */
@@ -333,15 +351,15 @@ export class Link {
   }
 
   /**
-   * The bytes of a received value.
+   * A received value with its bytes in place; undefined stands for `undefined`.
    *
    * @throws ValueTooLarge when it was larger than this side takes
    * @throws ProtocolError when it names a transfer that is not complete
    */
-  payload(value: Value | undefined): readonly Uint8Array[] | undefined {
+  received(value: Value | undefined): Received | undefined {
     if (value === undefined) return undefined;
     if (value.transfer !== 0) return this.#inbox.collect(value.transfer, value.lengths);
-    return value.parts.length === 0 ? undefined : value.parts;
+    return value.item === undefined ? undefined : (value as Received);
   }
 
   /** Lets go of what a frame that nobody wants any more brought with it. */
@@ -358,4 +376,11 @@ export class Link {
               : undefined;
     if (value?.transfer) this.#inbox.drop(value.transfer);
   }
+}
+
+function sizeOf(payload: Payload): number {
+  if (payload instanceof Uint8Array) return payload.length;
+  let total = 0;
+  for (const part of payload) total += part.length;
+  return total;
 }

@@ -89,7 +89,8 @@ export function readChunk(pbf: PbfReader, end?: number): Chunk;
 export function writeChunk(obj: Init<Chunk>, pbf: PbfWriter): void;
 
 export interface Value {
-  parts: Uint8Array[];
+  item: Uint8Array | undefined;
+  attachments: Uint8Array[];
   transfer: number;
   lengths: number[];
 }

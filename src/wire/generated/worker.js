@@ -144,19 +144,21 @@ export function writeChunk(obj, pbf) {
 }
 
 export function readValue(pbf, end) {
-    const obj = {parts: [], transfer: 0, lengths: []};
+    const obj = {item: undefined, attachments: [], transfer: 0, lengths: []};
     let field;
     while ((field = pbf.nextField(end))) {
-        if (field === 1) obj.parts.push(pbf.readBytes());
-        else if (field === 2) obj.transfer = pbf.readVarint();
-        else if (field === 3) pbf.readPackedVarint(obj.lengths);
+        if (field === 1) obj.item = pbf.readBytes();
+        else if (field === 2) obj.attachments.push(pbf.readBytes());
+        else if (field === 3) obj.transfer = pbf.readVarint();
+        else if (field === 4) pbf.readPackedVarint(obj.lengths);
     }
     return obj;
 }
 export function writeValue(obj, pbf) {
-    if (obj.parts) for (const item of obj.parts) pbf.writeBytesField(1, item);
-    if (obj.transfer) pbf.writeVarintField(2, obj.transfer);
-    if (obj.lengths) pbf.writePackedVarint(3, obj.lengths);
+    if (obj.item != null) pbf.writeBytesField(1, obj.item);
+    if (obj.attachments) for (const item of obj.attachments) pbf.writeBytesField(2, item);
+    if (obj.transfer) pbf.writeVarintField(3, obj.transfer);
+    if (obj.lengths) pbf.writePackedVarint(4, obj.lengths);
 }
 
 export function readTask(pbf, end) {
