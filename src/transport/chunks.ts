@@ -22,9 +22,9 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   maxValueBytes: 256 * 1024 * 1024,
-  windowBytes: 512 * 1024,
+  windowBytes: 128 * 1024,
   inlineBytes: 64 * 1024,
-  chunkBytes: 64 * 1024,
+  chunkBytes: 128 * 1024,
   maxBacklogBytes: 8 * 1024 * 1024,
   maxTransfers: 1024,
   helloTimeoutMs: 10_000,
@@ -94,6 +94,11 @@ export class Outbox {
 
   credit(bytes: number): void {
     this.#window += bytes;
+  }
+
+  /** Whether a chunk may go out now. */
+  get ready(): boolean {
+    return this.#queue.length > 0 && this.#window > 0;
   }
 
   /** The next chunk that may go out. */

@@ -56,6 +56,8 @@ export interface LinkOptions {
 
 /** Frames are cut into envelopes of about this size. */
 const ENVELOPE_BYTES = 64 * 1024;
+/** What an envelope with one chunk takes beside the chunk's data, at most. */
+const CHUNK_HEAD_BYTES = 64;
 
 export class Link {
   readonly #channel: Channel;
@@ -311,14 +313,18 @@ export class Link {
     if (credit > 0) this.send({ call: 0, credit: { bytes: credit } });
     this.#seal();
     this.#write();
-    while (!this.#full) {
-      const chunk = this.#outbox.next();
-      if (chunk === undefined) break;
-      const writer = new EnvelopeWriter((chunk.data?.length ?? 0) + 32);
-      writer.add({ call: 0, chunk });
-      this.#full = !this.#channel.send(writer.finish());
-    }
+    this.#sendChunk();
     this.#balance();
+  }
+
+  /** One for each turn, so that small frames pass between them. */
+  #sendChunk(): void {
+    const chunk = this.#full ? undefined : this.#outbox.next();
+    if (chunk === undefined) return;
+    const writer = new EnvelopeWriter(chunk.data.length + CHUNK_HEAD_BYTES);
+    writer.add({ call: 0, chunk });
+    this.#full = !this.#channel.send(writer.finish());
+    if (this.#outbox.ready || this.#writer !== undefined) this.#schedule();
   }
 
   #write(): void {
