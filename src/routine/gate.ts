@@ -132,10 +132,53 @@ function firstOf(
   task: Abortable | undefined,
 ): Abortable | undefined {
   if (own === undefined && (around === undefined || around.length === 0)) return task;
-  const signals: Abortable[] = [...(around ?? [])];
-  if (own) signals.push(own);
+  const signals: Abortable[] = (around ?? []).map(shared);
+  if (own) signals.push(shared(own));
   if (task) signals.push(task);
   return signals.length === 1 ? signals[0] : new FirstOf(signals);
+}
+
+const fans = new WeakMap<AbortSignal, Fan>();
+
+function shared(signal: AbortSignal): Abortable {
+  let fan = fans.get(signal);
+  if (fan === undefined) {
+    fan = new Fan(signal);
+    fans.set(signal, fan);
+  }
+  return fan;
+}
+
+/** One listener for all calls that have the same signal: Node warns of more than ten. */
+class Fan implements Abortable {
+  readonly #signal: AbortSignal;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  get aborted(): boolean {
+    return this.#signal.aborted;
+  }
+
+  get reason(): unknown {
+    return this.#signal.reason;
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#listeners.size === 0) this.#signal.addEventListener('abort', this.#abort);
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.delete(listener);
+    if (this.#listeners.size === 0) this.#signal.removeEventListener('abort', this.#abort);
+  }
+
+  readonly #abort = () => {
+    for (const listener of [...this.#listeners]) listener();
+  };
 }
 
 /** Aborts with the first of several; unlike `AbortSignal.any` it leaves nothing behind on them. */
