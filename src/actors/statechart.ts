@@ -39,6 +39,7 @@ export interface Transition<C, E> {
 export interface StateNode<C, E extends { type: string }> {
   /** Effects on entering, after those of the transition. */
   entry?: readonly string[];
+  /** Effects on leaving, before all others; they see the context of before. */
   exit?: readonly string[];
   on?: {
     readonly [T in E['type']]?:
@@ -93,8 +94,11 @@ export function defineChart<C, E extends { type: string }, I = undefined, O = un
   const complain = (problem: string): never => {
     throw new TypeError(`chart '${chart.id}': ${problem}`);
   };
-  if (!chart.states[chart.initial]) complain(`no initial state '${chart.initial}'`);
+  const initial = chart.states[chart.initial];
+  if (!initial) return complain(`no initial state '${chart.initial}'`);
+  if (initial.final) complain('the initial state is final');
   for (const [name, node] of Object.entries(chart.states)) {
+    if (node.final && (node.on || node.exit)) complain(`the final state '${name}' can't be left`);
     for (const [type, transition] of transitionsOf(node)) {
       const { target, guard, assign: change } = transition;
       const where = `'${type}' in state '${name}'`;
@@ -188,12 +192,16 @@ export function toMachine<C, E extends { type: string }, I, O>(
   ) as AnyStateMachine;
 }
 
+type Effect<C, E> = (context: C, event: E, self: AnyActorRef) => void;
+
 interface Row<C, E> {
   readonly guard: ((context: C, event: E) => boolean) | undefined;
   readonly assign: ((context: C, event: E) => Partial<C>) | undefined;
   readonly value: string;
   readonly final: boolean;
-  readonly effects: readonly ((context: C, event: E, self: AnyActorRef) => void)[];
+  /** On leaving; they see the context of before. Undefined for none. */
+  readonly exit: readonly Effect<C, E>[] | undefined;
+  readonly effects: readonly Effect<C, E>[];
 }
 
 type Table<C, E> = Map<string, Map<string, readonly Row<C, E>[]>>;
@@ -202,28 +210,25 @@ function toTable<C, E extends { type: string }, I, O>(
   chart: Chart<C, E, I, O>,
   effects: Effects<C, E>,
 ): Table<C, E> {
-  const find = (name: string) => {
-    const effect = effects[name];
-    if (!effect) throw new TypeError(`chart '${chart.id}': no effect '${name}' was given`);
-    return effect;
-  };
+  for (const name of effectsOf(chart)) {
+    if (!effects[name]) throw new TypeError(`chart '${chart.id}': no effect '${name}' was given`);
+  }
+  const find = (name: string) => effects[name] as Effect<C, E>;
   const table: Table<C, E> = new Map();
   for (const [name, node] of Object.entries(chart.states)) {
     const rows = new Map<string, Row<C, E>[]>();
     for (const [type, transition] of transitionsOf(node)) {
       const value = transition.target ?? name;
-      const moves = value !== name || (transition.reenter ?? false);
+      // As in XState, `reenter` says nothing without a target.
+      const moves = value !== name || (transition.target === name && transition.reenter === true);
       const target = chart.states[value];
-      const names = [
-        ...(moves ? (node.exit ?? []) : []),
-        ...(transition.effects ?? []),
-        ...(moves ? (target?.entry ?? []) : []),
-      ];
+      const names = [...(transition.effects ?? []), ...(moves ? (target?.entry ?? []) : [])];
       const row: Row<C, E> = {
         guard: transition.guard ? chart.guards?.[transition.guard] : undefined,
         assign: transition.assign ? chart.assigns?.[transition.assign] : undefined,
         value,
         final: target?.final ?? false,
+        exit: moves ? node.exit?.map(find) : undefined,
         effects: names.map(find),
       };
       const list = rows.get(type);
@@ -282,6 +287,9 @@ export function toLogic<C, E extends { type: string }, I, O>(
       if (rows === undefined) return event.type === 'xstate.stop' ? stopped(snapshot) : snapshot;
       for (const row of rows) {
         if (row.guard !== undefined && !row.guard(snapshot.context, event)) continue;
+        if (row.exit !== undefined) {
+          for (const effect of row.exit) effect(snapshot.context, event, scope.self as AnyActorRef);
+        }
         const context =
           row.assign === undefined
             ? snapshot.context
