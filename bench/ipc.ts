@@ -29,6 +29,8 @@ const ready = 0;
  */
 export function serve(start: (args: readonly string[]) => Promise<Methods> | Methods): void {
   process.on('disconnect', () => process.exit(0));
+  // By `exit`, so that what must be removed is removed.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
   const reply = (message: Reply): void => {
     // The parent may be gone by now; then `disconnect` ends this process.
     if (process.connected) process.send?.(message);

@@ -77,7 +77,7 @@ export const calls: Measurement = {
   about: 'calls/s and latency of a no-op at 1, 64, 512 and 4096 in flight',
   async run({ built, quick, progress }) {
     const rounds = quick ? 2 : 7;
-    const ms = quick ? 150 : 500;
+    const ms = quick ? 150 : 300;
     const samples = new Samples();
     await using contestants = await Contestants.start<Calls, ContenderName>(
       contenderNames.map((name) => ({

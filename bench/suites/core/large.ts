@@ -63,7 +63,7 @@ export const large: Measurement = {
   about: 'a 64 MiB argument, and small calls while such values travel',
   async run({ built, quick, progress }) {
     const rounds = quick ? 2 : 9;
-    const ms = quick ? 300 : 1000;
+    const ms = quick ? 300 : 500;
     const samples = new Samples();
     await using contestants = await Contestants.start<Large>(entries(built));
     for (let round = 0; round <= rounds; round++) {
