@@ -12,6 +12,7 @@ import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
 import { createLightActor } from './actor.ts';
 import type { Call } from './call.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
+import { type Waiting, WaitingCalls } from './waiting.ts';
 
 export type BalancerEvent =
   /** A call looks for a worker. */
@@ -77,11 +78,6 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
   },
 });
 
-interface Waiting {
-  readonly call: Call;
-  refused: readonly string[];
-}
-
 export interface BalancerOptions {
   readonly policy: LoadBalancer;
   /** Calls that may wait for a worker at a time. */
@@ -94,8 +90,9 @@ export class Balancer {
   readonly #workers = new Map<string, WorkerView>();
   /** All of them, as policies see them. */
   #all: PolicyContext = { workers: [] };
-  // Insertion order is the order of arrival.
-  readonly #queue = new Map<Call, Waiting>();
+  readonly #queue = new WaitingCalls();
+  /** Workers that refused a call that waits: they are full, and later calls must not overtake it. */
+  readonly #full = new Set<string>();
   readonly #actor: AnyActorRef;
 
   constructor(parent: AnyActorRef, options: BalancerOptions) {
@@ -104,6 +101,7 @@ export class Balancer {
     const logic = toLogic(balancerChart, {
       add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
         this.#workers.set(worker.uid, worker);
+        this.#full.delete(worker.uid);
         this.#all = { workers: [...this.#workers.values()] };
       },
       remove: (_context, { uid }: EventOf<BalancerEvent, 'leave'>) => {
@@ -111,17 +109,20 @@ export class Balancer {
         this.#all = { workers: [...this.#workers.values()] };
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
-        if (!this.#choose(call, refused, this.#all)) this.#enqueue({ call, refused });
+        const avoid = this.#full.size === 0 ? refused : [...refused, ...this.#full];
+        if (!this.#choose(call, avoid, this.#all)) this.#wait({ call, refused: avoid });
       },
       queue: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) =>
-        this.#enqueue({ call, refused }),
-      forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => this.#queue.delete(call),
+        this.#wait({ call, refused }),
+      forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => {
+        this.#queue.delete(call);
+        if (this.#queue.size === 0) this.#full.clear();
+      },
       serve: (_context, event) => this.#serve(event as EventOf<BalancerEvent, 'freed' | 'join'>),
       turnAway: ({ error }, { call }: EventOf<BalancerEvent, 'ask'>) =>
         call.actor?.send({ type: 'unavailable', error }),
       turnAwayAll: ({ error }) => {
-        for (const { call } of this.#queue.values())
-          call.actor?.send({ type: 'unavailable', error });
+        for (const call of this.#queue.calls) call.actor?.send({ type: 'unavailable', error });
         this.#queue.clear();
       },
     });
@@ -131,7 +132,7 @@ export class Balancer {
 
   /** The calls that wait for a worker. */
   get queued(): Call[] {
-    return [...this.#queue.keys()];
+    return this.#queue.calls;
   }
 
   /** How many calls wait for a worker. */
@@ -162,7 +163,7 @@ export class Balancer {
             `the load balancer yielded ${String(uid)}, not the uid of a worker`,
           );
         }
-        if (!this.#workers.has(uid)) continue;
+        if (!among.workers.some((worker) => worker.uid === uid)) continue;
         call.actor?.send({ type: 'assigned', worker: uid });
         return true;
       }
@@ -177,15 +178,30 @@ export class Balancer {
     return false;
   }
 
-  #enqueue(waiting: Waiting): void {
+  #wait(waiting: Waiting): void {
+    const { call, refused } = waiting;
     if (this.#queue.size >= this.#maxQueue) {
       const error = new NoWorkersAvailable(
         `${this.#queue.size} calls wait for a worker already (maxQueue is ${this.#maxQueue})`,
       );
-      waiting.call.actor?.send({ type: 'unavailable', error });
+      call.actor?.send({ type: 'unavailable', error });
       return;
     }
-    this.#queue.set(waiting.call, waiting);
+    if (this.#workers.size > refused.length && this.#isIdle()) {
+      const error = new LoadBalancerError(
+        `the load balancer chose none of ${this.#workers.size - refused.length} idle workers`,
+      );
+      call.actor?.send({ type: 'unavailable', error });
+      return;
+    }
+    this.#queue.add(waiting);
+    for (const uid of refused) this.#full.add(uid);
+  }
+
+  /** Whether no worker has a call: then none will get free, and waiting would be for ever. */
+  #isIdle(): boolean {
+    for (const { inFlight } of this.#workers.values()) if (inFlight > 0) return false;
+    return true;
   }
 
   /** A worker has room: the call that has waited longest may go there, even if it was refused before. */
@@ -193,12 +209,12 @@ export class Balancer {
     const uid = event.type === 'join' ? event.worker.uid : event.uid;
     const worker = this.#workers.get(uid);
     if (worker === undefined) return;
-    for (const [call, waiting] of this.#queue) {
+    // A place that was freed is one place; a worker that joined takes what it takes, and refuses the rest.
+    const most = event.type === 'freed' ? 1 : Number.POSITIVE_INFINITY;
+    this.#queue.takeWhere(most, (waiting) => {
       waiting.refused = waiting.refused.filter((other) => other !== uid);
-      if (!this.#choose(call, waiting.refused, { workers: [worker] })) continue;
-      this.#queue.delete(call);
-      // A place that was freed is one place; a worker that joined takes what it takes, and refuses the rest.
-      if (event.type === 'freed') return;
-    }
+      return this.#choose(waiting.call, waiting.refused, { workers: [worker] });
+    });
+    if (this.#queue.size === 0) this.#full.clear();
   }
 }
