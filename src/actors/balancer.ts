@@ -109,7 +109,7 @@ export class Balancer {
         this.#all = { workers: [...this.#workers.values()] };
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
-        const avoid = this.#full.size === 0 ? refused : [...refused, ...this.#full];
+        const avoid = this.#full.size === 0 ? refused : [...new Set([...refused, ...this.#full])];
         if (!this.#choose(call, avoid, this.#all)) this.#wait({ call, refused: avoid });
       },
       queue: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) =>
