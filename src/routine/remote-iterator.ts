@@ -18,7 +18,8 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
   readonly #start: () => Started;
   #started: Started | undefined;
   #state: 'fresh' | 'live' | 'ended' = 'fresh';
-  #busy: Promise<unknown> | undefined;
+  /** The request that came last, while it is served or waits. */
+  #last: Promise<void> | undefined;
 
   /** @param start makes the call; it is called by the first `next()`. */
   constructor(name: string, start: () => Started) {
@@ -50,19 +51,24 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
     return 'AsyncGenerator';
   }
 
-  #enqueue(kind: StepKind, value: unknown): Promise<IteratorResult<Y, R>> {
-    const run = () => this.#step(kind, value);
-    const result = this.#busy ? this.#busy.then(run, run) : run();
-    const settled: Promise<void> = result.then(
-      () => this.#idle(settled),
-      () => this.#idle(settled),
-    );
-    this.#busy = settled;
-    return result;
-  }
-
-  #idle(settled: Promise<unknown>): void {
-    if (this.#busy === settled) this.#busy = undefined;
+  /**
+   * Nothing but the consumer may wait for the promise that this gives: only then V8 finds the
+   * consumer's frames for the stack of an error.
+   */
+  async #enqueue(kind: StepKind, value: unknown): Promise<IteratorResult<Y, R>> {
+    const before = this.#last;
+    let served = () => {};
+    const mine = new Promise<void>((resolve) => {
+      served = resolve;
+    });
+    this.#last = mine;
+    try {
+      if (before) await before;
+      return await this.#step(kind, value);
+    } finally {
+      if (this.#last === mine) this.#last = undefined;
+      served();
+    }
   }
 
   async #step(kind: StepKind, value: unknown): Promise<IteratorResult<Y, R>> {

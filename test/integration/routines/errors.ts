@@ -1,0 +1,83 @@
+import { routine, SkeinError } from '../../../src/index.ts';
+
+export class HttpError extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`status ${status}`);
+    this.name = 'HttpError';
+    this.status = status;
+  }
+}
+
+/** Throws an error of this class. */
+export const builtIn = routine(async (name: string, message: string) => {
+  const Class = (globalThis as unknown as Record<string, ErrorConstructor>)[name];
+  throw new (Class as ErrorConstructor)(message);
+});
+
+export const dom = routine(async () => {
+  throw new DOMException('too large', 'QuotaExceededError');
+});
+
+export const aggregate = routine(async () => {
+  throw new AggregateError([new TypeError('one'), 'two'], 'both');
+});
+
+export const chain = routine(async () => {
+  const inner = new RangeError('inner', { cause: { plain: 'data' } });
+  throw new TypeError('outer', { cause: new Error('middle', { cause: inner }) });
+});
+
+export const own = routine(async () => {
+  throw Object.assign(new Error('own'), { code: 'E_OWN', detail: { list: [1, new Date(5)] } });
+});
+
+export const ownClass = routine(async () => {
+  throw new HttpError(404);
+});
+
+export const withFunction = routine(async () => {
+  throw Object.assign(new Error('has a function'), { retry: () => 1, kept: 2 });
+});
+
+export const anything = routine(async (value: unknown) => {
+  throw value;
+});
+
+export const throwsFunction = routine(async () => {
+  throw () => 1;
+});
+
+export const sync = routine(() => {
+  throw new TypeError('sync');
+});
+
+export const rejects = routine(() => Promise.reject(new TypeError('rejects')));
+
+export const generator = routine(async function* () {
+  yield 1;
+  throw new TypeError('in a generator');
+});
+
+function deepInside(): never {
+  throw new TypeError('deep');
+}
+
+export const deep = routine(async () => {
+  await null;
+  deepInside();
+});
+
+/** Fails on a worker because its call to a worker fails. */
+export const outer = routine(async () => {
+  await deep();
+});
+
+class QuotaError extends SkeinError {
+  readonly code = 'MY_QUOTA';
+}
+
+export const ownSkeinError = routine(async () => {
+  throw new QuotaError('used up');
+});
