@@ -297,8 +297,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   #giveUp({ maxRestarts, windowMs }: PoolContext, why: string): void {
     const message =
-      `a worker is not replaced: ${maxRestarts} have died within ${windowMs} ms, the last because ${why}. ` +
-      `${this.#slots.size} are left`;
+      `a worker is not replaced: more than ${maxRestarts} have died within ${windowMs} ms (see restarts), ` +
+      `the last because ${why}. ${this.#slots.size} are left`;
     process.emitWarning(message, 'SkeinWarning');
     this.#failure = new WorkerStartError(message);
     if (this.#slots.size === 0) this.#proxy.send({ type: 'deserted', error: this.#failure });

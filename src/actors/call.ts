@@ -81,7 +81,8 @@ export const callChart = defineChart<CallContext, CallEvent, Call>({
   context: (call) => ({ call, worker: '', refused: [] }),
   assigns: {
     worker: (_context, event) => ({ worker: (event as EventOf<CallEvent, 'assigned'>).worker }),
-    refusal: ({ refused, worker }) => ({ refused: [...refused, worker] }),
+    refusal: ({ refused, worker }) =>
+      refused.includes(worker) ? {} : { refused: [...refused, worker] },
   },
   guards: {
     done: (_context, event) => (event as EventOf<CallEvent, 'result'>).done,

@@ -44,7 +44,8 @@ interface PeerContext {
   readonly failures: number;
 }
 
-const dismissed = { target: 'gone', effects: ['hangUp'] } as const;
+// Leaves before the calls are told: a place that one of them frees would be given to the next.
+const dismissed = { target: 'gone', effects: ['leave', 'hangUp'] } as const;
 
 export const peerChart = defineChart<PeerContext, PeerEvent>({
   id: 'peer',
@@ -76,8 +77,8 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
         offer: { effects: ['hold'] },
         up: { target: 'ready', assign: 'succeeded', effects: ['sendHeld'] },
         down: [
-          { target: 'gone', guard: 'final', effects: ['refuseHeld'] },
-          { target: 'cooling', assign: 'failed', effects: ['refuseHeld'] },
+          { target: 'gone', guard: 'final', effects: ['leave', 'refuseHeld'] },
+          { target: 'cooling', assign: 'failed', effects: ['leave', 'refuseHeld'] },
         ],
         dismiss: dismissed,
       },
@@ -86,7 +87,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       description: 'the link is up',
       on: {
         offer: { effects: ['send'] },
-        down: { target: 'cooling', assign: 'failed', effects: ['lose'] },
+        down: { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
         drained: { target: 'draining' },
         dismiss: dismissed,
       },
@@ -103,10 +104,9 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
     cooling: {
       description: 'the link failed: a pause before the next try',
       entry: ['leave', 'pause'],
-      exit: ['join'],
       on: {
         offer: { effects: ['refuse'] },
-        retry: { target: 'idle' },
+        retry: { target: 'idle', effects: ['join'] },
         dismiss: { target: 'gone' },
       },
     },
