@@ -16,6 +16,10 @@ export const builtIn = routine(async (name: string, message: string) => {
   throw new (Class as ErrorConstructor)(message);
 });
 
+export const huge = routine(async (length: number) => {
+  throw new Error('x'.repeat(length));
+});
+
 export const dom = routine(async () => {
   throw new DOMException('too large', 'QuotaExceededError');
 });
