@@ -80,6 +80,7 @@ const DEFAULT = /\bexport\s+default$/;
 const TYPED =
   /(?:^|[;{},]|\b(?:const|let|var|static|readonly))\s*([\p{ID_Start}$_][\p{ID_Continue}$]*)[!?]?\s*$/mu;
 const COMMENTS = /(?:\/\*(?:(?!\*\/)[\s\S])*\*\/|\/\/.*)/g;
+const INDIRECT = /\(0,\s*[\w$.]+\)$/;
 const CALLEE = /^(?:[\w$.]+\s*(?:<|\()|\(0,)/;
 /** Lines before the call in which its variable is looked for. */
 const LOOK_BACK = 40;
@@ -108,6 +109,8 @@ export function nameAt(site: CallSite): string | undefined {
   // A position inside `skein.routine(` or `(0, skein.routine)(` may point behind its beginning.
   while (start > 0 && /[\w$.]/.test(line[start - 1] ?? '')) start -= 1;
   if (line.slice(0, start).endsWith('(0, ')) start -= '(0, '.length;
+  // In compiled CommonJS, `(0, skein_1.routine)(`, the position is that of the last parenthesis.
+  start = INDIRECT.exec(line.slice(0, start))?.index ?? start;
   if (!CALLEE.test(line.slice(start))) return undefined;
   const above = lines.slice(Math.max(0, site.line - LOOK_BACK), site.line - 1);
   const before = [...above, line.slice(0, start)].join('\n').replace(COMMENTS, '').trimEnd();

@@ -1,0 +1,59 @@
+/** Whole programs, run as users run them: by Node on JavaScript with the built package, and by tsx. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ROOT, runScript, type Script, scratchFolder } from './helpers.ts';
+
+const fixture = (path: string) => join(ROOT, 'test/fixtures', path);
+const folder = scratchFolder();
+
+/** Runs a program to its end, with a folder for temporary files of its own, and sees it tidy up. */
+async function run(path: string, nodeOptions = ''): Promise<Script & { code: unknown }> {
+  const env = { ...process.env, TMPDIR: folder, NODE_OPTIONS: nodeOptions };
+  const script = runScript(fixture(path), [], { env });
+  const code = await script.ended;
+  expect(readdirSync(folder).filter((name) => name.startsWith('skein-'))).toEqual([]);
+  return { ...script, code };
+}
+
+describe('a program in one file, whose main part is guarded with isWorker', () => {
+  test.each(['plain/single-file.mjs', 'single-file.ts'])('runs, and ends: %s', async (path) => {
+    const { code, stdout, stderr } = await run(path);
+    expect(stderr()).toBe('');
+    expect(JSON.parse(stdout())).toEqual({ sum: 3, counted: [0, 1, 2], elsewhere: true });
+    expect(code).toBe(0);
+  });
+});
+
+test('a program whose main part is not guarded fails with an error that says how', async () => {
+  const { code, stderr } = await run('broken/opens-pool.ts');
+  expect(stderr()).toContain('RoutineNotFound');
+  expect(stderr()).toContain('MainModuleError');
+  expect(stderr()).toContain('if (!isWorker)');
+  expect(code).toBe(1);
+});
+
+describe('names in plain JavaScript', () => {
+  test('are found as in TypeScript', async () => {
+    const { code, stdout, stderr } = await run('plain/names.mjs');
+    expect(stderr()).toBe('');
+    const lines = stdout().trim().split('\n');
+    expect(lines).toHaveLength(10);
+    for (const line of lines) expect(line).toMatch(/^(\w+) \1$/);
+    expect(code).toBe(0);
+  });
+
+  test('are found in CommonJS', async () => {
+    const { code, stdout } = await run('plain/names.cjs');
+    expect(stdout()).toBe('add 3\ndefault default\n');
+    expect(code).toBe(0);
+  });
+
+  test('are those of the script that runs, where source maps lead to another file', async () => {
+    const { code, stdout, stderr } = await run('plain/mapped.mjs', '--enable-source-maps');
+    expect(stderr()).toBe('');
+    // The second word tells that the map was in use.
+    expect(stdout()).toBe('3 true\n');
+    expect(code).toBe(0);
+  });
+});
