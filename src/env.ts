@@ -15,6 +15,8 @@ export interface Env {
   date(): number;
   /** Runs `fn` once, `ms` milliseconds from now. A pending timer keeps no process alive. */
   timer(ms: number, fn: () => void): Timer;
+  /** Runs `fn` when the code that runs now is done, and all that follows from it in promises. */
+  soon(fn: () => void): void;
   /** Runs `fn` after everything that this turn of the event loop still has to do. */
   turn(fn: () => void): void;
   /** A number in [0, 1). */
@@ -34,6 +36,8 @@ export const systemEnv: Env = {
     handle.unref();
     return { cancel: () => clearTimeout(handle) };
   },
+  // A tick that is asked for by a microtask comes when no microtask is left.
+  soon: (fn) => queueMicrotask(() => process.nextTick(fn)),
   turn: (fn) => {
     setImmediate(fn);
   },

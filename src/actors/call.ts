@@ -101,6 +101,11 @@ export const callChart = defineChart<CallContext, CallEvent, Call>({
       description: 'the Task is on its way to the worker',
       on: {
         ack: { target: 'running', effects: ['accepted'] },
+        // An outcome that comes without an Ack says both.
+        result: [
+          { target: 'done', guard: 'done', effects: ['resolve'] },
+          { target: 'running', effects: ['accepted', 'resolve'] },
+        ],
         refused: { target: 'routing', assign: 'refusal' },
         failed,
         lost: { target: 'failed', effects: ['rejectOffered'] },

@@ -29,6 +29,8 @@ export interface Execution {
   body: Body | undefined;
   /** The step that the caller asked for, until it is answered. */
   step: ExecutionStep | undefined;
+  /** A result or an error was sent. */
+  answered: boolean;
   /** Finds the routine and reads the arguments; throws or rejects when it can't. */
   load: ((execution: Execution) => Promise<void> | undefined) | undefined;
 }

@@ -117,6 +117,8 @@ export class Session {
   readonly #waited = new Map<number, Execution>();
   /** All tasks whose body has not ended, those that nobody waits for included. */
   readonly #executions = new Set<Execution>();
+  /** Tasks that were started in this turn. */
+  #unacknowledged: Execution[] = [];
   readonly #executionLogic;
   #epoch = '';
   #over = false;
@@ -133,6 +135,7 @@ export class Session {
       {
         up: ({ uid: epoch }) => this.send({ type: 'up', epoch }),
         frame: (frame) => this.#receive(frame),
+        flushing: () => this.#acknowledge(),
         closed: (reason) => this.send({ type: 'down', reason }),
       },
     );
@@ -215,6 +218,15 @@ export class Session {
     }
   }
 
+  /** An outcome in the same envelope says that the task was taken; only the others need an Ack. */
+  #acknowledge(): void {
+    if (this.#unacknowledged.length === 0) return;
+    for (const { call, answered } of this.#unacknowledged) {
+      if (!answered && this.#waited.has(call)) this.#link.send({ call, ack: {} });
+    }
+    this.#unacknowledged = [];
+  }
+
   #declare({ number, module, name }: { number: number; module: string; name: string }): void {
     if (number !== this.#routines.length + 1 || number > MAX_ROUTINES) {
       throw new ProtocolError(`routine number ${number} is not the next one`);
@@ -254,6 +266,7 @@ export class Session {
       args: [],
       body: undefined,
       step: undefined,
+      answered: false,
       load: (execution) => this.#load(execution, task, declared),
     };
   }
@@ -292,19 +305,29 @@ export class Session {
 
   #executionEffects() {
     return executionEffects({
-      accept: ({ call }) => this.#link.send({ call, ack: {} }),
+      accept: (execution) => {
+        this.#unacknowledged.push(execution);
+        this.#link.wake();
+      },
       refuse: ({ call }, error) => {
         const value = { item: encodeError(error) };
         this.#link.send({ call, nack: { reason: NackReason.FAILED, message: '', error: value } });
       },
-      answer: ({ call }, value, done) => {
+      answer: (execution, value, done) => {
+        const { call } = execution;
         if (!this.#waited.has(call)) return;
-        this.#link.deliver(value, (sent) => ({ call, result: { value: sent, done } }));
+        this.#link.deliver(value, (sent) => {
+          execution.answered = true;
+          return { call, result: { value: sent, done } };
+        });
       },
-      answerError: ({ call }, error) => {
+      answerError: (execution, error) => {
+        const { call } = execution;
         if (!this.#waited.delete(call)) return;
-        const payload = this.#encodeError(error);
-        this.#link.deliver(payload, (value) => ({ call, error: { error: value } }));
+        this.#link.deliver(this.#encodeError(error), (sent) => {
+          execution.answered = true;
+          return { call, error: { error: sent } };
+        });
       },
       release: (execution) => {
         this.#waited.delete(execution.call);

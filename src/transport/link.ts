@@ -39,6 +39,8 @@ export interface LinkHandlers {
   up(hello: Hello): void;
   /** A frame of a call, or a Routine. Its values are whole. */
   frame(frame: Frame): void;
+  /** Frames are about to go out: the last chance to add to them. */
+  flushing?(): void;
   /** The link ended. Called exactly once. */
   closed(reason: CloseReason): void;
 }
@@ -72,7 +74,10 @@ export class Link {
   #backlog = 0;
   #full = false;
   #paused = false;
+  /** A flush was asked for. */
   #scheduled = false;
+  /** There was a flush in this turn, and its end is watched. */
+  #turning = false;
   #lastTask = 0;
   #writtenTask = 0;
   #room = 256;
@@ -137,6 +142,11 @@ export class Link {
     if ('task' in frame) this.#lastTask = frame.call;
     if (this.#writer.bytes >= ENVELOPE_BYTES) this.#seal();
     this.#schedule();
+  }
+
+  /** Has `flushing` called at the end of this turn, though there is no frame yet. */
+  wake(): void {
+    if (this.#state === 'up') this.#schedule();
   }
 
   /**
@@ -289,10 +299,21 @@ export class Link {
     this.#handlers.closed(reason);
   }
 
+  /**
+   * The first frame of a turn goes out as soon as the code that sent it is done: a call that is alone
+   * waits for nothing. What comes later in the same turn shares the envelope at its end.
+   */
   #schedule(): void {
     if (this.#scheduled || this.#full) return;
     this.#scheduled = true;
-    this.#options.env.turn(() => this.#flush());
+    if (!this.#turning) this.#options.env.soon(() => this.#flushAndTurn());
+  }
+
+  #flushAndTurn(): void {
+    this.#turning = this.#scheduled;
+    if (!this.#scheduled) return;
+    this.#flush();
+    this.#options.env.turn(() => this.#flushAndTurn());
   }
 
   #seal(): void {
@@ -309,6 +330,7 @@ export class Link {
   #flush(): void {
     this.#scheduled = false;
     if (this.#state === 'closed' || this.#full) return;
+    this.#handlers.flushing?.();
     const credit = this.#inbox.takeCredit();
     if (credit > 0) this.send({ call: 0, credit: { bytes: credit } });
     this.#seal();

@@ -22,6 +22,7 @@ function manualEnv(): ManualEnv {
       timers.push(timer);
       return { cancel: () => timers.splice(timers.indexOf(timer), 1) };
     },
+    soon: (fn) => turns.push(fn),
     turn: (fn) => turns.push(fn),
     run: () => {
       while (turns.length > 0) for (const fn of turns.splice(0)) fn();
