@@ -19,7 +19,7 @@ const syncSteps = routine(function* (): Generator<Promise<number>, Promise<strin
 
 describe('the type of a routine', () => {
   test('is that of an async function where it was made of one', () => {
-    expectTypeOf(asynchronous).parameters.toEqualTypeOf<[x: number, y?: string]>();
+    expectTypeOf(asynchronous).parameters.toEqualTypeOf<[x: number, y?: string | undefined]>();
     expectTypeOf(asynchronous).returns.toEqualTypeOf<Promise<string>>();
   });
 
