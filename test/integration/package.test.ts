@@ -1,0 +1,123 @@
+/**
+ * The package as its users get it: packed, installed in an empty folder, and run with the programs of
+ * README.md. A block there that begins with `// name.ts` is a file; what its lines print is behind
+ * them. `npm test` has built the package by then.
+ */
+import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ROOT, scratchFolder } from './helpers.ts';
+
+const run = promisify(execFile);
+
+interface Program {
+  readonly file: string;
+  readonly code: string;
+}
+
+const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const programs: Program[] = [
+  ...readme.matchAll(/^```\w+\n(\/\/ ([\w.]+\.c?[jt]s)\n.*?)^```$/gms),
+].map(([, code, file]) => ({ code: code as string, file: file as string }));
+const mains = programs.filter(({ code }) => code.includes('WorkerPool.open('));
+
+/** What the program says it prints: the comments behind `console.log`. */
+function promised(code: string): string {
+  return words(
+    [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map(([, text]) => text).join(' '),
+  );
+}
+
+function words(text: string): string {
+  return text.split(/\s+/).filter(Boolean).join(' ');
+}
+
+const folder = scratchFolder();
+
+function npm(cwd: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync('npm', args, { cwd, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`npm ${args.join(' ')}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+function tool(name: string): string {
+  const { bin } = JSON.parse(
+    readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8'),
+  );
+  return join(folder, 'node_modules', name, name === 'typescript' ? bin.tsc : bin);
+}
+
+function loader(file: string): string[] {
+  if (!file.endsWith('.ts')) return [];
+  // What `npx tsx` runs, and what is quicker: one process less.
+  return file === 'main.ts' ? [tool('tsx')] : ['--import', 'tsx'];
+}
+
+beforeAll(() => {
+  const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const tools = ['tsx', 'typescript', '@types/node'].map(
+    (name) => `${name}@${devDependencies[name]}`,
+  );
+  // Other tests run from dist/, so it must not be built anew now.
+  const [packed] = JSON.parse(
+    npm(ROOT, 'pack', '--ignore-scripts', '--json', '--pack-destination', folder),
+  );
+  npm(folder, 'init', '-y');
+  npm(folder, 'pkg', 'set', 'type=module');
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
+  npm(folder, 'install', ...quiet, join(folder, packed.filename), ...tools);
+  for (const { file, code } of programs) writeFileSync(join(folder, file), code);
+}, 120_000);
+
+describe('the installed package', () => {
+  test.for(mains.map((main) => [main.file, main.code] as const))(
+    'runs %s',
+    async ([file, code]) => {
+      const argv = [...loader(file), file];
+      const { stdout, stderr } = await run(process.execPath, argv, { cwd: folder });
+      expect({ out: words(stdout), err: stderr }).toEqual({ out: promised(code), err: '' });
+    },
+  );
+
+  test.runIf(Number.parseInt(process.versions.node, 10) >= 24)(
+    'runs main.ts without a loader',
+    async () => {
+      const { stdout } = await run(process.execPath, ['main.ts'], { cwd: folder });
+      expect(words(stdout)).toBe('3 0 1 4');
+    },
+  );
+
+  test('has types that need no skipLibCheck', async () => {
+    const compilerOptions = {
+      module: 'nodenext',
+      target: 'es2022',
+      strict: true,
+      noEmit: true,
+      allowImportingTsExtensions: true,
+      skipLibCheck: false,
+      types: ['node'],
+    };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+    // On failure, the error holds what tsc wrote.
+    const { stdout } = await run(process.execPath, [tool('typescript')], { cwd: folder });
+    expect(stdout).toBe('');
+  });
+
+  test('holds what is needed, and no tests or sources', async () => {
+    const [{ files }] = JSON.parse(npm(ROOT, 'pack', '--dry-run', '--ignore-scripts', '--json'));
+    const paths: string[] = files.map(({ path }: { path: string }) => path);
+    const rooms = new Set(paths.map((path) => path.split('/')[0]));
+    expect([...rooms].sort()).toEqual(
+      ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json', 'proto'].sort(),
+    );
+  });
+});
+
+test('README.md shows client code before line 60', () => {
+  expect(readme.split('\n').findIndex((line) => line.includes('WorkerPool.open('))).toBeLessThan(
+    60,
+  );
+  expect(mains.length).toBeGreaterThan(5);
+});
