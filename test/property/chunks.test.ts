@@ -367,6 +367,9 @@ describe('a channel that is full', () => {
     }
     expect(pair.caller.link.backlog).toBeGreaterThan(maxBacklogBytes);
     expect(pair.caller.end.paused).toBe(false);
+    pair.settle();
+    expect(pair.worker.heard.length).toBe(500);
+    expect(pair.caller.link.backlog).toBe(0);
   });
 });
 
