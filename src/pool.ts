@@ -28,7 +28,10 @@ export interface PoolOptions {
   readonly loadBalancer?: LoadBalancer;
   /** How spawned workers are reached. Default: `unix`, or `tcp` on loopback where there are no Unix sockets. */
   readonly transport?: 'unix' | 'tcp';
-  /** Tasks that one worker runs at a time; more of them wait. Default: no limit. */
+  /**
+   * Tasks that one worker runs at a time; more of them wait. A task may call routines of its own worker
+   * beyond that. Default: no limit.
+   */
   readonly concurrency?: number;
   /** Calls that may wait for a worker; more of them fail with `NoWorkersAvailable`. Default: no limit. */
   readonly maxQueue?: number;
@@ -87,6 +90,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #failure: WorkerStartError | undefined;
   #grace: Timer | undefined;
   #graceDue = Number.POSITIVE_INFINITY;
+  #closing = false;
   #over = false;
 
   /**
@@ -195,6 +199,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     }
     const graceMs = grace === Number.POSITIVE_INFINITY ? undefined : grace;
     removeDispatcher(this.#proxy);
+    this.#closing = true;
     const due = systemEnv.now() + (graceMs ?? Number.POSITIVE_INFINITY);
     if (graceMs !== undefined && due < this.#graceDue) {
       this.#graceDue = due;
@@ -233,7 +238,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         this.#slots.delete(slot);
         if (worker) this.#proxy.send({ type: 'dropped', uid: worker.uid, message: why });
         this.#announce();
-        if (this.#slots.size === 0) this.#send({ type: 'stopped' });
+        if (this.#slots.size > 0) return;
+        if (this.#closing) this.#desert(why);
+        this.#send({ type: 'stopped' });
       },
       opened: () => this.#settleOpened?.resolve(),
       giveUp: (context: PoolContext, { why }: EventOf<PoolEvent, 'exited'>) =>
@@ -293,6 +300,12 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const workers: WorkerAddress[] = [];
     for (const { worker } of this.#slots.values()) if (worker) workers.push(worker);
     for (const { process } of this.#slots.values()) process.send({ skein: 'roster', workers });
+  }
+
+  /** The last worker has died while the pool waits for its calls: those without a worker get none. */
+  #desert(why: string): void {
+    const message = `the pool was closed, and its last worker has ended before the call: ${why}`;
+    this.#proxy.send({ type: 'deserted', error: new PoolClosed(message) });
   }
 
   #giveUp({ maxRestarts, windowMs }: PoolContext, why: string): void {

@@ -26,7 +26,10 @@ export interface WorkerOptions {
   /** Where it listens. */
   readonly address: string;
   readonly tags?: readonly string[];
-  /** Tasks that may run at a time; callers go elsewhere or wait with more. Default: no limit. */
+  /**
+   * Tasks that may run at a time; callers go elsewhere or wait with more. Calls that its tasks make to
+   * itself always run. Default: no limit.
+   */
   readonly concurrency?: number | undefined;
 }
 
@@ -116,9 +119,13 @@ export class Worker {
     const scheme = address.slice(0, address.indexOf(':'));
     const transport = transports.find((one) => one.schemes.includes(scheme));
     if (!transport) throw new TypeError(`no transport for the address ${address}`);
-    const listener = await transport.listen(address, this.#service());
+    const own = this.#options.concurrency ?? Number.POSITIVE_INFINITY;
+    const listener = await transport.listen(address, this.#service(own));
     this.#listeners.push(listener);
-    this.#listeners.push(await this.#memory.listen(this.#selfAddress, this.#service()));
+    // A task that waits for a call of its own holds its place meanwhile. That call would wait forever
+    // for a place where all are taken so.
+    const nested = this.#service(Number.POSITIVE_INFINITY);
+    this.#listeners.push(await this.#memory.listen(this.#selfAddress, nested));
     setHomeDispatcher(this.#proxy);
     return listener.address;
   }
@@ -163,22 +170,23 @@ export class Worker {
     return `memory://${this.uid}`;
   }
 
-  #service(): ListenerService {
+  /** @param concurrency tasks that may run at a time for new ones to be taken */
+  #service(concurrency: number): ListenerService {
     return {
-      link: (channel) => this.#accept(channel),
+      link: (channel) => this.#accept(channel, concurrency),
       stop: (grace) => this.stop(grace),
       status: () => this.status,
     };
   }
 
-  #accept(channel: Channel): void {
+  #accept(channel: Channel, concurrency: number): void {
     const session = new Session(this.#actor, channel, {
       env: this.#options.env,
       limits: this.#options.limits,
       uid: this.uid,
       resolve: resolveRoutine,
       admit: (epoch, call) => this.#admit(epoch, call),
-      takePlace: () => this.#takePlace(),
+      takePlace: () => this.#takePlace(concurrency),
       freePlace: () => {
         this.#running -= 1;
         if (this.#running === 0) this.#idleSince = this.#options.env.now();
@@ -205,8 +213,8 @@ export class Worker {
     return true;
   }
 
-  #takePlace(): boolean {
-    if (this.#running >= (this.#options.concurrency ?? Number.POSITIVE_INFINITY)) return false;
+  #takePlace(concurrency: number): boolean {
+    if (this.#running >= concurrency) return false;
     this.#running += 1;
     return true;
   }

@@ -271,6 +271,19 @@ describe('RoutineNotFound', () => {
   });
 });
 
+test('calls that come while a module loads wait until it has', async () => {
+  const module = moduleUrl('integration/routines/slow-start.ts');
+  const early = routine(async () => '', { name: 'early', module });
+  let loaded = false;
+  const calls = [early().finally(() => (loaded = true))];
+  while (!loaded) {
+    calls.push(early());
+    await pid();
+  }
+  expect(calls.length).toBeGreaterThan(1);
+  expect(new Set(await Promise.all(calls))).toEqual(new Set(['loaded']));
+});
+
 describe('SerializationError', () => {
   const loop: { cb?: unknown } = {};
   loop.cb = [loop, { deep: new Map([['key', () => 1]]) }];

@@ -19,7 +19,7 @@ import {
   until,
   untilGone,
 } from './helpers.ts';
-import { busy, gate, once, pid, seen, untilAborted } from './routines/tasks.ts';
+import { busy, family, gate, once, pid, seen, untilAborted } from './routines/tasks.ts';
 import { plus } from './routines/values.ts';
 
 const folder = scratchFolder();
@@ -139,6 +139,14 @@ describe('concurrency', () => {
     expect(file.lines).toHaveLength(40);
   });
 
+  test('does not stop a task from calling routines, though all places are taken', async () => {
+    const pool = await open({ size: 2, concurrency: 1 });
+    const families = await Promise.all(Array.from({ length: 6 }, () => family.on(pool)(3)));
+    for (const { id, children } of families) {
+      expect(children.map(({ caller }) => caller)).toEqual([id, id, id]);
+    }
+  });
+
   test('a call that waits can be cancelled, and can time out', async () => {
     const pool = await open({ size: 1, concurrency: 1 });
     const [file, other] = [trace(folder), trace(folder)];
@@ -254,6 +262,23 @@ describe('close()', () => {
     await pool.close({ grace: 0 });
     expect(await call).toBeInstanceOf(PoolClosed);
     expect(pids.filter(isAlive)).toEqual([]);
+  });
+
+  test('ends also when its last worker dies meanwhile: calls that wait for one fail', async () => {
+    const pool = await open({ size: 1, concurrency: 1 });
+    const file = trace(folder);
+    const running = rejection(gate.on(pool)(file.path));
+    await file.has('start');
+    const waiting = rejection(plus.on(pool)(1, 2));
+    await until(() => expect(pool.stats.waiting).toBe(1));
+    const closed = pool.close();
+    process.kill(pidsOf(pool)[0] as number, 'SIGKILL');
+    expect(await running).toBeInstanceOf(WorkerLost);
+    const error = await waiting;
+    expect(error).toBeInstanceOf(PoolClosed);
+    expect((error as Error).message).toContain('SIGKILL');
+    await closed;
+    expectNothingLeft(pool);
   });
 
   test('may be called twice; both end when all is over', async () => {
