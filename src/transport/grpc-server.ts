@@ -61,7 +61,9 @@ export async function serveGrpc(
   const close = async () => {
     const freed = once(net, 'close');
     net.close();
-    const finished = new Promise((resolve) => server.tryShutdown(resolve));
+    // On Node 24 it calls back before the answers to calls in progress are out.
+    server.tryShutdown(() => {});
+    const finished = connections.closed();
     const ends = [...links].map((channel) => channel.released);
     for (const channel of links) channel.close(LISTENER_CLOSED);
     await Promise.all(ends);
@@ -101,6 +103,12 @@ class Connections {
 
   get(peer: string): Socket | undefined {
     return this.#sockets.get(peer);
+  }
+
+  /** Resolves when those that are open now have closed. */
+  async closed(): Promise<void> {
+    const close = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
+    await Promise.all([...this.#sockets.values()].map(close));
   }
 
   cut(): void {
