@@ -72,7 +72,11 @@ export class Deadlines {
       first = this.#heap[0]
     ) {
       this.remove(first);
-      first.fire();
+      try {
+        first.fire();
+      } finally {
+        this.#arm();
+      }
     }
     this.#arm();
   }

@@ -242,7 +242,9 @@ export class Session {
       return this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
     }
     const declared = this.#routines[task.routine - 1] as DeclaredRoutine;
-    if (!this.#ports.takePlace()) {
+    // Answers that the caller does not read must not pile up.
+    const behind = this.#link.backlog > this.#ports.limits.maxBacklogBytes;
+    if (behind || !this.#ports.takePlace()) {
       this.#link.discard(frame);
       return this.#nack(call, NackReason.BUSY, 'the worker has as many tasks as it may');
     }

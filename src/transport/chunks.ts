@@ -14,8 +14,12 @@ export interface Limits {
   readonly chunkBytes: number;
   /** Bytes of answers that may wait for a slow reader before the worker stops reading from it. */
   readonly maxBacklogBytes: number;
-  /** Values that may arrive in chunks at the same time on one link. */
-  readonly maxTransfers: number;
+  /**
+   * Values that are sent in chunks at the same time on one link; more of them wait. The protocol
+   * allows 16, and a receiver takes twice as many, since those that are complete may still wait for
+   * their frame.
+   */
+  readonly openTransfers: number;
   /** Milliseconds in which the other side must have greeted. */
   readonly helloTimeoutMs: number;
 }
@@ -26,7 +30,7 @@ export const defaultLimits: Limits = {
   inlineBytes: 64 * 1024,
   chunkBytes: 128 * 1024,
   maxBacklogBytes: 8 * 1024 * 1024,
-  maxTransfers: 1024,
+  openTransfers: 16,
   helloTimeoutMs: 10_000,
 };
 
@@ -43,7 +47,11 @@ interface Outgoing {
 /** The sending side: cuts values into chunks, turn about, within the window of the receiver. */
 export class Outbox {
   readonly #limits: Limits;
-  readonly #queue: Outgoing[] = [];
+  /** Those that take turns. */
+  readonly #open: Outgoing[] = [];
+  /** Those that come after them. */
+  readonly #waiting: Outgoing[] = [];
+  #bytes = 0;
   #last = 0;
   #window = 0;
   #maxValueBytes: number;
@@ -72,7 +80,7 @@ export class Outbox {
     this.#last += 1;
     const transfer = this.#last;
     const value = { transfer, lengths: parts.map((part) => part.length) };
-    this.#queue.push({
+    this.#waiting.push({
       transfer,
       parts: parts.filter((part) => part.length > 0),
       total,
@@ -81,15 +89,25 @@ export class Outbox {
       started: false,
       done: () => done(value),
     });
+    this.#bytes += total;
     return transfer;
   }
 
   /** Returns whether the receiver has to be told: some chunks are out already. */
   abandon(transfer: number): boolean {
-    const index = this.#queue.findIndex((item) => item.transfer === transfer);
-    if (index < 0) return false;
-    const [item] = this.#queue.splice(index, 1);
-    return item?.started ?? false;
+    for (const list of [this.#open, this.#waiting]) {
+      const index = list.findIndex((item) => item.transfer === transfer);
+      const [item] = index < 0 ? [] : list.splice(index, 1);
+      if (item === undefined) continue;
+      this.#bytes -= item.total;
+      return item.started;
+    }
+    return false;
+  }
+
+  /** Bytes of the values that are not out yet, each counted whole. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   credit(bytes: number): void {
@@ -98,13 +116,17 @@ export class Outbox {
 
   /** Whether a chunk may go out now. */
   get ready(): boolean {
-    return this.#queue.length > 0 && this.#window > 0;
+    return this.#window > 0 && this.#open.length + this.#waiting.length > 0;
   }
 
   /** The next chunk that may go out. */
   next(): { transfer: number; data: Uint8Array; total?: number } | undefined {
-    const item = this.#queue[0];
-    if (item === undefined || this.#window <= 0) return undefined;
+    if (this.#window <= 0) return undefined;
+    while (this.#open.length < this.#limits.openTransfers && this.#waiting.length > 0) {
+      this.#open.push(this.#waiting.shift() as Outgoing);
+    }
+    const item = this.#open.shift();
+    if (item === undefined) return undefined;
     const part = item.parts[item.part] as Uint8Array;
     const data = part.subarray(item.offset, item.offset + this.#limits.chunkBytes);
     const { transfer, total, started } = item;
@@ -115,14 +137,18 @@ export class Outbox {
       item.offset = 0;
     }
     this.#window -= data.length;
-    this.#queue.shift();
-    if (item.part < item.parts.length) this.#queue.push(item);
-    else item.done();
+    if (item.part < item.parts.length) this.#open.push(item);
+    else {
+      this.#bytes -= total;
+      item.done();
+    }
     return started ? { transfer, data } : { transfer, data, total };
   }
 
   clear(): void {
-    this.#queue.length = 0;
+    this.#open.length = 0;
+    this.#waiting.length = 0;
+    this.#bytes = 0;
   }
 }
 
@@ -165,9 +191,9 @@ export class Inbox {
   }
 
   #start({ transfer, total }: Chunk): Incoming {
-    if (this.#transfers.size >= this.#limits.maxTransfers) {
-      throw new ProtocolError(`more than ${this.#limits.maxTransfers} transfers at a time`);
-    }
+    const most = this.#limits.openTransfers * 2;
+    if (this.#transfers.size >= most)
+      throw new ProtocolError(`more than ${most} transfers at a time`);
     const fits = total <= this.#limits.maxValueBytes;
     const item = { total, buffer: fits ? Buffer.allocUnsafeSlow(total) : undefined, filled: 0 };
     this.#transfers.set(transfer, item);

@@ -129,9 +129,9 @@ export class Link {
     return this.#outbox.maxValueBytes;
   }
 
-  /** Bytes that wait for the channel to take them, chunks of large values not counted. */
+  /** Bytes that wait to be sent: frames for the channel, large values for the other side's credit. */
   get backlog(): number {
-    return this.#backlog;
+    return this.#backlog + this.#outbox.bytes;
   }
 
   /** Sends a frame with the others of this turn. Without effect when the link has ended. */
@@ -262,6 +262,7 @@ export class Link {
     this.#greeting?.cancel();
     this.#state = 'up';
     this.#outbox.limit(hello.max_value_bytes, hello.window);
+    this.#schedule();
     this.#handlers.up(hello);
   }
 
@@ -312,8 +313,8 @@ export class Link {
   #flushAndTurn(): void {
     this.#turning = this.#scheduled;
     if (!this.#scheduled) return;
-    this.#flush();
     this.#options.env.turn(() => this.#flushAndTurn());
+    this.#flush();
   }
 
   #seal(): void {
@@ -325,6 +326,7 @@ export class Link {
     const packet = writer.finish();
     this.#sealed.push({ packet, lastTask: this.#lastTask });
     this.#backlog += packet.length;
+    this.#balance();
   }
 
   #flush(): void {
@@ -392,17 +394,29 @@ export class Link {
 
   /** Lets go of what a frame that nobody wants any more brought with it. */
   discard(frame: Frame): void {
-    const value =
-      frame.body === 'result'
-        ? frame.result.value
-        : frame.body === 'task'
-          ? frame.task.args
-          : frame.body === 'error'
-            ? frame.error.error
-            : frame.body === 'send'
-              ? frame.send.value
-              : undefined;
-    if (value?.transfer) this.#inbox.drop(value.transfer);
+    const transfer = carriedBy(frame)?.transfer;
+    if (transfer) this.#inbox.drop(transfer);
+  }
+}
+
+function carriedBy(frame: Frame): Value | undefined {
+  switch (frame.body) {
+    case 'task':
+      return frame.task.args;
+    case 'nack':
+      return frame.nack.error;
+    case 'send':
+      return frame.send.value;
+    case 'throw':
+      return frame.throw.error;
+    case 'return':
+      return frame.return.value;
+    case 'result':
+      return frame.result.value;
+    case 'error':
+      return frame.error.error;
+    default:
+      return undefined;
   }
 }
 

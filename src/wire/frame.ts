@@ -49,7 +49,7 @@ export type OutValue = generated.Init<generated.Value>;
  * @throws ProtocolError when the bytes are not an envelope, or a frame in it has no body known here.
  */
 export function decodeEnvelope(bytes: Uint8Array): readonly Frame[] {
-  const reader = new PbfReader(bytes);
+  const reader = new Reader(bytes);
   let frames: generated.Frame[];
   try {
     frames = generated.readEnvelope(reader).frames;
@@ -64,6 +64,22 @@ export function decodeEnvelope(bytes: Uint8Array): readonly Frame[] {
   return frames as unknown as readonly Frame[];
 }
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+// pbf 5.1 writes characters beyond U+1FFFF as others, and drops a byte order mark when it reads.
+class Writer extends PbfWriter {
+  override writeString(text: string): void {
+    this.writeBytes(encoder.encode(text));
+  }
+}
+
+class Reader extends PbfReader {
+  override readString(): string {
+    return decoder.decode(this.readBytes());
+  }
+}
+
 /** Collects frames to one envelope. */
 export class EnvelopeWriter {
   readonly #pbf: PbfWriter;
@@ -71,7 +87,7 @@ export class EnvelopeWriter {
 
   /** @param room a guess of the size, in bytes; it grows when needed. */
   constructor(room = 256) {
-    this.#pbf = new PbfWriter(Buffer.allocUnsafe(room));
+    this.#pbf = new Writer(Buffer.allocUnsafe(room));
   }
 
   get bytes(): number {

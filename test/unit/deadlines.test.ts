@@ -126,7 +126,7 @@ test('a timer that comes too early fires nothing, and comes again', () => {
 });
 
 // Deadlines that are due later stay in the heap without a timer, until another is added.
-test.fails('one that throws does not keep the others from firing', () => {
+test('one that throws does not keep the others from firing', () => {
   const clock = new Clock();
   const deadlines = new Deadlines(clock.env);
   const fired: string[] = [];
