@@ -280,7 +280,7 @@ describe('a generator', () => {
 
   test('has its timeout from its first step to its end', async () => {
     const file = trace(folder);
-    const steps = hanging.with({ timeout: 500 })(file.path);
+    const steps = hanging.with({ timeout: 1_000 })(file.path);
     await steps.next();
     expect(await rejection(steps.next())).toMatchObject({ code: 'DISPATCH_TIMEOUT' });
   });

@@ -1,6 +1,6 @@
 /** What the integration tests share: scratch files, processes, and waiting for a condition. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -78,13 +78,6 @@ export async function untilGone(pids: readonly number[]): Promise<void> {
     const left = pids.filter(isAlive);
     if (left.length > 0) throw new Error(`still there: ${left.join(', ')}`);
   });
-}
-
-/** The folders that pools keep their sockets in. */
-export function socketFolders(): string[] {
-  return readdirSync(tmpdir())
-    .filter((name) => /^skein-[A-Za-z0-9]{6}$/.test(name))
-    .map((name) => join(tmpdir(), name));
 }
 
 /** The error that a promise rejects with. */

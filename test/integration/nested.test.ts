@@ -69,14 +69,14 @@ describe('the deadline of a task', () => {
 
   test('ends the calls of the task when it ends the task', async () => {
     const file = trace(folder);
-    const error = await rejection(parentOfUntilAborted.with({ timeout: 300 })(file.path));
+    const error = await rejection(parentOfUntilAborted.with({ timeout: 1_000 })(file.path));
     expect(error).toBeInstanceOf(DispatchTimeout);
     await file.has('aborted');
   });
 
   test('ends the calls that a task left behind, too', async () => {
     const file = trace(folder);
-    await leaveBehind.with({ timeout: 400 })(file.path);
+    await leaveBehind.with({ timeout: 1_000 })(file.path);
     expect(file.lines.some((line) => line.startsWith('aborted'))).toBe(false);
     await file.has('aborted');
     await file.has('child DispatchTimeout');
