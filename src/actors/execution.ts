@@ -5,6 +5,7 @@
 import type { AnyActorRef } from 'xstate';
 import { RoutineNotFound, SkeinError, TaskAborted } from '../errors.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
+import { hideRuntime } from '../routine/stack.ts';
 import { runInScope, type Scope, type TaskScope } from '../routine/task.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import { defineChart, type Effects, type EventOf } from './statechart.ts';
@@ -187,7 +188,7 @@ function load(execution: Execution): void {
 function run(execution: Execution): void {
   const { routine, args, scope } = execution;
   execution.args = [];
-  const threw = (error: unknown) => tell(execution, { type: 'threw', error });
+  const threw = (error: unknown) => fail(execution, error);
   let result: unknown;
   try {
     result = runInScope(scope, () => routine?.fn(...args));
@@ -197,6 +198,12 @@ function run(execution: Execution): void {
   }
   if (isThenable(result)) result.then((value) => settle(execution, 'returned', value), threw);
   else settle(execution, 'returned', result);
+}
+
+/** The body threw. */
+function fail(execution: Execution, error: unknown): void {
+  hideRuntime(error);
+  tell(execution, { type: 'threw', error });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -234,7 +241,7 @@ function advance(execution: Execution): void {
   const { kind, value } = step ?? { kind: 'next', value: undefined };
   runInScope(scope, () => move(body, kind, value)).then(
     (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),
-    (error: unknown) => tell(execution, { type: 'threw', error }),
+    (error: unknown) => fail(execution, error),
   );
 }
 
