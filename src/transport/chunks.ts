@@ -6,8 +6,10 @@ import type { Chunk, OutValue } from '../wire/frame.ts';
 export interface Limits {
   /** Largest value that this side takes or sends, in bytes. */
   readonly maxValueBytes: number;
-  /** Bytes of chunks that may be on the way to this side: small calls wait behind no more than that. */
+  /** Bytes of chunks that may be on the way to this side. */
   readonly windowBytes: number;
+  /** The same while small frames are about: they wait behind no more than that. */
+  readonly sharedWindowBytes: number;
   /** Values up to this size travel inside their frame. */
   readonly inlineBytes: number;
   /** Bytes in one chunk. */
@@ -26,13 +28,17 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   maxValueBytes: 256 * 1024 * 1024,
-  windowBytes: 128 * 1024,
+  windowBytes: 512 * 1024,
+  sharedWindowBytes: 128 * 1024,
   inlineBytes: 64 * 1024,
-  chunkBytes: 128 * 1024,
+  chunkBytes: 64 * 1024,
   maxBacklogBytes: 8 * 1024 * 1024,
   openTransfers: 16,
   helloTimeoutMs: 10_000,
 };
+
+/** After so many chunks without a small frame between them, a value has the link for itself. */
+const ALONE_AFTER_CHUNKS = 16;
 
 interface Outgoing {
   readonly transfer: number;
@@ -54,6 +60,10 @@ export class Outbox {
   #bytes = 0;
   #last = 0;
   #window = 0;
+  /** Bytes of chunks that were given out and not credited. */
+  #outstanding = 0;
+  /** Chunks since the last small frame, either way. */
+  #alone = 0;
   #maxValueBytes: number;
 
   constructor(limits: Limits) {
@@ -111,17 +121,27 @@ export class Outbox {
   }
 
   credit(bytes: number): void {
-    this.#window += bytes;
+    this.#outstanding = Math.max(0, this.#outstanding - bytes);
+  }
+
+  /** A small frame went or came: chunks keep out of the way for a while. */
+  share(): void {
+    this.#alone = 0;
   }
 
   /** Whether a chunk may go out now. */
   get ready(): boolean {
-    return this.#window > 0 && this.#open.length + this.#waiting.length > 0;
+    return this.#hasRoom && this.#open.length + this.#waiting.length > 0;
+  }
+
+  get #hasRoom(): boolean {
+    const shared = this.#alone < ALONE_AFTER_CHUNKS ? this.#limits.sharedWindowBytes : this.#window;
+    return this.#outstanding < Math.min(this.#window, shared);
   }
 
   /** The next chunk that may go out. */
   next(): { transfer: number; data: Uint8Array; total?: number } | undefined {
-    if (this.#window <= 0) return undefined;
+    if (!this.#hasRoom) return undefined;
     while (this.#open.length < this.#limits.openTransfers && this.#waiting.length > 0) {
       this.#open.push(this.#waiting.shift() as Outgoing);
     }
@@ -136,7 +156,8 @@ export class Outbox {
       item.part += 1;
       item.offset = 0;
     }
-    this.#window -= data.length;
+    this.#outstanding += data.length;
+    this.#alone += 1;
     if (item.part < item.parts.length) this.#open.push(item);
     else {
       this.#bytes -= total;

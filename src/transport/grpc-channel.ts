@@ -53,13 +53,16 @@ export abstract class GrpcChannel implements Channel {
     stream.read(0);
   }
 
-  send(packet: Uint8Array): boolean {
+  send(packet: Uint8Array, released?: () => void): boolean {
     const stream = this.#stream;
     if (stream === undefined || this.#closing !== undefined) return false;
     const size = packet.length;
     if (size === 0) throw new TypeError('A packet has at least one byte.');
     this.#unsent += size;
-    const ready = stream.write(asBuffer(packet), () => this.#written(size));
+    const ready = stream.write(asBuffer(packet), () => {
+      released?.();
+      this.#written(size);
+    });
     if (ready && this.#unsent < this.#limits.maxUnsentBytes) return true;
     this.#full = true;
     return false;

@@ -8,8 +8,10 @@
 import type { Env, Timer } from '../env.ts';
 import { ProtocolError, ValueTooLarge } from '../errors.ts';
 import {
+  CHUNK_OVERHEAD_BYTES,
   decodeEnvelope,
   EnvelopeWriter,
+  encodeChunk,
   type Frame,
   type Goodbye,
   GoodbyeReason,
@@ -58,8 +60,6 @@ export interface LinkOptions {
 
 /** Frames are cut into envelopes of about this size. */
 const ENVELOPE_BYTES = 64 * 1024;
-/** What an envelope with one chunk takes beside the chunk's data, at most. */
-const CHUNK_HEAD_BYTES = 64;
 
 export class Link {
   readonly #channel: Channel;
@@ -81,6 +81,8 @@ export class Link {
   #lastTask = 0;
   #writtenTask = 0;
   #room = 256;
+  /** Buffers for chunks, used again when the channel has let go of them. */
+  readonly #rooms: Uint8Array[] = [];
 
   constructor(channel: Channel, options: LinkOptions, handlers: LinkHandlers) {
     this.#channel = channel;
@@ -139,6 +141,7 @@ export class Link {
     if (this.#state === 'closed') return;
     this.#writer ??= new EnvelopeWriter(this.#room);
     this.#writer.add(frame);
+    if (frame.call !== 0) this.#outbox.share();
     if ('task' in frame) this.#lastTask = frame.call;
     if (this.#writer.bytes >= ENVELOPE_BYTES) this.#seal();
     this.#schedule();
@@ -240,6 +243,7 @@ export class Link {
         this.#outbox.credit(frame.credit.bytes);
         return this.#schedule();
       default:
+        this.#outbox.share();
         this.#handlers.frame(frame);
     }
   }
@@ -297,6 +301,7 @@ export class Link {
     this.#backlog = 0;
     this.#inbox.clear();
     this.#outbox.clear();
+    this.#rooms.length = 0;
     this.#handlers.closed(reason);
   }
 
@@ -345,9 +350,11 @@ export class Link {
   #sendChunk(): void {
     const chunk = this.#full ? undefined : this.#outbox.next();
     if (chunk === undefined) return;
-    const writer = new EnvelopeWriter(chunk.data.length + CHUNK_HEAD_BYTES);
-    writer.add({ call: 0, chunk });
-    this.#full = !this.#channel.send(writer.finish());
+    const room =
+      this.#rooms.pop() ??
+      Buffer.allocUnsafeSlow(this.#options.limits.chunkBytes + CHUNK_OVERHEAD_BYTES);
+    const packet = encodeChunk(chunk, room);
+    this.#full = !this.#channel.send(packet, () => this.#rooms.push(room));
     if (this.#outbox.ready || this.#writer !== undefined) this.#schedule();
   }
 

@@ -132,10 +132,11 @@ class MemoryChannel implements Channel {
     else this.#wake();
   }
 
-  send(packet: Uint8Array): boolean {
+  send(packet: Uint8Array, released?: () => void): boolean {
     if (this.#handlers === undefined || this.#closing !== undefined) return false;
     if (packet.length === 0) throw new TypeError('A packet has at least one byte.');
     this.#sent.push(Buffer.from(packet));
+    released?.();
     this.#bytes += packet.length;
     this.#alert();
     this.#full = this.#bytes >= FULL_BYTES || this.#waiting >= FULL_PACKETS;

@@ -45,13 +45,14 @@ export interface Channel {
   /** Starts the flow of packets to `handlers`. Called exactly once, before anything else. */
   open(handlers: ChannelHandlers): void;
   /**
-   * Takes one packet; the bytes must not be changed afterwards.
+   * Takes one packet; the bytes must not be changed until `released` is called, or ever. It is not
+   * called when the channel ends before.
    * Returns false when the channel is full: it still took this packet, and the owner holds back
    * further ones until `drain`. After `close`, or the end, it does nothing and returns false.
    *
    * @throws TypeError when the packet is empty
    */
-  send(packet: Uint8Array): boolean;
+  send(packet: Uint8Array, released?: () => void): boolean;
   /** Stops the flow of packets to the owner, so that the sender meets backpressure. */
   pause(): void;
   resume(): void;

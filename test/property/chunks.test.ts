@@ -9,7 +9,7 @@ import type { Channel } from '../../src/transport/transport.ts';
 import type { Frame, OutFrame, OutValue } from '../../src/wire/frame.ts';
 import { Loop, Pair, type Side } from './wires.ts';
 
-const LIMITS = { inlineBytes: 20, chunkBytes: 16, windowBytes: 50 };
+const LIMITS = { inlineBytes: 20, chunkBytes: 16, windowBytes: 50, sharedWindowBytes: 30 };
 
 /** A value of these sizes, an item and attachments, with bytes that tell where they belong. */
 function payloadOf(call: number, sizes: readonly number[]): Uint8Array[] {
@@ -183,13 +183,23 @@ describe('values', () => {
   });
 
   test('the window is used up: a chunk goes out while any of it is left', () => {
-    const pair = new Pair({ limits: LIMITS, capacity: 1_000 });
+    const limits = { ...LIMITS, sharedWindowBytes: LIMITS.windowBytes };
+    const pair = new Pair({ limits, capacity: 1_000 });
     new Sender(pair.caller.link).send([1_000]);
     while (pair.loop.step());
     expect(pair.caller.end.uncredited).toBe(64);
     expect(MOST_ON_THE_WAY).toBe(65);
     pair.settle();
     expect(pair.caller.end.uncredited).toBe(0);
+  });
+
+  test('a value leaves most of the window to small frames, until none has come for a while', () => {
+    const pair = new Pair({ limits: LIMITS, capacity: 1_000 });
+    new Sender(pair.caller.link).send([1_000]);
+    while (pair.loop.step());
+    expect(pair.caller.end.uncredited).toBe(32);
+    pair.settle();
+    expect(pair.caller.end.mostUncredited).toBeGreaterThan(32);
   });
 
   test('a small frame passes a large value', () => {
