@@ -60,6 +60,8 @@ export interface LinkOptions {
 
 /** Frames are cut into envelopes of about this size. */
 const ENVELOPE_BYTES = 64 * 1024;
+/** Frames that follow others so soon are taken for a part of the same burst. */
+const BURST_MS = 0.025;
 
 export class Link {
   readonly #channel: Channel;
@@ -76,8 +78,7 @@ export class Link {
   #paused = false;
   /** A flush was asked for. */
   #scheduled = false;
-  /** There was a flush in this turn, and its end is watched. */
-  #turning = false;
+  #flushedAt = Number.NEGATIVE_INFINITY;
   #lastTask = 0;
   #writtenTask = 0;
   #room = 256;
@@ -306,21 +307,23 @@ export class Link {
   }
 
   /**
-   * The first frame of a turn goes out as soon as the code that sent it is done: a call that is alone
-   * waits for nothing. What comes later in the same turn shares the envelope at its end.
+   * A call that is alone waits for nothing: its frames go out as soon as the code that sent them is
+   * done. When frames went out a moment ago, there are more to come: they share the envelope at the
+   * end of this turn.
    */
   #schedule(): void {
     if (this.#scheduled || this.#full) return;
     this.#scheduled = true;
-    if (!this.#turning) this.#options.env.soon(() => this.#flushAndTurn());
+    const { env } = this.#options;
+    if (env.now() - this.#flushedAt < BURST_MS) env.turn(this.#flushLater);
+    else env.soon(this.#flushLater);
   }
 
-  #flushAndTurn(): void {
-    this.#turning = this.#scheduled;
+  readonly #flushLater = () => {
     if (!this.#scheduled) return;
-    this.#options.env.turn(() => this.#flushAndTurn());
     this.#flush();
-  }
+    this.#flushedAt = this.#options.env.now();
+  };
 
   #seal(): void {
     const writer = this.#writer;
