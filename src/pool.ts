@@ -275,6 +275,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         if (entry) entry.worker = { uid, address, tags };
         this.#send({ type: 'started', slot });
       },
+      leaving: () => this.#send({ type: 'leaving', slot }),
       exited: (why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),
     });
     this.#slots.set(slot, { process, worker: undefined });

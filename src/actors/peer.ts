@@ -36,24 +36,32 @@ export type PeerEvent =
   | { type: 'retry' }
   /** The worker takes no more tasks: it is about to stop. */
   | { type: 'drained' }
-  /** The worker is gone for good, or the proxy closes. */
+  /** The worker's process has ended. */
+  | { type: 'died'; message: string }
+  /** The link of a worker that died has not ended in time. */
+  | { type: 'silent' }
+  /** The proxy closes. */
   | { type: 'dismiss'; message: string };
 
 interface PeerContext {
   /** Failures since the link was last up; the pause grows with them. */
   readonly failures: number;
+  /** How the worker's process ended. */
+  readonly death: string;
 }
 
 // Leaves before the calls are told: a place that one of them frees would be given to the next.
 const dismissed = { target: 'gone', effects: ['leave', 'hangUp'] } as const;
+const orphaned = { target: 'parting', assign: 'died' } as const;
 
 export const peerChart = defineChart<PeerContext, PeerEvent>({
   id: 'peer',
   initial: 'idle',
-  context: () => ({ failures: 0 }),
+  context: () => ({ failures: 0, death: '' }),
   assigns: {
     failed: ({ failures }) => ({ failures: failures + 1 }),
     succeeded: () => ({ failures: 0 }),
+    died: (_context, event) => ({ death: (event as EventOf<PeerEvent, 'died'>).message }),
   },
   guards: {
     final: (_context, event) => {
@@ -68,6 +76,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
         connect: { target: 'connecting', effects: ['connect'] },
         offer: { target: 'connecting', effects: ['hold', 'connect'] },
         drained: { target: 'draining' },
+        died: dismissed,
         dismiss: dismissed,
       },
     },
@@ -80,6 +89,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
           { target: 'gone', guard: 'final', effects: ['leave', 'refuseHeld'] },
           { target: 'cooling', assign: 'failed', effects: ['leave', 'refuseHeld'] },
         ],
+        died: dismissed,
         dismiss: dismissed,
       },
     },
@@ -89,6 +99,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
         offer: { effects: ['send'] },
         down: { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
         drained: { target: 'draining' },
+        died: orphaned,
         dismiss: dismissed,
       },
     },
@@ -98,6 +109,17 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       on: {
         offer: { effects: ['refuse'] },
         down: { target: 'gone', effects: ['lose'] },
+        died: orphaned,
+        dismiss: dismissed,
+      },
+    },
+    parting: {
+      description: 'the process has ended: what it sent last is still on its way',
+      entry: ['leave', 'waitForEnd'],
+      on: {
+        offer: { effects: ['refuse'] },
+        down: { target: 'gone', effects: ['lose'] },
+        silent: dismissed,
         dismiss: dismissed,
       },
     },
@@ -107,6 +129,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       on: {
         offer: { effects: ['refuse'] },
         retry: { target: 'idle', effects: ['join'] },
+        died: { target: 'gone' },
         dismiss: { target: 'gone' },
       },
     },
@@ -143,6 +166,8 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 /** After so long a worker that was busy with the tasks of others is asked again. */
 const BUSY_PAUSE_MS = 50;
+/** The kernel ends the links of a process that has ended; what they still hold is read by then. */
+const PARTING_MS = 1_000;
 
 const ACK = { type: 'ack' } as const;
 const REFUSED = { type: 'refused' } as const;
@@ -178,12 +203,15 @@ export class Peer {
       send: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#send(call),
       refuse: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#refuse(call),
       refuseHeld: () => this.#loseAll('the link never came up'),
-      lose: (_context, { reason }: EventOf<PeerEvent, 'down'>) =>
-        this.#loseAll(reason.message, reason.cause),
-      hangUp: (_context, { message }: EventOf<PeerEvent, 'dismiss'>) => {
+      lose: ({ death }, { reason }: EventOf<PeerEvent, 'down'>) =>
+        this.#loseAll(death || reason.message, reason.cause),
+      hangUp: ({ death }, event) => {
         const link = this.#link;
-        this.#loseAll(message);
+        this.#loseAll('message' in event ? event.message : death);
         link?.close();
+      },
+      waitForEnd: () => {
+        this.#timer = ports.env.timer(PARTING_MS, () => this.send({ type: 'silent' }));
       },
       pause: ({ failures }) => {
         const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));

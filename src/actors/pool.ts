@@ -9,6 +9,8 @@ export type PoolEvent =
   | { type: 'started'; slot: number }
   /** A worker that the pool spawned is gone, or did not come up. */
   | { type: 'exited'; slot: number; at: number; why: string }
+  /** A worker that was told to end takes no more tasks, and ends when those that it has are over. */
+  | { type: 'leaving'; slot: number }
   /** The user closes the pool; undefined waits for all calls. */
   | { type: 'close'; graceMs: number | undefined }
   /** The last call has ended. */
@@ -30,6 +32,8 @@ export interface PoolContext extends PoolInput {
   readonly up: number;
   /** When the last deaths were, in milliseconds. */
   readonly deaths: readonly number[];
+  /** Slots of the workers that are about to end, and were replaced. */
+  readonly leaving: readonly number[];
   /** Why the pool failed. */
   readonly why: string;
   readonly graceMs: number | undefined;
@@ -41,13 +45,20 @@ const recent = ({ deaths, windowMs }: PoolContext, at: number) =>
 export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
   id: 'pool',
   initial: 'starting',
-  context: (input) => ({ ...input, up: 0, deaths: [], why: '', graceMs: undefined }),
+  context: (input) => ({ ...input, up: 0, deaths: [], leaving: [], why: '', graceMs: undefined }),
   assigns: {
     up: ({ up }) => ({ up: up + 1 }),
     down: ({ up }) => ({ up: up - 1 }),
     death: (context, event) => {
       const { at } = event as EventOf<PoolEvent, 'exited'>;
       return { up: context.up - 1, deaths: [...recent(context, at), at] };
+    },
+    leaving: ({ leaving }, event) => ({
+      leaving: [...leaving, (event as EventOf<PoolEvent, 'leaving'>).slot],
+    }),
+    left: ({ up, leaving }, event) => {
+      const { slot } = event as EventOf<PoolEvent, 'exited'>;
+      return { up: up - 1, leaving: leaving.filter((other) => other !== slot) };
     },
     failure: (_context, event) => ({
       why: (event as EventOf<PoolEvent, 'exited'>).why,
@@ -57,6 +68,7 @@ export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
   },
   guards: {
     all: ({ up, size }) => up + 1 === size,
+    left: ({ leaving }, event) => leaving.includes((event as EventOf<PoolEvent, 'exited'>).slot),
     atOnce: (_context, event) => (event as EventOf<PoolEvent, 'close'>).graceMs === 0,
     replaceable: (context, event) =>
       recent(context, (event as EventOf<PoolEvent, 'exited'>).at).length < context.maxRestarts,
@@ -75,10 +87,12 @@ export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
       },
     },
     open: {
-      description: 'workers that die are replaced',
+      description: 'workers that die or leave are replaced',
       on: {
         started: { assign: 'up', effects: ['use'] },
+        leaving: { assign: 'leaving', effects: ['respawn'] },
         exited: [
+          { guard: 'left', assign: 'left', effects: ['drop'] },
           { guard: 'replaceable', assign: 'death', effects: ['drop', 'respawn'] },
           { assign: 'down', effects: ['drop', 'giveUp'] },
         ],

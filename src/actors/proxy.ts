@@ -284,7 +284,7 @@ export class PoolProxy implements Dispatcher {
         if (this.#options.eager) peer.send({ type: 'connect' });
       },
       drop: (_context: null, { uid, message }: EventOf<ProxyEvent, 'dropped'>) =>
-        this.#peers.get(uid)?.send({ type: 'dismiss', message }),
+        this.#peers.get(uid)?.send({ type: 'died', message }),
       desert: (_context: null, { error }: EventOf<ProxyEvent, 'deserted'>) =>
         this.#balancer.send({ type: 'close', error }),
       checkIdle: () => {

@@ -81,6 +81,8 @@ export class Link {
   #flushedAt = Number.NEGATIVE_INFINITY;
   #lastTask = 0;
   #writtenTask = 0;
+  /** The highest call number of a Task that has arrived. */
+  #seenTask = 0;
   #room = 256;
   /** Buffers for chunks, used again when the channel has let go of them. */
   readonly #rooms: Uint8Array[] = [];
@@ -120,8 +122,8 @@ export class Link {
   }
 
   /**
-   * The highest call number whose Task was handed to the channel. Tasks above it were surely never
-   * seen by the worker.
+   * The highest call number whose Task the worker may have seen: the last that was handed to the
+   * channel, or an earlier one when the worker's Goodbye says so.
    */
   get writtenTask(): number {
     return this.#writtenTask;
@@ -205,7 +207,8 @@ export class Link {
   /** Ends the link on purpose; `closed` follows. */
   close(reason: GoodbyeReason = GoodbyeReason.CLOSED, message = 'closed'): void {
     if (this.#state === 'closed') return;
-    this.send({ call: 0, goodbye: { reason, message } });
+    const last = reason === GoodbyeReason.DRAINING ? { last_call: this.#seenTask } : {};
+    this.send({ call: 0, goodbye: { reason, message, ...last } });
     this.#full = false;
     this.#flush();
     this.#channel.close({ code: 'closed', message });
@@ -243,10 +246,11 @@ export class Link {
       case 'credit':
         this.#outbox.credit(frame.credit.bytes);
         return this.#schedule();
-      default:
-        this.#outbox.share();
-        this.#handlers.frame(frame);
+      case 'task':
+        this.#seenTask = frame.call;
     }
+    this.#outbox.share();
+    this.#handlers.frame(frame);
   }
 
   #greet(hello: Hello): void {
@@ -277,7 +281,8 @@ export class Link {
   }
 
   #farewell(goodbye: Goodbye): void {
-    const { reason, message } = goodbye;
+    const { reason, message, _last_call: last } = goodbye;
+    if (last !== undefined) this.#writtenTask = Math.min(this.#writtenTask, goodbye.last_call);
     const code =
       reason === GoodbyeReason.CLOSED
         ? 'closed'

@@ -11,7 +11,11 @@ export type ToWorker =
 /** From a worker to its pool. */
 export type FromWorker =
   | { skein: 'started'; uid: string; address: string }
-  | { skein: 'failed'; message: string };
+  | { skein: 'failed'; message: string }
+  /** It takes no more tasks, and ends when those that it has are over. */
+  | { skein: 'leaving' }
+  /** They are over: it waits for the word to stop. */
+  | { skein: 'left' };
 
 export interface WorkerSetup {
   /** Where to listen: `tcp://127.0.0.1:0`, `unix:///...`. */

@@ -17,7 +17,8 @@ let folder: string | undefined;
 let stopping = false;
 
 function send(message: FromWorker): void {
-  process.send?.(message);
+  // The parent may be gone by now; 'disconnect' tells.
+  process.send?.(message, undefined, undefined, () => {});
 }
 
 async function start(setup: WorkerSetup): Promise<void> {
@@ -38,6 +39,18 @@ async function start(setup: WorkerSetup): Promise<void> {
     process.exitCode = 1;
     process.disconnect();
   }
+}
+
+/** Ends as a signal asks. Calls that come from now on find another worker. */
+async function leave(graceMs: number | undefined): Promise<void> {
+  if (stopping) return void stop(graceMs);
+  stopping = true;
+  send({ skein: 'leaving' });
+  if (graceMs !== undefined) setTimeout(() => process.exit(), graceMs + ABORT_MS);
+  await worker?.stop(graceMs);
+  // A signal to a whole group of processes ends the parent too. Its answer tells whether it lives; if
+  // not, there is more to tidy up.
+  send({ skein: 'left' });
 }
 
 async function stop(graceMs: number | undefined): Promise<void> {
@@ -66,10 +79,10 @@ process.on('message', (message: ToWorker) => {
   else if (message.skein === 'stop') void stop(message.graceMs);
 });
 process.on('disconnect', orphaned);
-process.on('SIGTERM', () => void stop(0));
+process.on('SIGTERM', () => void leave(0));
+// Ctrl-C on a terminal goes to the parent too. It may live on, and says how long tasks may take.
 process.on('SIGINT', () => {
-  // A second Ctrl-C is impatient.
-  void stop(stopping ? 0 : undefined);
+  if (!stopping) void leave(undefined);
 });
 // A task's code must not end the worker for the other tasks.
 process.on('unhandledRejection', (reason) => {

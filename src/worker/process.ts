@@ -7,6 +7,8 @@ import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
 export interface ProcessHandlers {
   /** It listens. */
   started(uid: string, address: string): void;
+  /** It was told to end, though not by the pool: it takes no more tasks. */
+  leaving(): void;
   /** It is gone, or did not come up; called exactly once. */
   exited(why: string): void;
 }
@@ -87,6 +89,10 @@ export class WorkerProcess {
       this.#handlers.started(message.uid, message.address);
     } else if (message?.skein === 'failed') {
       this.#failure = message.message;
+    } else if (message?.skein === 'leaving') {
+      this.#handlers.leaving();
+    } else if (message?.skein === 'left') {
+      this.stop(0);
     }
   }
 

@@ -77,6 +77,8 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #actor: AnyActorRef;
   readonly #sessions = new Set<Session>();
+  /** Those of the worker's own tasks. */
+  readonly #nested = new Set<Session>();
   readonly #proxy: PoolProxy;
   readonly #memory: Transport;
   /** Highest call number seen of each caller, those seen longest ago first. */
@@ -88,6 +90,7 @@ export class Worker {
   #running = 0;
   #idleSince: number;
   #draining = false;
+  #over = false;
   #grace: Timer | undefined;
 
   constructor(options: WorkerOptions) {
@@ -120,11 +123,11 @@ export class Worker {
     const transport = transports.find((one) => one.schemes.includes(scheme));
     if (!transport) throw new TypeError(`no transport for the address ${address}`);
     const own = this.#options.concurrency ?? Number.POSITIVE_INFINITY;
-    const listener = await transport.listen(address, this.#service(own));
+    const listener = await transport.listen(address, this.#service(own, false));
     this.#listeners.push(listener);
     // A task that waits for a call of its own holds its place meanwhile. That call would wait forever
     // for a place where all are taken so.
-    const nested = this.#service(Number.POSITIVE_INFINITY);
+    const nested = this.#service(Number.POSITIVE_INFINITY, true);
     this.#listeners.push(await this.#memory.listen(this.#selfAddress, nested));
     setHomeDispatcher(this.#proxy);
     return listener.address;
@@ -150,7 +153,7 @@ export class Worker {
    * @param graceMs after so many milliseconds they are aborted; 0 at once, undefined never
    */
   async stop(graceMs?: number): Promise<void> {
-    this.#actor.send({ type: 'drain', graceMs });
+    if (!this.#over) this.#actor.send({ type: 'drain', graceMs });
     await this.#stopped;
     this.#grace?.cancel();
     setHomeDispatcher(undefined);
@@ -171,15 +174,15 @@ export class Worker {
   }
 
   /** @param concurrency tasks that may run at a time for new ones to be taken */
-  #service(concurrency: number): ListenerService {
+  #service(concurrency: number, nested: boolean): ListenerService {
     return {
-      link: (channel) => this.#accept(channel, concurrency),
+      link: (channel) => this.#accept(channel, concurrency, nested),
       stop: (grace) => this.stop(grace),
       status: () => this.status,
     };
   }
 
-  #accept(channel: Channel, concurrency: number): void {
+  #accept(channel: Channel, concurrency: number, nested: boolean): void {
     const session = new Session(this.#actor, channel, {
       env: this.#options.env,
       limits: this.#options.limits,
@@ -190,14 +193,17 @@ export class Worker {
       freePlace: () => {
         this.#running -= 1;
         if (this.#running === 0) this.#idleSince = this.#options.env.now();
+        if (nested) this.#checkIdle();
       },
       closed: (ended) => {
         this.#sessions.delete(ended);
+        this.#nested.delete(ended);
         this.#checkIdle();
       },
     });
     this.#sessions.add(session);
-    if (this.#draining) session.send({ type: 'drain' });
+    if (nested) this.#nested.add(session);
+    if (this.#draining && (!nested || this.#isDone())) session.send({ type: 'drain' });
   }
 
   #admit(epoch: string, call: number): boolean {
@@ -220,14 +226,27 @@ export class Worker {
   }
 
   #checkIdle(): void {
-    if (this.#draining && this.#sessions.size === 0) this.#actor.send({ type: 'idle' });
+    if (!this.#draining || this.#over) return;
+    if (this.#sessions.size === 0) this.#actor.send({ type: 'idle' });
+    else if (this.#isDone())
+      for (const session of [...this.#nested]) session.send({ type: 'drain' });
+  }
+
+  /** Whether no caller from outside is left, and no task of a task. */
+  #isDone(): boolean {
+    if (this.#sessions.size > this.#nested.size) return false;
+    for (const session of this.#nested) if (session.inFlight > 0) return false;
+    return true;
   }
 
   #effects() {
     return {
       drain: () => {
         this.#draining = true;
-        for (const session of [...this.#sessions]) session.send({ type: 'drain' });
+        for (const session of [...this.#sessions]) {
+          // What its own tasks call runs here when no other worker takes it: they must come to an end.
+          if (!this.#nested.has(session)) session.send({ type: 'drain' });
+        }
       },
       setTime: (_context: null, { graceMs }: EventOf<WorkerEvent, 'drain'>) => {
         if (graceMs === undefined) return;
@@ -243,7 +262,10 @@ export class Worker {
         this.#proxy.send({ type: 'abort', error: aborted('the worker stopped') });
         void this.#proxy.closed.then(() => this.#actor.send({ type: 'closed' }));
       },
-      stopped: () => this.#resolveStopped(),
+      stopped: () => {
+        this.#over = true;
+        this.#resolveStopped();
+      },
     };
   }
 }

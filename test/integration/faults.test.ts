@@ -151,6 +151,42 @@ describe('a caller killed with', () => {
   );
 });
 
+describe('Ctrl-C on a terminal, which goes to the workers too', () => {
+  /** Runs the program in a process group of its own, and interrupts the group when it says so. */
+  async function interrupt(mode: string) {
+    const file = trace(folder);
+    const fixture = join(ROOT, 'test/fixtures/interrupted.ts');
+    const script = runScript(fixture, [mode, file.path], { detached: true });
+    await file.has('start');
+    const workers = JSON.parse(script.stdout().split('\n')[0] as string) as PoolWorker[];
+    process.kill(-(script.child.pid as number), 'SIGINT');
+    const code = await script.ended;
+    await untilGone(workers.map((worker) => worker.pid as number));
+    expect(existsSync(dirname((workers[0]?.address ?? '').slice('unix://'.length)))).toBe(false);
+    return { ...script, code };
+  }
+
+  test('leaves nothing, though a task listens to nothing', async () => {
+    const { code, stderr } = await interrupt('plain');
+    expect(code).toBe('SIGINT');
+    expect(stderr()).toBe('');
+  });
+
+  test('lets a program go on that handles it: what it calls then runs on new workers', async () => {
+    const { code, stdout, stderr } = await interrupt('handled');
+    expect(stderr()).toBe('');
+    expect(stdout()).toContain('interrupted: stop, then 3\n');
+    expect(code).toBe(0);
+  });
+
+  test('lets a program close its pool, which waits for its tasks', async () => {
+    const { code, stdout, stderr } = await interrupt('closes');
+    expect(stderr()).toBe('');
+    expect(stdout()).toContain('closed after gate\n');
+    expect(code).toBe(0);
+  });
+});
+
 describe('a worker', () => {
   test('whose module ends the process while it loads: WorkerLost, and the worker is replaced', async () => {
     await using pool = await WorkerPool.open({ size: 1 });

@@ -19,7 +19,16 @@ import {
   until,
   untilGone,
 } from './helpers.ts';
-import { busy, family, gate, once, pid, seen, untilAborted } from './routines/tasks.ts';
+import {
+  busy,
+  family,
+  gate,
+  gateThenPid,
+  once,
+  pid,
+  seen,
+  untilAborted,
+} from './routines/tasks.ts';
 import { plus } from './routines/values.ts';
 
 const folder = scratchFolder();
@@ -371,6 +380,61 @@ describe('a signal to a worker', () => {
     await untilGone([old]);
     await until(() => expect(pool.workers).toHaveLength(2));
     expect(pidsOf(pool)).not.toContain(old);
+  });
+
+  test('SIGINT to all: calls wait for their replacements, and none is lost or runs twice', async () => {
+    const pool = await open({ size: 2, restarts: { limit: 0 } });
+    const file = trace(folder);
+    let over = false;
+    let calls = 0;
+    const caller = async () => {
+      while (!over) {
+        calls += 1;
+        await once.on(pool)(file.path, `call ${calls}`);
+      }
+    };
+    const callers = Array.from({ length: 8 }, caller);
+    for (let round = 0; round < 4; round += 1) {
+      const goal = calls + 50;
+      await until(() => expect(calls).toBeGreaterThan(goal));
+      const pids = await until(() => {
+        expect(pool.workers).toHaveLength(2);
+        return pidsOf(pool);
+      });
+      for (const old of pids) process.kill(old, 'SIGINT');
+      await untilGone(pids);
+    }
+    over = true;
+    await Promise.all(callers);
+    expect(file.lines).toHaveLength(calls);
+    expect(new Set(file.lines).size).toBe(calls);
+  });
+
+  test('SIGINT to all, while a task goes on: others run meanwhile, and it may call routines itself', async () => {
+    const pool = await open({ size: 1 });
+    const file = trace(folder);
+    const call = gateThenPid.on(pool)(file.path);
+    await file.has('start');
+    const [old] = pidsOf(pool) as [number];
+    process.kill(old, 'SIGINT');
+    await until(async () => expect(await pid.on(pool)()).not.toBe(old));
+    expect(isAlive(old)).toBe(true);
+    file.open();
+    expect(typeof (await call)).toBe('number');
+    await untilGone([old]);
+  });
+
+  test('SIGINT while the pool closes: a task may still call routines, and comes to its end', async () => {
+    const pool = await open({ size: 1 });
+    const file = trace(folder);
+    const call = gateThenPid.on(pool)(file.path);
+    await file.has('start');
+    const [old] = pidsOf(pool) as [number];
+    const closed = pool.close();
+    process.kill(old, 'SIGINT');
+    file.open();
+    expect(await call).toBe(old);
+    await closed;
   });
 });
 

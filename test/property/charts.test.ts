@@ -68,6 +68,8 @@ describe('each chart of the runtime', () => {
     down: fc.record({ reason }),
     retry: none,
     drained: none,
+    died: fc.record({ message: text }),
+    silent: none,
     dismiss: fc.record({ message: text }),
   });
   check(sessionChart, fc.constant(undefined), {
@@ -97,6 +99,7 @@ describe('each chart of the runtime', () => {
   const size = fc.integer({ min: 1, max: 3 });
   check(poolChart, fc.record({ size, maxRestarts: fc.nat(2), windowMs: fc.nat(50) }), {
     started: fc.record({ slot: fc.nat(3) }),
+    leaving: fc.record({ slot: fc.nat(3) }),
     exited: fc.record({ slot: fc.nat(3), at: fc.nat(100), why: text }),
     close: fc.record({ graceMs }),
     drained: none,

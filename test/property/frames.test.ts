@@ -50,7 +50,12 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
     window: uint32,
     expects: text,
   }),
-  goodbye: fc.record({ reason: oneOf(GoodbyeReason), message: text }),
+  goodbye: fc.record({
+    reason: oneOf(GoodbyeReason),
+    message: text,
+    last_call: uint64,
+    _last_call: fc.constant('last_call' as const),
+  }),
   routine: fc.record({ number: uint32, module: text, name: text }),
   credit: fc.record({ bytes: uint64 }),
   chunk: fc.record({

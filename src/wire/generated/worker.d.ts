@@ -51,6 +51,8 @@ export function writeHello(obj: Init<Hello>, pbf: PbfWriter): void;
 export interface Goodbye {
   reason: GoodbyeReason;
   message: string;
+  last_call: number;
+  _last_call: 'last_call' | undefined;
 }
 export function readGoodbye(pbf: PbfReader, end?: number): Goodbye;
 export function writeGoodbye(obj: Init<Goodbye>, pbf: PbfWriter): void;

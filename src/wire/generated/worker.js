@@ -76,17 +76,19 @@ export function writeHello(obj, pbf) {
 }
 
 export function readGoodbye(pbf, end) {
-    const obj = {reason: 0, message: ""};
+    const obj = {reason: 0, message: "", last_call: 0, _last_call: undefined};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.reason = pbf.readVarint();
         else if (field === 2) obj.message = pbf.readString();
+        else if (field === 3) { obj.last_call = pbf.readVarint(); obj._last_call = "last_call"; }
     }
     return obj;
 }
 export function writeGoodbye(obj, pbf) {
     if (obj.reason) pbf.writeVarintField(1, obj.reason);
     if (obj.message) pbf.writeStringField(2, obj.message);
+    if (obj.last_call != null) pbf.writeVarintField(3, obj.last_call);
 }
 
 export const GoodbyeReason = {

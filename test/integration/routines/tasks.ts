@@ -35,6 +35,12 @@ export const gate = routine(async (file: string, name = 'gate') => {
   return name;
 });
 
+/** As `gate`; then it calls a routine. */
+export const gateThenPid = routine(async (file: string) => {
+  await gate.local(file);
+  return await pid();
+});
+
 /** Ends only by its signal. */
 export const untilAborted = routine(async (file: string): Promise<string> => {
   const { signal } = currentTask() ?? {};
