@@ -1,6 +1,5 @@
 /** The entry of a worker process that a pool spawned. */
-import { rmdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { rmSync } from 'node:fs';
 import { systemEnv } from '../env.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
@@ -12,13 +11,16 @@ markAsWorker();
 /** Milliseconds in which tasks that were aborted may come to an end of their own. */
 const ABORT_MS = 1_000;
 
-let worker: Worker | undefined;
-let folder: string | undefined;
-let stopping = false;
+/** Where the pool's workers have their sockets. An argument, so that it is known at once. */
+const [folder] = process.argv.splice(2);
 
-function send(message: FromWorker): void {
+let worker: Worker | undefined;
+let stopping = false;
+let alone = false;
+
+function send(message: FromWorker, sent = () => {}): void {
   // The parent may be gone by now; 'disconnect' tells.
-  process.send?.(message, undefined, undefined, () => {});
+  process.send?.(message, undefined, undefined, sent);
 }
 
 async function start(setup: WorkerSetup): Promise<void> {
@@ -32,12 +34,9 @@ async function start(setup: WorkerSetup): Promise<void> {
       concurrency: setup.concurrency,
     });
     const address = await worker.start();
-    if (address.startsWith('unix://')) folder = dirname(address.slice('unix://'.length));
     send({ skein: 'started', uid: worker.uid, address });
   } catch (error) {
-    send({ skein: 'failed', message: String(error) });
-    process.exitCode = 1;
-    process.disconnect();
+    send({ skein: 'failed', message: String(error) }, () => process.exit(1));
   }
 }
 
@@ -62,16 +61,16 @@ async function stop(graceMs: number | undefined): Promise<void> {
 
 /** The parent is gone, and with it everyone who could want a result, and who would tidy up. */
 function orphaned(): void {
-  process.on('exit', () => {
-    try {
-      // The last worker of the pool finds it empty.
-      if (folder !== undefined) rmdirSync(folder);
-    } catch {
-      // Another worker still has its socket in it.
-    }
-  });
+  if (alone) return;
+  alone = true;
   void stop(0);
 }
+
+process.on('exit', () => {
+  // The other workers are alone, too: no link needs its socket's file any more.
+  const orphan = alone || !process.connected;
+  if (orphan && folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
 
 process.on('message', (message: ToWorker) => {
   if (message.skein === 'start') void start(message.setup);
@@ -90,3 +89,5 @@ process.on('unhandledRejection', (reason) => {
 });
 // Output to a pipe whose reader is gone: the parent's end is noticed above.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+// It went while this file was loaded.
+if (!process.connected) orphaned();

@@ -1,6 +1,7 @@
 /** A worker process that a pool spawned, as the pool sees it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
 
@@ -38,7 +39,9 @@ export class WorkerProcess {
   constructor(setup: WorkerSetup, options: ProcessOptions, handlers: ProcessHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#child = fork(entry, [], {
+    const { address } = setup;
+    const folder = address.startsWith('unix://') && dirname(address.slice('unix://'.length));
+    this.#child = fork(entry, folder ? [folder] : [], {
       execArgv: execArgv(),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -149,6 +149,23 @@ describe('a caller killed with', () => {
       expect(existsSync(dirname((workers[0]?.address ?? '').slice('unix://'.length)))).toBe(false);
     },
   );
+});
+
+test('a caller killed while its workers start: they end, and leave nothing', async () => {
+  const env = { ...process.env, TMPDIR: join(folder, 'starting') };
+  mkdirSync(env.TMPDIR);
+  const left = () => readdirSync(env.TMPDIR).filter((name) => name.startsWith('skein-'));
+  const fixture = join(ROOT, 'test/fixtures/starting.ts');
+  // The later the longer the caller takes: while Node starts, while files load, when some are up.
+  for (const ms of [0, 30, 100, 200, 300, 400, 600]) {
+    const script = runScript(fixture, [String(ms)], { env });
+    expect(await script.ended).toBe('SIGKILL');
+    expect(script.stderr()).toBe('');
+    const pids = JSON.parse(script.stdout()) as number[];
+    expect(pids).toHaveLength(2);
+    await untilGone(pids);
+    expect(left()).toEqual([]);
+  }
 });
 
 describe('Ctrl-C on a terminal, which goes to the workers too', () => {
