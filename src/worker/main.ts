@@ -1,6 +1,7 @@
 /** The entry of a worker process that a pool spawned. */
 import { rmSync } from 'node:fs';
 import { systemEnv } from '../env.ts';
+import { MainModuleError } from '../errors.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
@@ -85,7 +86,9 @@ process.on('SIGINT', () => {
 });
 // A task's code must not end the worker for the other tasks.
 process.on('unhandledRejection', (reason) => {
-  console.error('A task left a rejected promise behind:', reason);
+  // Thrown into a main program that nothing waits for, as in CommonJS. It says itself what to do.
+  if (reason instanceof MainModuleError) console.error(String(reason));
+  else console.error('A task, or a module that it needs, left a rejected promise behind:', reason);
 });
 // Output to a pipe whose reader is gone: the parent's end is noticed above.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});

@@ -1,7 +1,7 @@
 /** How a worker finds a routine: by importing the module that makes it. */
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { RoutineNotFound } from '../errors.ts';
+import { MainModuleError, RoutineNotFound } from '../errors.ts';
 import { forgetModule, lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
 import { currentScope, EMPTY_SCOPE, runInScope } from '../routine/task.ts';
 
@@ -20,6 +20,7 @@ export function isImporting(): boolean {
  * The routine of this name, at once when its module was imported before.
  *
  * @throws RoutineNotFound when the module does not load, or has no such routine
+ * @throws MainModuleError when the module would run the main program again
  */
 export function resolveRoutine(
   module: string,
@@ -41,6 +42,7 @@ async function importRoutine(module: string, name: string): Promise<RegisteredRo
   } catch (cause) {
     imports.delete(module);
     forgetModule(module);
+    if (cause instanceof MainModuleError) throw cause;
     throw new RoutineNotFound(`the worker can't load ${module}: ${describe(cause)}`, { cause });
   }
   const found = lookup(module, name);

@@ -248,17 +248,25 @@ describe('RoutineNotFound', () => {
     const error = await notFound('integration/routines/generators.ts', 'counter');
     expect(error.message).toContain('different versions');
   });
+});
 
-  test('where the module opens a pool: its cause says how to guard the main part', async () => {
-    const error = await notFound('fixtures/broken/opens-pool.ts');
-    expect(error.cause).toBeInstanceOf(MainModuleError);
-    expect(error.cause).toMatchObject({ code: 'MAIN_MODULE' });
+describe('MainModuleError', () => {
+  async function mainAgain(path: string): Promise<Error> {
+    const error = (await failure(elsewhere(path)(1, 2))) as MainModuleError;
+    expect(error).toBeInstanceOf(MainModuleError);
+    expect(error.code).toBe('MAIN_MODULE');
+    expect(await failure(elsewhere(path)(1, 2))).toBeInstanceOf(MainModuleError);
+    return error;
+  }
+
+  test('where the module opens a pool: it says how to guard the main part', async () => {
+    const error = await mainAgain('fixtures/broken/opens-pool.ts');
     expect(error.message).toContain('if (!isWorker)');
+    expect(error.stack).toContain('opens-pool.ts');
   });
 
   test('where the module calls a routine while it loads', async () => {
-    const error = await notFound('fixtures/broken/calls-while-loading.ts');
-    expect(error.cause).toBeInstanceOf(MainModuleError);
+    const error = await mainAgain('fixtures/broken/calls-while-loading.ts');
     expect(error.message).toContain("'add' while it loads");
   });
 
