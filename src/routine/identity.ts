@@ -14,7 +14,8 @@ export interface CallSite {
 }
 
 const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/|node:|\/|[A-Za-z]:[\\/]).*?):(\d+):(\d+)\)?$/;
-const IS_FILE = /^(?:file:\/\/|\/|[A-Za-z]:[\\/])/;
+// Node gives code of `--eval` in a module a place in the current folder.
+const IS_FILE = /^(?:file:\/\/|\/|[A-Za-z]:[\\/])(?!.*[\\/]\[eval\d*\]$)/;
 
 /**
  * The place that called `callee`.
@@ -43,8 +44,9 @@ export function callSite(callee: Function, module?: string): CallSite {
   if (!file || !IS_FILE.test(file)) {
     if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
     throw new RoutineIdentityError(
-      `routine(...) was called from a place that is no file (${line.trim() || 'no stack'}); ` +
-        'name its module: routine(fn, { module: import.meta.url })',
+      `routine(...) was called from a place that is no file (${line.trim() || 'no stack'}), ` +
+        'and workers import the module that makes a routine: routines must be in a file. ' +
+        'Import them from there; code that a file generates names it by routine(fn, { module })',
     );
   }
   const url = moduleUrl(file);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Routine,
@@ -66,9 +67,26 @@ describe('without a name', () => {
       Function('routine', `return routine(async () => 1${options})`)(routine);
     const error = thrown(() => make('')) as RoutineIdentityError;
     expect(error).toBeInstanceOf(RoutineIdentityError);
-    expect(error.message).toContain('module: import.meta.url');
+    expect(error.message).toContain('routines must be in a file');
+    expect(error.message).toContain('routine(fn, { module })');
     const url = moduleUrl('integration/routines/names.ts');
     expect(make(`, { name: 'inEval', module: '${url}' }`).name).toBe('inEval');
+  });
+});
+
+describe('a routine that is made in no file is refused, and told to go into one', () => {
+  const index = moduleUrl('../src/index.ts');
+  const script = `import { routine } from '${index}'; const one = routine(async () => 1);`;
+  const required = `import('${index}').then(({ routine }) => routine(async () => 1))`;
+  test.each<[string, string[], string?]>([
+    ['--eval of a module', ['--input-type=module', '--eval', script]],
+    ['--eval of a script', ['--eval', required]],
+    ['a data: URL', ['--eval', `import(\`data:text/javascript,${script}\`)`]],
+    ['a REPL', ['--interactive'], `await ${required}\n`],
+  ])('%s', (_what, args, input) => {
+    const options = ['--import', import.meta.resolve('tsx'), ...args];
+    const { stdout, stderr } = spawnSync(process.execPath, options, { input, encoding: 'utf8' });
+    expect(stdout + stderr).toMatch(/RoutineIdentityError.*: routines must be in a file/);
   });
 });
 
