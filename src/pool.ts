@@ -62,11 +62,16 @@ interface Slot {
 }
 
 const KILL_TIMEOUT_MS = 2_000;
+/** So long after it has got idle a pool may still keep the process alive. */
+const HOLD_MS = 50;
 /** Node's timers fire at once beyond that. */
 const LONGEST_TIMER_MS = 0x7fffffff;
 
 /**
  * Worker processes that run routines.
+ *
+ * A pool keeps the process alive while it opens or closes, and while somebody waits for a call. A program
+ * that has nothing else to do ends, and its workers with it, though the pool was not closed.
  *
  * @example
  * ```ts
@@ -92,6 +97,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #graceDue = Number.POSITIVE_INFINITY;
   #closing = false;
   #over = false;
+  #busy = true;
+  #hold: NodeJS.Timeout | undefined;
 
   /**
    * Spawns the workers, and resolves when all are up.
@@ -107,7 +114,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       );
     }
     const pool = new WorkerPool(checkOptions(options));
+    pool.#keepAlive();
     await pool.#opened;
+    pool.#busy = false;
     return pool;
   }
 
@@ -153,6 +162,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       transports: [grpcTransport()],
       policy,
       maxQueue,
+      awaited: () => this.#keepAlive(),
     });
     this.#actor.start();
   }
@@ -200,6 +210,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const graceMs = grace === Number.POSITIVE_INFINITY ? undefined : grace;
     removeDispatcher(this.#proxy);
     this.#closing = true;
+    this.#busy = true;
+    this.#keepAlive();
     const due = systemEnv.now() + (graceMs ?? Number.POSITIVE_INFINITY);
     if (graceMs !== undefined && due < this.#graceDue) {
       this.#graceDue = due;
@@ -214,6 +226,22 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   /** Closes, and waits for all calls. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /**
+   * Holds the process until nobody waits for the pool any more. That is looked at from time to time,
+   * since one call after the other would change it more often than that is worth.
+   */
+  #keepAlive(): void {
+    if (this.#over) return;
+    this.#hold ??= setInterval(() => {
+      if (!this.#busy && !this.#proxy.checkAwaited()) this.#letGo();
+    }, HOLD_MS);
+  }
+
+  #letGo(): void {
+    clearInterval(this.#hold);
+    this.#hold = undefined;
   }
 
   #send(event: PoolEvent): void {
@@ -320,6 +348,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   #end(): void {
     this.#over = true;
+    this.#letGo();
     removeDispatcher(this.#proxy);
     this.#grace?.cancel();
     process.removeListener('exit', this.#cleanUp);

@@ -75,6 +75,8 @@ export interface ProxyOptions {
   readonly transports: readonly Transport[];
   readonly policy: LoadBalancer;
   readonly maxQueue: number;
+  /** Somebody waits for a call, for the first time since `checkAwaited` was false. */
+  readonly awaited?: () => void;
   /** Connects to each worker when it is added, and not when the first call goes there. */
   readonly eager?: boolean;
 }
@@ -107,6 +109,10 @@ export class PoolProxy implements Dispatcher {
   #sequence = 0;
   #inFlight = 0;
   #dropped = 0;
+  /** `awaited` was called, and `checkAwaited` has not been false since. */
+  #told = false;
+  /** Generators in flight. */
+  readonly #generators = new Map<Call, StepWaiter>();
 
   constructor(parent: AnyActorRef, options: ProxyOptions) {
     this.#options = options;
@@ -151,6 +157,14 @@ export class PoolProxy implements Dispatcher {
     };
   }
 
+  /** Whether somebody waits for a call, or for a step of a generator. If not, `awaited` tells when. */
+  checkAwaited(): boolean {
+    if (this.#inFlight > this.#generators.size) return true;
+    for (const waiter of this.#generators.values()) if (waiter.isAwaited) return true;
+    this.#told = false;
+    return false;
+  }
+
   /** Resolves when the proxy is closed. */
   get closed(): Promise<void> {
     return this.#closed;
@@ -175,8 +189,10 @@ export class PoolProxy implements Dispatcher {
           waiter.expect(resolve, reject);
           if (call === undefined) {
             call = this.#start(request, args, waiter, { kind, value });
+            if (call.actor) this.#generators.set(call, waiter);
             return;
           }
+          if (!this.#told) this.#tell();
           call.step = { kind, value };
           call.actor?.send({ type: 'step' });
         }),
@@ -202,8 +218,14 @@ export class PoolProxy implements Dispatcher {
     const actor = createLightActor(this.#callLogic, this.#actor, call);
     call.actor = actor;
     this.#inFlight += 1;
+    if (!this.#told) this.#tell();
     actor.start();
     return call;
+  }
+
+  #tell(): void {
+    this.#told = true;
+    this.#options.awaited?.();
   }
 
   /** Looks at what may end the call before it begins, and watches it. */
@@ -267,6 +289,7 @@ export class PoolProxy implements Dispatcher {
     if (call.deadline) this.#deadlines.remove(call.deadline);
     this.#inFlight -= 1;
     call.actor = undefined;
+    if (call.request.generator) this.#generators.delete(call);
     if (peer) {
       peer.release(call);
       if (this.#balancer.waiting > 0) this.#balancer.send({ type: 'freed', uid: peer.view.uid });
@@ -321,6 +344,10 @@ export class PoolProxy implements Dispatcher {
 class StepWaiter implements Waiter {
   #pending: { resolve: (step: StepResult) => void; reject: (error: unknown) => void } | undefined;
   #failure: { error: unknown } | undefined;
+
+  get isAwaited(): boolean {
+    return this.#pending !== undefined;
+  }
 
   expect(resolve: (step: StepResult) => void, reject: (error: unknown) => void): void {
     if (this.#failure) reject(this.#failure.error);

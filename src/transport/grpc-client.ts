@@ -1,4 +1,5 @@
 /** The caller's end of a link over gRPC. */
+import type { Socket } from 'node:net';
 import {
   type ChannelCredentials,
   type ChannelOptions,
@@ -48,7 +49,11 @@ export class ClientChannel extends GrpcChannel {
       return;
     }
     const { credentials, options } = this.#settings;
-    const client = new Client(target(address), credentials, options);
+    let socket: Socket | undefined;
+    const observed = observe(credentials, (connection) => {
+      socket = connection;
+    });
+    const client = new Client(target(address), observed, options);
     const stream = client.makeBidiStreamRequest(LINK_PATH, identity, identity, new Metadata());
     this.#client = client;
     this.#stream = stream;
@@ -56,6 +61,9 @@ export class ClientChannel extends GrpcChannel {
     stream.cork();
     stream.once('metadata', () => {
       this.#connected = true;
+      // An open link keeps no process alive: whoever waits for something on it does. grpc-js holds a
+      // connection as long as a stream is open on it.
+      socket?.unref();
       stream.uncork();
     });
     stream.on('error', (error: ServiceError) => this.ended(this.#reason(error)));
@@ -91,6 +99,28 @@ export class ClientChannel extends GrpcChannel {
     const message = `The connection to ${this.remote} is lost: ${error.details}.`;
     return { code: 'lost', message, cause: error };
   }
+}
+
+/** The same credentials, which tell of the connection that is made with them. */
+function observe(
+  credentials: ChannelCredentials,
+  connected: (socket: Socket) => void,
+): ChannelCredentials {
+  const observed: ChannelCredentials = Object.create(credentials);
+  observed._createSecureConnector = (...args) => {
+    const connector = credentials._createSecureConnector(...args);
+    return {
+      connect: async (socket) => {
+        const result = await connector.connect(socket);
+        connected(result.socket);
+        return result;
+      },
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy: () => connector.destroy(),
+    };
+  };
+  return observed;
 }
 
 /** The name of the address for grpc-js. Its DNS resolver takes IP addresses too. */

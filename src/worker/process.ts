@@ -27,6 +27,7 @@ const LONGEST_TIMER_MS = 0x7fffffff;
 const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 const entry = fileURLToPath(new URL(`./main${extension}`, import.meta.url));
 
+/** It keeps its pool's process alive as little as its timers do: whoever waits for it does. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
@@ -45,13 +46,15 @@ export class WorkerProcess {
       execArgv: execArgv(),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
+    this.#child.unref();
+    this.#child.channel?.unref();
     this.#starting = setTimeout(
       () => {
         this.#failure = `it did not come up within ${options.startTimeoutMs} ms`;
         this.kill();
       },
       Math.min(options.startTimeoutMs, LONGEST_TIMER_MS),
-    );
+    ).unref();
     this.#child.on('message', (message) => this.#receive(message as FromWorker));
     this.#child.on('error', (error) => this.#end(`it can't be started: ${error.message}`));
     // 'exit' and not 'disconnect': only then the process is surely gone.
@@ -79,7 +82,8 @@ export class WorkerProcess {
     this.send({ skein: 'stop', graceMs });
     if (graceMs === undefined) return;
     clearTimeout(this.#killing);
-    this.#killing = setTimeout(() => this.kill(), graceMs + this.#options.killTimeoutMs);
+    const ms = Math.min(graceMs + this.#options.killTimeoutMs, LONGEST_TIMER_MS);
+    this.#killing = setTimeout(() => this.kill(), ms).unref();
   }
 
   kill(): void {

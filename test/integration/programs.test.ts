@@ -2,17 +2,24 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ROOT, runScript, type Script, scratchFolder } from './helpers.ts';
+import type { PoolWorker } from '../../src/index.ts';
+import { ROOT, runScript, type Script, scratchFolder, untilGone } from './helpers.ts';
 
 const fixture = (path: string) => join(ROOT, 'test/fixtures', path);
 const folder = scratchFolder();
 
+const temporary = () => readdirSync(folder).filter((name) => name.startsWith('skein-'));
+
 /** Runs a program to its end, with a folder for temporary files of its own, and sees it tidy up. */
-async function run(path: string, nodeOptions = ''): Promise<Script & { code: unknown }> {
+async function run(
+  path: string,
+  nodeOptions = '',
+  args: string[] = [],
+): Promise<Script & { code: unknown }> {
   const env = { ...process.env, TMPDIR: folder, NODE_OPTIONS: nodeOptions };
-  const script = runScript(fixture(path), [], { env });
+  const script = runScript(fixture(path), args, { env });
   const code = await script.ended;
-  expect(readdirSync(folder).filter((name) => name.startsWith('skein-'))).toEqual([]);
+  expect(temporary()).toEqual([]);
   return { ...script, code };
 }
 
@@ -39,6 +46,24 @@ describe('a program whose main part is not guarded', () => {
     expect(stdout()).toBe('3\n');
     expect(stderr()).toMatch(/^MainModuleError: .*if \(!isWorker\).*\n$/);
     expect(code).toBe(0);
+  });
+});
+
+describe('a program that does not close its pool', () => {
+  test.each([
+    ['none', ''],
+    ['call', 'after 300 ms\n'],
+    ['tcp', 'after 300 ms\n'],
+    ['generator', '1\n'],
+  ])('ends when it has nothing else to do, and its workers too: %s', async (mode, output) => {
+    const { code, stdout, stderr } = await run('unclosed.ts', '', [mode, join(folder, mode)]);
+    expect(stderr()).toBe('');
+    const [workers, ...lines] = stdout().split('\n');
+    expect(lines.join('\n')).toBe(output);
+    expect(code).toBe(0);
+    const pids = (JSON.parse(workers as string) as PoolWorker[]).map(({ pid }) => pid as number);
+    await untilGone(pids);
+    expect(temporary()).toEqual([]);
   });
 });
 

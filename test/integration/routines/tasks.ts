@@ -35,6 +35,11 @@ export const gate = routine(async (file: string, name = 'gate') => {
   return name;
 });
 
+export const slowly = routine(async (ms: number) => {
+  await delay(ms);
+  return `after ${ms} ms`;
+});
+
 /** As `gate`; then it calls a routine. */
 export const gateThenPid = routine(async (file: string) => {
   await gate.local(file);
