@@ -193,7 +193,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   }
 
   /**
-   * Takes no more calls, ends the workers, and resolves when all is over. Closing twice is harmless; a
+   * Takes no more calls, ends the workers, and resolves when all is over. A step of a generator counts
+   * as a call: the next one fails with `PoolClosed`, so that nobody waits for a generator that nobody
+   * asks. Closing twice is harmless; a
    * shorter grace time of the second wins.
    *
    * @param options.grace milliseconds that calls in flight may go on before they fail with

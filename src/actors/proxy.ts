@@ -55,8 +55,8 @@ export const proxyChart = defineChart<null, ProxyEvent>({
       },
     },
     draining: {
-      description: 'refuses new calls, and waits for those in flight',
-      entry: ['checkIdle'],
+      description: 'refuses new calls and steps, and waits for those in flight',
+      entry: ['settle', 'checkIdle'],
       on: {
         added: { effects: ['add'] },
         dropped: { effects: ['drop'] },
@@ -181,9 +181,14 @@ export class PoolProxy implements Dispatcher {
   }
 
   generate(request: CallRequest, args: Encoded): RemoteGenerator {
-    const waiter = new StepWaiter();
     let call: Call | undefined;
+    const waiter = new StepWaiter(() => {
+      if (call && this.#state === 'draining') this.#endSuspended(call);
+    });
     return {
+      abandon: () => {
+        if (call) this.#cancel(call, undefined, CancelReason.ABORTED);
+      },
       step: (kind: StepKind, value: Encoded | undefined) =>
         new Promise<StepResult>((resolve, reject) => {
           waiter.expect(resolve, reject);
@@ -261,6 +266,12 @@ export class PoolProxy implements Dispatcher {
     return true;
   }
 
+  #endSuspended(call: Call): void {
+    const { name } = call.request.routine;
+    const error = new PoolClosed(`the pool was closed before the generator '${name}' had ended`);
+    this.#cancel(call, error, CancelReason.ABORTED);
+  }
+
   #cancel(call: Call, error: unknown, reason: CancelReason): void {
     call.actor?.send({ type: 'cancel', error, reason } satisfies CallEvent);
   }
@@ -310,8 +321,13 @@ export class PoolProxy implements Dispatcher {
         this.#peers.get(uid)?.send({ type: 'died', message }),
       desert: (_context: null, { error }: EventOf<ProxyEvent, 'deserted'>) =>
         this.#balancer.send({ type: 'close', error }),
-      checkIdle: () => {
+      settle: () => {
         this.#state = 'draining';
+        for (const [call, waiter] of [...this.#generators]) {
+          if (!waiter.isAwaited) this.#endSuspended(call);
+        }
+      },
+      checkIdle: () => {
         if (this.#inFlight === 0) this.send({ type: 'idle' });
       },
       cancelAll: (_context: null, { error }: EventOf<ProxyEvent, 'abort'>) => {
@@ -344,6 +360,12 @@ export class PoolProxy implements Dispatcher {
 class StepWaiter implements Waiter {
   #pending: { resolve: (step: StepResult) => void; reject: (error: unknown) => void } | undefined;
   #failure: { error: unknown } | undefined;
+  readonly #suspended: () => void;
+
+  /** @param suspended is called when a step has ended, and the generator has not. */
+  constructor(suspended: () => void) {
+    this.#suspended = suspended;
+  }
 
   get isAwaited(): boolean {
     return this.#pending !== undefined;
@@ -358,6 +380,7 @@ class StepWaiter implements Waiter {
     const pending = this.#pending;
     this.#pending = undefined;
     pending?.resolve({ value, done });
+    if (!done) this.#suspended();
   }
 
   /** A generator may fail between two steps; the next one tells. */

@@ -51,6 +51,8 @@ export interface RemoteGenerator {
    * Rejects with the error that the body threw, or why the call failed; it is over then.
    */
   step(kind: StepKind, value: Encoded | undefined): Promise<StepResult>;
+  /** Ends it, if it has not ended: nobody will ask for a step again. */
+  abandon(): void;
 }
 
 export interface Dispatcher {

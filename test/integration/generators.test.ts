@@ -1,5 +1,7 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SerializationError, WorkerPool } from '../../src/index.ts';
+import { PoolClosed, SerializationError, WorkerPool } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import {
   badDefault,
@@ -8,6 +10,7 @@ import {
   delegating,
   empty,
   failsInTheMiddle,
+  gated,
   hanging,
   large,
   nothing,
@@ -283,6 +286,44 @@ describe('a generator', () => {
     const steps = hanging.with({ timeout: 1_000 })(file.path);
     await steps.next();
     expect(await rejection(steps.next())).toMatchObject({ code: 'DISPATCH_TIMEOUT' });
+  });
+
+  test('ends when its consumer has dropped it, and it is collected', async () => {
+    const file = trace(folder);
+    const dropIt = async () => {
+      await counter(file.path, 10).next();
+    };
+    await dropIt();
+    expect(pool.stats.calls).toBe(1);
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    await until(() => {
+      collectGarbage();
+      expect(pool.stats.calls).toBe(0);
+    });
+    await file.has('finally');
+    expect(file.lines).toEqual(['begin', 'yield 0', 'finally']);
+  });
+
+  test('is ended by close(), which waits for a step that was asked for, and not for the next', async () => {
+    const other = await WorkerPool.open({ size: 1 });
+    const [suspended, asked] = [trace(folder), trace(folder)];
+    const idle = uncatching.on(other)(suspended.path);
+    await idle.next();
+    const busy = gated.on(other)(asked.path);
+    const step = busy.next();
+    await asked.has('waiting');
+    const closed = other.close();
+    expect(await rejection(idle.next())).toBeInstanceOf(PoolClosed);
+    await suspended.has('finally');
+    asked.open();
+    expect(await step).toEqual({ value: 'first', done: false });
+    const error = await rejection(busy.next());
+    expect(error).toMatchObject({ code: 'POOL_CLOSED' });
+    expect((error as Error).message).toContain("the generator 'gated'");
+    await closed;
+    expect(other.stats).toMatchObject({ calls: 0, workers: 0 });
+    expect(await idle.next()).toEqual({ value: undefined, done: true });
   });
 
   test('leaves nothing behind', async () => {

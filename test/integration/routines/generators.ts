@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { routine } from '../../../src/index.ts';
 
@@ -118,6 +118,14 @@ export const delegating = routine(async function* (file: string) {
   yield 'first';
   const result = yield* counter(file, 2);
   yield result;
+});
+
+/** Its first step ends when the trace is opened. */
+export const gated = routine(async function* (file: string) {
+  note(file, 'waiting');
+  while (!existsSync(`${file}.open`)) await delay(2);
+  yield 'first';
+  yield 'second';
 });
 
 /** Between two steps it waits until it is aborted. */
