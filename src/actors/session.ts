@@ -257,7 +257,7 @@ export class Session {
   }
 
   #execution(call: number, task: Task, declared: DeclaredRoutine): Execution {
-    const scope = new TaskScope(this.#ports.env, this.#epoch, declared.key, task);
+    const scope = new TaskScope(this.#ports.env, this.#ports.uid, this.#epoch, declared.key, task);
     return {
       call,
       task: scope,

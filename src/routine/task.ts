@@ -8,6 +8,8 @@ export interface CurrentTask {
   readonly id: string;
   /** `module#name` of the routine. */
   readonly routine: string;
+  /** The uid of the worker that runs it, as in `pool.workers`. */
+  readonly worker: string;
   /** Id of the task that made this call; undefined when it came from outside of any task. */
   readonly caller: string | undefined;
   /** Aborts when the caller cancels, its time runs out, its connection is lost, or the worker stops. */
@@ -85,6 +87,7 @@ export interface Clock {
 /** A running task as its body sees it. The signal is made when somebody asks for it. */
 export class TaskScope implements CurrentTask, Abortable {
   readonly routine: string;
+  readonly worker: string;
   readonly caller: string | undefined;
   readonly tag: string | undefined;
   readonly #epoch: string;
@@ -98,6 +101,7 @@ export class TaskScope implements CurrentTask, Abortable {
 
   constructor(
     clock: Clock,
+    worker: string,
     epoch: string,
     routine: string,
     task: { sequence: number; caller: string; tag: string; timeout_ms: number },
@@ -106,6 +110,7 @@ export class TaskScope implements CurrentTask, Abortable {
     this.#epoch = epoch;
     this.#sequence = task.sequence;
     this.routine = routine;
+    this.worker = worker;
     this.caller = task.caller || undefined;
     this.tag = task.tag || undefined;
     this.#due = task.timeout_ms > 0 ? clock.now() + task.timeout_ms : undefined;

@@ -184,6 +184,11 @@ describe('currentTask()', () => {
     expect(task.deadline).toBeLessThan(Date.now() + 61_000);
   });
 
+  test('tells which worker runs it', async () => {
+    const task = await seen();
+    expect(pool.workers.find(({ uid }) => uid === task.worker)?.pid).toBe(task.pid);
+  });
+
   test('has neither deadline nor tag when the call said none', async () => {
     expect(await seen()).toMatchObject({ tag: undefined, deadline: undefined });
   });

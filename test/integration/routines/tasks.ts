@@ -10,10 +10,11 @@ function note(file: string, line: string): void {
 export const seen = routine(async () => {
   const task = currentTask();
   await delay(1);
-  const { id, routine, caller, deadline, tag, signal } = currentTask() ?? {};
+  const { id, routine, worker, caller, deadline, tag, signal } = currentTask() ?? {};
   return {
     id,
     routine,
+    worker,
     caller,
     deadline,
     tag,
