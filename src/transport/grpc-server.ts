@@ -1,6 +1,5 @@
 /** The worker's end over gRPC: a listener, and its ends of the links. */
 import { once } from 'node:events';
-import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -53,7 +52,6 @@ export async function serveGrpc(
     const socket = connections.get(stream.getPeer());
     const remote = `${address.scheme}://${stream.getPeer()}`;
     const channel = new ServerChannel(stream, socket, remote, settings.limits, links);
-    widen(stream);
     service.link(channel);
   };
   server.register(LINK_PATH, link, identity, identity, 'bidi');
@@ -243,24 +241,4 @@ function realAddress(net: NetServer, address: Address): Address {
   const real = net.address();
   if (address.scheme === 'unix' || real === null || typeof real === 'string') return address;
   return { ...address, port: real.port };
-}
-
-const WINDOW_BYTES = 1024 * 1024;
-
-/**
- * Gives a link the same HTTP/2 window that its client has. grpc-js has an option for the client's
- * only, and its server's 64 KiB cost a third of the speed of large values. This looks where grpc-js
- * keeps the stream; should it move, large values are slower again, and nothing else changes.
- */
-function widen(stream: ServerDuplexStream<Buffer, Buffer>): void {
-  interface Holder {
-    readonly stream?: { readonly session?: ServerHttp2Session };
-    readonly nextCall?: Holder;
-  }
-  let holder = (stream as unknown as { call?: Holder }).call;
-  while (holder !== undefined && holder.stream?.session === undefined) holder = holder.nextCall;
-  const session = holder?.stream?.session;
-  if (session === undefined || session.destroyed) return;
-  session.settings({ initialWindowSize: WINDOW_BYTES });
-  session.setLocalWindowSize(WINDOW_BYTES * 2);
 }

@@ -1,0 +1,44 @@
+/**
+ * Both directions full at once. A session of HTTP/2 in Node reads nothing while a write of its own
+ * waits for the socket: two such sessions would wait for each other for ever.
+ */
+import { describe, expect, test } from 'vitest';
+import { WorkerPool } from '../../src/index.ts';
+import { echo, next } from './routines/flow.ts';
+
+const MIB = 1024 * 1024;
+
+describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
+  test('100,000 calls in flight all end', async () => {
+    await using pool = await WorkerPool.open({ size: 1, transport });
+    const count = 100_000;
+    const results = await pool.run(() =>
+      Promise.all(Array.from({ length: count }, (_, i) => next(i))),
+    );
+    expect(results.every((result, i) => result === i + 1)).toBe(true);
+    expect(pool.stats).toMatchObject({ calls: 0, waiting: 0, droppedFrames: 0 });
+  });
+
+  test('large values both ways at once, with many small calls between them, all arrive', async () => {
+    await using pool = await WorkerPool.open({ size: 1, transport });
+    const value = new Uint8Array(4 * MIB).map((_, i) => i % 251);
+    let busy = true;
+    let small = 0;
+    const count = async () => {
+      while (busy) small = Math.max(small, await next(small));
+    };
+    await pool.run(async () => {
+      const counting = Promise.all(Array.from({ length: 1_000 }, count));
+      const large = Array.from({ length: 4 }, async () => {
+        for (let i = 0; i < 3; i += 1) {
+          expect(Buffer.compare(await echo(value), value)).toBe(0);
+        }
+      });
+      await Promise.all(large);
+      busy = false;
+      await counting;
+    });
+    expect(small).toBeGreaterThan(0);
+    expect(pool.stats).toMatchObject({ calls: 0, waiting: 0, droppedFrames: 0 });
+  });
+});
