@@ -1,7 +1,7 @@
 /** `WorkerPool`: what a user opens. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type AnyActorRef, createActor, type InspectionEvent, type Observer } from 'xstate';
 import type { WorkerAddress } from './actors/peer.ts';
 import { type PoolContext, type PoolEvent, poolChart } from './actors/pool.ts';
@@ -14,6 +14,7 @@ import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/gate.ts';
 import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
+import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
 import { isImporting } from './worker/modules.ts';
@@ -90,7 +91,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #ended: Promise<void>;
   #settleOpened: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #resolveEnded = () => {};
-  #folder: string | undefined;
+  /** Where the workers have their sockets, if they have some. */
+  readonly #folder: string | undefined;
   #nextSlot = 0;
   #failure: WorkerStartError | undefined;
   #grace: Timer | undefined;
@@ -103,7 +105,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   /**
    * Spawns the workers, and resolves when all are up.
    *
-   * @throws WorkerStartError when one does not come up
+   * @throws WorkerStartError when one does not come up, or there is no folder for their sockets
    * @throws MainModuleError when a worker that imports the program's main module comes here
    * @throws RangeError, TypeError when an option is wrong
    */
@@ -140,6 +142,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       inspect,
     } = this.#options;
     this.#limits = { ...defaultLimits, maxValueBytes };
+    if (this.#options.transport === 'unix') this.#folder = makeFolder();
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpened = { resolve, reject };
     });
@@ -164,6 +167,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxQueue,
       awaited: () => this.#keepAlive(),
     });
+    process.once('exit', this.#cleanUp);
     this.#actor.start();
   }
 
@@ -313,12 +317,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   /** Where the worker of a slot listens. A socket's path is used once: it may outlive a killed worker. */
   #address(slot: number): string {
-    if (this.#options.transport === 'tcp') return 'tcp://127.0.0.1:0';
-    if (this.#folder === undefined) {
-      // mkdtemp makes it for this user alone.
-      this.#folder = mkdtempSync(join(tmpdir(), 'skein-'));
-      process.once('exit', this.#cleanUp);
-    }
+    if (this.#folder === undefined) return 'tcp://127.0.0.1:0';
     return `unix://${join(this.#folder, `${slot}.sock`)}`;
   }
 
@@ -358,6 +357,32 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const closed = new PoolClosed('the pool was closed before it was open');
     this.#settleOpened?.reject(this.#failure ?? closed);
     this.#resolveEnded();
+  }
+}
+
+/**
+ * Makes a folder for sockets.
+ *
+ * @throws WorkerStartError that says what to do
+ */
+function makeFolder(): string {
+  const parent = resolve(tmpdir());
+  const ways = "set TMPDIR to another folder, or use transport: 'tcp'";
+  const bytes = Buffer.byteLength(join(parent, 'skein-XXXXXX', '9999999.sock'));
+  if (bytes > MAX_SOCKET_PATH_BYTES) {
+    throw new WorkerStartError(
+      `the path of ${parent} is too long for the workers' sockets, which would have ${bytes} bytes ` +
+        `of at most ${MAX_SOCKET_PATH_BYTES}: ${ways}`,
+    );
+  }
+  try {
+    // For this user alone.
+    return mkdtempSync(join(parent, 'skein-'));
+  } catch (cause) {
+    throw new WorkerStartError(
+      `no folder for the workers' sockets can be made in ${parent} (${(cause as Error).message}): ${ways}`,
+      { cause },
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   NoWorkersAvailable,
@@ -107,6 +107,27 @@ describe('WorkerPool.open', () => {
     const pool = await open(options as unknown as PoolOptions);
     expect(await plus.on(pool)(1, 2)).toBe(3);
     expect(pool.workers[0]?.tags).toEqual([]);
+  });
+
+  test.each([
+    ['does not exist', () => join(folder, 'nowhere'), 'ENOENT'],
+    ['has too long a path', () => join(folder, 'x'.repeat(100)), 'too long'],
+  ])('says what to do when the folder for sockets %s', async (_what, place, why) => {
+    const { TMPDIR } = process.env;
+    try {
+      process.env.TMPDIR = place();
+      const error = (await rejection(WorkerPool.open({ size: 1 }))) as Error;
+      expect(error).toBeInstanceOf(WorkerStartError);
+      expect(error.message).toContain(place());
+      expect(error.message).toContain(why);
+      expect(error.message).toContain("set TMPDIR to another folder, or use transport: 'tcp'");
+      expect(await rejection(plus(1, 2))).toMatchObject({ code: 'NO_POOL' });
+      const pool = await open({ size: 1, transport: 'tcp' });
+      expect(await plus.on(pool)(1, 2)).toBe(3);
+    } finally {
+      if (TMPDIR === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = TMPDIR;
+    }
   });
 
   test('fails when a worker does not come up in time, and leaves nothing', async () => {
