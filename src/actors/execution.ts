@@ -191,13 +191,19 @@ function run(execution: Execution): void {
   const threw = (error: unknown) => fail(execution, error);
   let result: unknown;
   try {
-    result = runInScope(scope, () => routine?.fn(...args));
+    result = runInScope(scope, () => invoke(routine, args));
   } catch (error) {
     threw(error);
     return;
   }
   if (isThenable(result)) result.then((value) => settle(execution, 'returned', value), threw);
   else settle(execution, 'returned', result);
+}
+
+/** A plain call, so that `this` in the body is nothing of the runtime's. */
+function invoke(routine: RegisteredRoutine | undefined, args: readonly unknown[]): unknown {
+  const fn = routine?.fn;
+  return fn?.(...args);
 }
 
 /** The body threw. */
@@ -225,7 +231,7 @@ function prepare(execution: Execution): void {
   const { routine, args, scope } = execution;
   execution.args = [];
   try {
-    execution.body = runInScope(scope, () => routine?.fn(...args)) as Body;
+    execution.body = runInScope(scope, () => invoke(routine, args)) as Body;
   } catch (error) {
     // Default values of parameters are evaluated now, and may throw.
     tell(execution, { type: 'stop', error });

@@ -40,7 +40,7 @@ export type Remote<F extends AnyFunction> =
 
 /** A function that runs on the workers of a pool when it is called. */
 export type Routine<F extends AnyFunction> = Remote<F> & {
-  /** The plain function: runs here. */
+  /** The plain function, bound to no `this`, as on a worker: runs here. */
   readonly local: F;
   /** The same routine on this pool. */
   on(pool: DispatchTarget): Remote<F>;
@@ -97,11 +97,18 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   Object.defineProperties(remote, {
     name: { value: name, configurable: true },
     length: { value: fn.length, configurable: true },
-    local: { value: fn },
+    local: { value: plain(fn, name) },
     on: { value: (pool: DispatchTarget) => bind(definition, { pool: checkPool(pool) }) },
     with: { value: (own: CallOptions) => bind(definition, checkOptions(own)) },
   });
   return remote as unknown as Routine<F>;
+}
+
+/** Called as `add.local()`, the function itself would have the routine for its `this`. */
+function plain(fn: AnyFunction, name: string): AnyFunction {
+  const bound = fn.bind(undefined);
+  Object.defineProperty(bound, 'name', { value: name, configurable: true });
+  return bound;
 }
 
 function isGenerator(fn: AnyFunction): boolean {

@@ -135,6 +135,7 @@ describe('the stack of an error', () => {
     expect(lines[0]).toBe('TypeError: deep');
     expect(find('deepInside')).toBe(1);
     expect(lines[1]).toContain('routines/errors.ts');
+    expect(stack).not.toContain('[as ');
     const border = find('at deep (called from here)');
     expect(border).toBeGreaterThan(1);
     expect(find('innerCaller')).toBeGreaterThan(border);

@@ -19,6 +19,8 @@ import {
   first,
   nothing,
   plus,
+  self,
+  selfSteps,
   sum,
   thenable,
 } from './routines/values.ts';
@@ -70,6 +72,15 @@ describe('a routine of a function', () => {
   test('runs the plain function here with .local', async () => {
     expect(pid.local()).toBe(process.pid);
     expect(await echo.local('x')).toBe('x');
+  });
+
+  test('has no `this` in its body, on a worker as with .local', async () => {
+    expect(await self()).toBe('undefined');
+    expect(self.local()).toBe('undefined');
+    expect((await selfSteps().next()).value).toBe('undefined');
+    expect((await selfSteps.local().next()).value).toBe('undefined');
+    expect(plus.local.name).toBe(plus.name);
+    expect(plus.local.length).toBe(2);
   });
 
   test('can be called from many places at once', async () => {

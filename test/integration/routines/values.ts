@@ -35,3 +35,12 @@ export const withFunction = routine(async () => ({ list: [1, { cb: () => 1 }] })
 export const withSymbol = routine(async () => Symbol('here'));
 export const withPromise = routine(async () => ({ later: Promise.resolve(1) }));
 export const withInstance = routine(async () => new Map([['key', new Secret()]]));
+
+/** What `this` is in its body. */
+export const self = routine(function (this: unknown) {
+  return typeof this;
+} as () => string);
+
+export const selfSteps = routine(async function* (this: unknown) {
+  yield typeof this;
+} as () => AsyncGenerator<string, void, unknown>);
