@@ -4,6 +4,11 @@ import { type Encoded, encodeValue } from '../wire/value.ts';
 import type { Abortable, RemoteGenerator, StepKind } from './dispatcher.ts';
 import { decode, withCallerStack } from './outcome.ts';
 
+/** @throws SerializationError when it can't travel */
+function encode(value: unknown, kind: StepKind): Encoded | undefined {
+  return value === undefined ? undefined : encodeValue(value, kind);
+}
+
 interface Started {
   readonly remote: RemoteGenerator;
   readonly signal: Abortable | undefined;
@@ -15,6 +20,9 @@ const dropped = new FinalizationRegistry<RemoteGenerator>((remote) => remote.aba
 /**
  * An async generator as JavaScript has them: nothing runs before the first `next()`, requests that
  * overlap are served one after the other, and `break` runs the body's `finally` on the worker.
+ *
+ * Where the value of `next(value)` can't travel, that step fails and the generator stays as it was; where
+ * that of `return(value)` can't, the generator ends all the same.
  */
 export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
   readonly #name: string;
@@ -88,8 +96,35 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
       return { value: (kind === 'return' ? await value : undefined) as R, done: true };
     }
     if (kind === 'throw') return await this.#ask(kind, encodeError(value));
-    const sent = kind === 'return' ? await value : value;
-    return await this.#ask(kind, sent === undefined ? undefined : encodeValue(sent, kind));
+    if (kind === 'next') return await this.#ask(kind, encode(value, kind));
+    let given: unknown;
+    try {
+      given = await value;
+    } catch (error) {
+      // As in a local generator, where the body waits for the promise.
+      return await this.#ask('throw', encodeError(error));
+    }
+    let sent: Encoded | undefined;
+    try {
+      sent = encode(given, kind);
+    } catch (error) {
+      await this.#end();
+      throw error;
+    }
+    return await this.#ask(kind, sent);
+  }
+
+  /** Ends the body without a value; what becomes of that, its consumer does not hear. */
+  async #end(): Promise<void> {
+    const remote = this.#started?.remote;
+    this.#state = 'ended';
+    try {
+      const step = await remote?.step('return', undefined);
+      // It yields in its finally, where nobody will ask it to go on.
+      if (!step?.done) remote?.abandon();
+    } catch {
+      // Its finally threw, or the call failed: over in any case.
+    }
   }
 
   async #ask(kind: StepKind, value: Encoded | undefined): Promise<IteratorResult<Y, R>> {

@@ -136,6 +136,42 @@ describe('next(value)', () => {
   });
 });
 
+describe('return()', () => {
+  test('of a promise that rejects throws its error into the body', async () => {
+    const file = trace(folder);
+    const steps = uncatching(file.path);
+    await steps.next();
+    const error = await rejection(steps.return(Promise.reject(new RangeError('no')) as never));
+    expect(error).toBeInstanceOf(RangeError);
+    expect(error).toMatchObject({ message: 'no' });
+    expect(file.lines).toEqual(['finally']);
+    expect(await steps.next()).toEqual({ value: undefined, done: true });
+
+    const catching = catcher();
+    await catching.next();
+    const caught = await catching.return(Promise.reject(new TypeError('oh')) as never);
+    expect(caught).toEqual({ value: 'TypeError: oh', done: false });
+    await catching.return(undefined as never);
+  });
+
+  test('of a value that can’t travel fails, and ends the body all the same', async () => {
+    const file = trace(folder);
+    const steps = uncatching(file.path);
+    await steps.next();
+    const error = await rejection(steps.return((() => 1) as never));
+    expect(error).toBeInstanceOf(SerializationError);
+    expect(error).toMatchObject({ path: 'return' });
+    expect(file.lines).toEqual(['finally']);
+    expect(await steps.next()).toEqual({ value: undefined, done: true });
+
+    const again = stubborn();
+    await again.next();
+    expect(await rejection(again.return((() => 1) as never))).toBeInstanceOf(SerializationError);
+    expect(await again.next()).toEqual({ value: undefined, done: true });
+    await until(() => expect(pool.stats.calls).toBe(0));
+  });
+});
+
 describe('throw()', () => {
   test('is caught by the body, which goes on', async () => {
     const steps = catcher();
