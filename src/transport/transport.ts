@@ -68,7 +68,10 @@ export interface Channel {
 export interface ListenerService {
   /** A caller opened a channel. The service must `open` it at once. */
   link(channel: Channel): void;
-  /** Someone asks the worker to stop; resolves when it has stopped taking work. */
+  /**
+   * Someone asks the worker to stop; resolves when no task runs any more. It must not wait for the
+   * listener to close: that waits for the answer to this.
+   */
   stop(grace: number | undefined): Promise<void>;
   status(): WorkerStatus;
 }

@@ -177,7 +177,8 @@ export class Worker {
   #service(concurrency: number, nested: boolean): ListenerService {
     return {
       link: (channel) => this.#accept(channel, concurrency, nested),
-      stop: (grace) => this.stop(grace),
+      // `stop` itself waits for the listener, and that for the answer to this call.
+      stop: (grace) => Promise.race([this.#stopped, this.stop(grace)]),
       status: () => this.status,
     };
   }

@@ -1,0 +1,74 @@
+/** The Stop call of gRPC, as an operator makes it: to the address of a worker that has its links. */
+import * as grpc from '@grpc/grpc-js';
+import { PbfWriter } from 'pbf';
+import { afterEach, describe, expect, test } from 'vitest';
+import { TaskAborted, WorkerPool } from '../../src/index.ts';
+import { writeStopRequest } from '../../src/wire/generated/worker.js';
+import { rejection, scratchFolder, trace } from './helpers.ts';
+import { gate, untilAborted } from './routines/tasks.ts';
+
+const folder = scratchFolder();
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function open(transport: 'tcp' | 'unix'): Promise<WorkerPool> {
+  const pool = await WorkerPool.open({ size: 1, transport });
+  cleanups.push(() => pool.close({ grace: 0 }));
+  return pool;
+}
+
+const same = (bytes: Buffer) => bytes;
+
+/** Calls Stop on the pool's worker. */
+function stop(pool: WorkerPool, graceMs?: number): Promise<Buffer> {
+  const address = pool.workers[0]?.address as string;
+  const target = address.replace('tcp://', '').replace('unix://', 'unix:');
+  const client = new grpc.Client(target, grpc.credentials.createInsecure());
+  cleanups.push(() => client.close());
+  const writer = new PbfWriter();
+  writeStopRequest(graceMs === undefined ? {} : { grace_ms: graceMs }, writer);
+  const request = Buffer.from(writer.finish());
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest('/skein.v1.Worker/Stop', same, same, request, (error, reply) =>
+      error === null ? resolve(reply as Buffer) : reject(error),
+    );
+  });
+}
+
+describe.each(['tcp', 'unix'] as const)('Stop over %s', (transport) => {
+  test('of a worker without tasks is answered', async () => {
+    const pool = await open(transport);
+    expect(await stop(pool)).toHaveLength(0);
+  });
+
+  test.each([undefined, 10_000])(
+    'with a grace of %s ms is answered after the tasks',
+    async (ms) => {
+      const pool = await open(transport);
+      const file = trace(folder);
+      const call = gate.on(pool)(file.path);
+      await file.has('start');
+      const happened: string[] = [];
+      const stopped = stop(pool, ms).then(() => happened.push('stopped'));
+      // Time for an answer that comes too early.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(happened).toEqual([]);
+      file.open();
+      await expect(call).resolves.toBe('gate');
+      await stopped;
+      expect(happened).toEqual(['stopped']);
+    },
+  );
+
+  test('with grace 0 is answered when the tasks were aborted', async () => {
+    const pool = await open(transport);
+    const file = trace(folder);
+    const call = rejection(untilAborted.on(pool)(file.path));
+    await file.has('start');
+    await stop(pool, 0);
+    expect(file.lines.at(-1)).toMatch(/^aborted /);
+    expect(await call).toBeInstanceOf(TaskAborted);
+  });
+});
