@@ -24,8 +24,17 @@ export class Refusal extends Error {
 
   path(root: string): string {
     const path = root + this.steps.toReversed().join('');
-    return path.startsWith('.') ? path.slice(1) : path;
+    return shorten(path.startsWith('.') ? path.slice(1) : path);
   }
+}
+
+/** Characters that are kept of a long path at either end. */
+const KEPT = 120;
+
+/** Leaves out the middle of a path that nobody would read to its end. */
+function shorten(path: string): string {
+  if (path.length <= 2 * KEPT) return path;
+  return `${path.slice(0, KEPT)}…${path.slice(-KEPT)}`;
 }
 
 /** The error to throw on, after it passed one more step of the path. */

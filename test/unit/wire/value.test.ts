@@ -362,6 +362,8 @@ describe('refused', () => {
     deepStrictEqual(roundTrip(nested(1_000)), nested(1_000));
     const error = refusal(() => encodeValue(nested(1_001)));
     expect(error.message).toMatch(/nested more than 1000 levels/);
+    expect(error.message.length).toBeLessThan(600);
+    expect(error.path).toMatch(/^\S{120}…\S{120}$/);
     refusal(() => encodeValue(nested(100_000)));
   });
 
