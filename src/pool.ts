@@ -13,6 +13,7 @@ import { systemEnv, type Timer } from './env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/gate.ts';
+import { checkFunction, checkNames } from './routine/options.ts';
 import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
 import { grpcTransport } from './transport/grpc.ts';
@@ -193,6 +194,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   /** Runs `fn`; calls of routines inside it, also after an await, go to this pool. */
   run<T>(fn: () => T): T {
+    checkFunction('pool.run(fn)', fn);
     return runInScope({ ...(currentScope() ?? EMPTY_SCOPE), dispatcher: this.#proxy }, fn);
   }
 
@@ -207,6 +209,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * @throws RangeError when the grace time is no time
    */
   async close(options: { grace?: number } = {}): Promise<void> {
+    checkNames('pool.close(options)', options, ['grace']);
     const { grace } = options;
     if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
       throw new RangeError(
@@ -386,9 +389,24 @@ function makeFolder(): string {
   }
 }
 
+const POOL_OPTIONS = [
+  'size',
+  'tags',
+  'loadBalancer',
+  'transport',
+  'concurrency',
+  'maxQueue',
+  'maxValueBytes',
+  'restarts',
+  'startTimeout',
+  'inspect',
+];
+
 /** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
 function checkOptions(options: PoolOptions): PoolOptions {
+  checkNames('WorkerPool.open(options)', options, POOL_OPTIONS);
   const { size, concurrency, maxQueue, maxValueBytes, startTimeout, restarts } = options;
+  if (restarts !== undefined) checkNames('restarts', restarts, ['limit', 'windowMs']);
   checkWhole('size', size, 1);
   if (size === Number.POSITIVE_INFINITY) throw new RangeError('size must be finite');
   checkWhole('concurrency', concurrency, 1);
@@ -397,7 +415,12 @@ function checkOptions(options: PoolOptions): PoolOptions {
   checkWhole('restarts.limit', restarts?.limit, 0);
   checkTime('restarts.windowMs', restarts?.windowMs);
   checkTime('startTimeout', startTimeout);
-  const { transport, tags, loadBalancer } = options;
+  const { transport, tags, loadBalancer, inspect } = options;
+  if (inspect !== undefined && typeof inspect !== 'function') {
+    if (typeof inspect?.next !== 'function') {
+      throw new TypeError('inspect must be a function, or an observer with a method next(event)');
+    }
+  }
   if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
     throw new TypeError(`transport must be 'unix' or 'tcp', not ${String(transport)}`);
   }

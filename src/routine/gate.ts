@@ -2,6 +2,7 @@
 import { MainModuleError, NoPoolError } from '../errors.ts';
 import type { Abortable, Dispatcher, DispatchTarget } from './dispatcher.ts';
 import { dispatcherOf } from './dispatcher.ts';
+import { checkFunction, checkNames } from './options.ts';
 import {
   currentScope,
   type DispatchOptions,
@@ -71,11 +72,14 @@ export function findDispatcher(
   );
 }
 
+const CALL_OPTIONS = ['signal', 'timeout', 'tag', 'pool'];
+
 /**
  * @throws RangeError when the timeout is not a time
- * @throws TypeError when another option is not what it should be
+ * @throws TypeError when another option is not what it should be, or unknown
  */
-export function checkOptions(options: CallOptions): CallOptions {
+export function checkOptions(options: CallOptions, what = 'with(options)'): CallOptions {
+  checkNames(what, options, CALL_OPTIONS);
   const { timeout, signal, tag, pool } = options;
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
     throw new RangeError(
@@ -212,7 +216,7 @@ class FirstOf implements Abortable {
  * their own.
  *
  * @throws RangeError when the timeout is not a number above 0
- * @throws TypeError when another option is not what it should be
+ * @throws TypeError when another option is not what it should be, or unknown
  * @example
  * ```ts
  * await withDispatch({ timeout: 5_000, tag: 'nightly' }, async () => {
@@ -221,7 +225,8 @@ class FirstOf implements Abortable {
  * ```
  */
 export function withDispatch<T>(options: CallOptions, fn: () => T): T {
-  const { pool, signal, timeout, tag } = checkOptions(options);
+  const { pool, signal, timeout, tag } = checkOptions(options, 'withDispatch(options, fn)');
+  checkFunction('withDispatch(options, fn)', fn);
   const scope = currentScope() ?? EMPTY_SCOPE;
   const { options: around } = scope;
   const signals = around?.signals ?? [];

@@ -12,6 +12,7 @@ import {
   termsOf,
 } from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
+import { checkNames } from './options.ts';
 import { decode, withCallerStack } from './outcome.ts';
 import { register } from './registry.ts';
 import { RemoteIterator } from './remote-iterator.ts';
@@ -80,6 +81,7 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   if (typeof fn !== 'function') {
     throw new TypeError(`routine(fn) takes a function, not ${fn === null ? 'null' : typeof fn}`);
   }
+  checkNames('routine(fn, options)', options, ['name', 'module']);
   const site = callSite(routine, options.module);
   const module = options.module === undefined ? site.module : moduleUrl(options.module);
   const name = options.name ?? (fn.name || nameAt(site));

@@ -22,6 +22,7 @@ import {
   self,
   selfSteps,
   sum,
+  tags,
   thenable,
 } from './routines/values.ts';
 
@@ -221,6 +222,49 @@ describe('currentTask()', () => {
   });
 });
 
+describe('options', () => {
+  const known = 'it may have signal, timeout, tag, pool';
+
+  test.each<[unknown, string]>([
+    [{ timeuot: 5 }, `has no option 'timeuot'; ${known}`],
+    [undefined, `must be an object, not undefined; ${known}`],
+    [null, `must be an object, not null; ${known}`],
+    [5, `must be an object, not 5; ${known}`],
+    ['fast', `must be an object, not "fast"; ${known}`],
+  ])('that are wrong are refused at once: %j', (options, message) => {
+    const error = thrown(() => plus.with(options as never)) as Error;
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toBe(`with(options) ${message}`);
+    const around = thrown(() => withDispatch(options as never, () => 1)) as Error;
+    expect(around).toBeInstanceOf(TypeError);
+    expect(around.message).toBe(`withDispatch(options, fn) ${message}`);
+  });
+
+  test('that are undefined are none', async () => {
+    const options = { timeout: undefined, signal: undefined, tag: undefined, pool: undefined };
+    expect(await plus.with(options as never)(1, 2)).toBe(3);
+  });
+
+  test('that are wrong are refused everywhere else, too', async () => {
+    expect(thrown(() => withDispatch({}, 5 as never))).toMatchObject({
+      name: 'TypeError',
+      message: 'withDispatch(options, fn) takes a function, not 5',
+    });
+    expect(thrown(() => pool.run(null as never))).toMatchObject({
+      name: 'TypeError',
+      message: 'pool.run(fn) takes a function, not null',
+    });
+    expect(thrown(() => routine(() => 1, { nmae: 'one' } as never))).toMatchObject({
+      name: 'TypeError',
+      message: "routine(fn, options) has no option 'nmae'; it may have name, module",
+    });
+    expect(await rejection(pool.close({ grase: 5 } as never))).toMatchObject({
+      name: 'TypeError',
+      message: "pool.close(options) has no option 'grase'; it may have grace",
+    });
+  });
+});
+
 describe('withDispatch', () => {
   test('gives its options to all calls inside, also after an await', async () => {
     await withDispatch({ tag: 'all', timeout: 50_000 }, async () => {
@@ -253,6 +297,10 @@ describe('withDispatch', () => {
 
   test('holds for the calls of a task on the worker', async () => {
     expect(await tagged()).toBe('inner');
+  });
+
+  test('has a tag that nested calls do not get', async () => {
+    expect(await withDispatch({ tag: 'outer' }, () => tags())).toEqual(['outer', undefined]);
   });
 
   test('adds its signal to those around it and to that of the call', async () => {

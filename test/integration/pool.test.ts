@@ -96,6 +96,31 @@ describe('WorkerPool.open', () => {
     ['transport', { transport: 'carrier pigeon' }, /transport .* carrier pigeon/],
     ['tags', { tags: 'gpu' }, /tags/],
     ['loadBalancer', { loadBalancer: {} }, /loadBalancer/],
+    [
+      'restarts',
+      { restarts: 5 },
+      /^restarts must be an object, not 5; it may have limit, windowMs$/,
+    ],
+    ['restarts', { restarts: null }, /^restarts must be an object, not null/],
+    [
+      'restarts',
+      { restarts: { limits: 5 } },
+      /^restarts has no option 'limits'; .* limit, windowMs$/,
+    ],
+    ['inspect', { inspect: 5 }, /^inspect must be a function/],
+    ['inspect', { inspect: null }, /^inspect must be a function/],
+    [
+      'name',
+      { sizee: 1 },
+      /^WorkerPool\.open\(options\) has no option 'sizee'; it may have size, tags/,
+    ],
+    [
+      'object',
+      5 as never,
+      /^WorkerPool\.open\(options\) must be an object, not 5; it may have size/,
+    ],
+    ['object', null as never, /must be an object, not null/],
+    ['object', [] as never, /must be an object, not an array/],
   ])('refuses a wrong %s: %j', async (_name, options, message) => {
     const error = (await rejection(WorkerPool.open(options as PoolOptions))) as Error;
     expect(error instanceof RangeError || error instanceof TypeError).toBe(true);

@@ -1,4 +1,4 @@
-import { routine } from '../../../src/index.ts';
+import { currentTask, routine } from '../../../src/index.ts';
 
 /** A class that does not travel. */
 export class Secret {
@@ -44,3 +44,8 @@ export const self = routine(function (this: unknown) {
 export const selfSteps = routine(async function* (this: unknown) {
   yield typeof this;
 } as () => AsyncGenerator<string, void, unknown>);
+
+export const tag = routine(() => currentTask()?.tag);
+
+/** Its own tag, and that of a nested call. */
+export const tags = routine(async () => [currentTask()?.tag, await tag()]);
