@@ -150,7 +150,7 @@ const manners = [
     'nursery/noFloatingPromises',
   ),
   forbidden('src/worker', 'piscina', 'correctness/noUndeclaredDependencies'),
-  allowed('src/worker', 'cbor-x'),
+  allowed('src/worker', 'pbf'),
 ];
 
 let folder: string;
