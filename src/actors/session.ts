@@ -18,6 +18,8 @@ import {
   type FrameOf,
   GoodbyeReason,
   NackReason,
+  type OutFrame,
+  type OutValue,
   type Task,
 } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
@@ -74,8 +76,17 @@ export const sessionChart = defineChart<null, SessionEvent>({
       on: {
         task: { effects: ['refuse'] },
         stop: { effects: ['stopAll'] },
-        idle: { target: 'closed', effects: ['leave'] },
+        idle: { target: 'leaving' },
         down: { target: 'closed', effects: ['abandonAll'] },
+      },
+    },
+    leaving: {
+      description: 'no task runs; large answers that are on their way go out',
+      entry: ['finish'],
+      on: {
+        task: { effects: ['refuse'] },
+        stop: { effects: ['leave'] },
+        down: { target: 'closed' },
       },
     },
     closed: { final: true, entry: ['forget'], description: 'the link is no more' },
@@ -176,6 +187,7 @@ export class Session {
         }
       },
       leave: () => this.#link.close(GoodbyeReason.DRAINING, 'the worker stops'),
+      finish: () => this.#link.finish(GoodbyeReason.DRAINING, 'the worker stops'),
       forget: () => {
         this.#over = true;
         this.#ports.closed(this);
@@ -243,7 +255,7 @@ export class Session {
     }
     const declared = this.#routines[task.routine - 1] as DeclaredRoutine;
     // Answers that the caller does not read must not pile up.
-    const behind = this.#link.backlog > this.#ports.limits.maxBacklogBytes;
+    const behind = this.#link.backlog > this.#ports.limits.maxHeldBytes;
     if (behind || !this.#ports.takePlace()) {
       this.#link.discard(frame);
       return this.#nack(call, NackReason.BUSY, 'the worker has as many tasks as it may');
@@ -312,8 +324,10 @@ export class Session {
         this.#link.wake();
       },
       refuse: ({ call }, error) => {
-        const value = { item: encodeError(error) };
-        this.#link.send({ call, nack: { reason: NackReason.FAILED, message: '', error: value } });
+        this.#deliverError(error, (value) => ({
+          call,
+          nack: { reason: NackReason.FAILED, message: '', error: value },
+        }));
       },
       answer: (execution, value, done) => {
         const { call } = execution;
@@ -326,7 +340,7 @@ export class Session {
       answerError: (execution, error) => {
         const { call } = execution;
         if (!this.#waited.delete(call)) return;
-        this.#link.deliver(this.#encodeError(error), (sent) => {
+        this.#deliverError(error, (sent) => {
           execution.answered = true;
           return { call, error: { error: sent } };
         });
@@ -345,17 +359,26 @@ export class Session {
     this.#link.send({ call, nack: { reason, message } });
   }
 
-  /** An error too large to travel is replaced, so that the caller hears something. */
-  #encodeError(error: unknown): Uint8Array {
-    const payload = encodeError(error);
-    if (payload.length <= this.#link.maxValueBytes) return payload;
-    const text = String((error as { message?: unknown } | null)?.message ?? error).slice(0, 1_000);
-    return encodeError(
-      new SerializationError(
-        `the task failed with an error too large to travel; it begins: ${text}`,
-      ),
-    );
+  /**
+   * An error is news: a small one travels whatever `maxValueBytes` says, and one too large is cut down, so
+   * that the caller hears something.
+   */
+  #deliverError(error: unknown, frame: (value: OutValue | undefined) => OutFrame): void {
+    const { inlineBytes } = this.#ports.limits;
+    const most = Math.max(this.#link.maxValueBytes, inlineBytes);
+    let payload = encodeError(error);
+    if (payload.length > most) payload = encodeError(error, { stack: false });
+    if (payload.length > most) payload = encodeError(tooLarge(error));
+    if (payload.length <= inlineBytes) this.#link.send(frame({ item: payload }));
+    else this.#link.deliver(payload, frame);
   }
+}
+
+function tooLarge(error: unknown): SerializationError {
+  const text = String((error as { message?: unknown } | null)?.message ?? error).slice(0, 1_000);
+  return new SerializationError(
+    `the task failed with an error too large to travel; it begins: ${text}`,
+  );
 }
 
 function decodeThrown(received: Received): unknown {

@@ -18,27 +18,32 @@ function isOwn(frame: string): boolean {
 /** How deep causes are followed. */
 const MAX_CAUSES = 20;
 
-/** Takes the runtime's frames out of the stack of an error that a task threw, and out of its causes'. */
+/**
+ * Takes the runtime's frames out of the stack of an error that a task threw, and out of its causes'.
+ * Never throws, whatever was thrown: what can't be read or written stays as it is.
+ */
 export function hideRuntime(error: unknown): void {
-  let current = error;
-  for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth += 1) {
-    const { stack } = current;
-    if (typeof stack === 'string') {
-      const value = stack
-        .split('\n')
-        .filter((line) => !isOwn(line))
-        .join('\n');
-      const enumerable = Object.prototype.propertyIsEnumerable.call(current, 'stack');
-      // Fails, and changes nothing, when the error is frozen.
-      Reflect.defineProperty(current, 'stack', {
-        value,
-        writable: true,
-        enumerable,
-        configurable: true,
-      });
+  try {
+    let current = error;
+    for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth += 1) {
+      hideIn(current);
+      current = current.cause;
     }
-    current = current.cause;
+  } catch {
+    // A getter, a Proxy, or the program's own Error.prepareStackTrace threw.
   }
+}
+
+function hideIn(error: Error): void {
+  const { stack } = error;
+  if (typeof stack !== 'string') return;
+  const lines = stack.split('\n').filter((line) => !isOwn(line));
+  Reflect.defineProperty(error, 'stack', {
+    value: lines.join('\n'),
+    writable: true,
+    enumerable: Object.prototype.propertyIsEnumerable.call(error, 'stack'),
+    configurable: true,
+  });
 }
 
 /**

@@ -16,6 +16,8 @@ export interface Limits {
   readonly chunkBytes: number;
   /** Bytes of answers that may wait for a slow reader before the worker stops reading from it. */
   readonly maxBacklogBytes: number;
+  /** Bytes of answers, large values too, that a caller may leave unread before it gets no new tasks run. */
+  readonly maxHeldBytes: number;
   /**
    * Values that are sent in chunks at the same time on one link; more of them wait. The protocol
    * allows 16, and a receiver takes twice as many, since those that are complete may still wait for
@@ -33,6 +35,7 @@ export const defaultLimits: Limits = {
   inlineBytes: 64 * 1024,
   chunkBytes: 64 * 1024,
   maxBacklogBytes: 8 * 1024 * 1024,
+  maxHeldBytes: 1024 * 1024 * 1024,
   openTransfers: 16,
   helloTimeoutMs: 10_000,
 };
@@ -76,7 +79,7 @@ export class Outbox {
   }
 
   fitsInline(total: number): boolean {
-    return total <= this.#limits.inlineBytes;
+    return total <= Math.min(this.#limits.inlineBytes, this.#maxValueBytes);
   }
 
   /** Takes over what the receiver said in its Hello. */

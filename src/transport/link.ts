@@ -84,6 +84,7 @@ export class Link {
   /** The highest call number of a Task that has arrived. */
   #seenTask = 0;
   #room = 256;
+  #finishing: (() => void) | undefined;
   /** Buffers for chunks, used again when the channel has let go of them. */
   readonly #rooms: Uint8Array[] = [];
 
@@ -212,6 +213,12 @@ export class Link {
     this.#full = false;
     this.#flush();
     this.#channel.close({ code: 'closed', message });
+  }
+
+  /** As `close`, once the large values that are on their way are out. */
+  finish(reason: GoodbyeReason, message: string): void {
+    if (this.#outbox.bytes === 0) this.close(reason, message);
+    else this.#finishing = () => this.close(reason, message);
   }
 
   #receive(bytes: Uint8Array): void {
@@ -363,6 +370,7 @@ export class Link {
       Buffer.allocUnsafeSlow(this.#options.limits.chunkBytes + CHUNK_OVERHEAD_BYTES);
     const packet = encodeChunk(chunk, room);
     this.#full = !this.#channel.send(packet, () => this.#rooms.push(room));
+    if (this.#finishing !== undefined && this.#outbox.bytes === 0) this.#finishing();
     if (this.#outbox.ready || this.#writer !== undefined) this.#schedule();
   }
 

@@ -335,3 +335,11 @@ describe('SerializationError', () => {
     expect(await plus(1, 2)).toBe(3);
   });
 });
+
+test.each(errors.unreadableKinds)(
+  'an error with %s fails its call, and nothing hangs',
+  async (kind) => {
+    await expect(errors.throwsUnreadable(kind)).rejects.toBeDefined();
+    expect(await pid()).toEqual(expect.any(Number));
+  },
+);

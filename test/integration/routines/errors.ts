@@ -85,3 +85,44 @@ class QuotaError extends SkeinError {
 export const ownSkeinError = routine(async () => {
   throw new QuotaError('used up');
 });
+
+const unreadable: Record<string, () => unknown> = {
+  'a message that throws': () =>
+    Object.defineProperty(new Error(), 'message', {
+      get() {
+        throw new Error('no message');
+      },
+    }),
+  'a stack that throws': () =>
+    Object.defineProperty(new Error(), 'stack', {
+      get() {
+        throw new Error('no stack');
+      },
+    }),
+  'a cause that throws': () =>
+    Object.defineProperty(new Error(), 'cause', {
+      get() {
+        throw new Error('no cause');
+      },
+    }),
+  'a symbol for a name': () => Object.assign(new Error(), { name: Symbol('name') }),
+  'an object without a prototype for a message': () =>
+    Object.assign(new Error(), { message: Object.create(null) }),
+  'a Proxy that throws': () =>
+    new Proxy(new Error(), {
+      get() {
+        throw new Error('trap');
+      },
+    }),
+  'a revoked Proxy': () => {
+    const { proxy, revoke } = Proxy.revocable(new Error(), {});
+    revoke();
+    return proxy;
+  },
+};
+
+export const unreadableKinds = Object.keys(unreadable);
+
+export const throwsUnreadable = routine(async (kind: string) => {
+  throw unreadable[kind]?.();
+});
