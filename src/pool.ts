@@ -309,7 +309,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const process = new WorkerProcess(setup, timeouts, {
       started: (uid, address) => {
         const entry = this.#slots.get(slot);
-        if (entry) entry.worker = { uid, address, tags };
+        if (entry) entry.worker = { uid, address, tags, capacity: concurrency };
         this.#send({ type: 'started', slot });
       },
       leaving: () => this.#send({ type: 'leaving', slot }),

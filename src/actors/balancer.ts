@@ -12,7 +12,7 @@ import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
 import { createLightActor } from './actor.ts';
 import type { Call } from './call.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
-import { type Waiting, WaitingCalls } from './waiting.ts';
+import { WaitingCalls } from './waiting.ts';
 
 export type BalancerEvent =
   /** A call looks for a worker. */
@@ -21,7 +21,9 @@ export type BalancerEvent =
   | { type: 'join'; worker: WorkerView }
   /** It can't any more. */
   | { type: 'leave'; uid: string }
-  /** A worker has ended a call, so that it may take another. */
+  /** A worker refused a call: it has as many as it may. */
+  | { type: 'full'; uid: string }
+  /** A worker has ended a call, or was full a while ago: it may take another. */
   | { type: 'freed'; uid: string }
   /** A call no longer looks for a worker. */
   | { type: 'forget'; call: Call }
@@ -62,6 +64,7 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
       on: {
         ask: { effects: ['choose'] },
         forget: { effects: ['forget'] },
+        full: { effects: ['mark'] },
         freed: { effects: ['serve'] },
         join: { assign: 'joined', effects: ['add', 'serve'] },
         leave: [
@@ -84,6 +87,8 @@ export interface BalancerOptions {
   readonly maxQueue: number;
 }
 
+const NOBODY: PolicyContext = { workers: [] };
+
 export class Balancer {
   readonly #policy: LoadBalancer;
   readonly #maxQueue: number;
@@ -91,8 +96,10 @@ export class Balancer {
   /** All of them, as policies see them. */
   #all: PolicyContext = { workers: [] };
   readonly #queue = new WaitingCalls();
-  /** Workers that refused a call that waits: they are full, and later calls must not overtake it. */
+  /** Workers that have refused a call as one too many. */
   readonly #full = new Set<string>();
+  /** Whether some worker takes only so many calls. */
+  #bounded = false;
   readonly #actor: AnyActorRef;
 
   constructor(parent: AnyActorRef, options: BalancerOptions) {
@@ -101,22 +108,23 @@ export class Balancer {
     const logic = toLogic(balancerChart, {
       add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
         this.#workers.set(worker.uid, worker);
-        this.#full.delete(worker.uid);
-        this.#all = { workers: [...this.#workers.values()] };
+        this.#count();
       },
       remove: (_context, { uid }: EventOf<BalancerEvent, 'leave'>) => {
         this.#workers.delete(uid);
-        this.#all = { workers: [...this.#workers.values()] };
+        this.#full.delete(uid);
+        this.#count();
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
-        const avoid = this.#full.size === 0 ? refused : [...new Set([...refused, ...this.#full])];
-        if (!this.#choose(call, avoid, this.#all)) this.#wait({ call, refused: avoid });
+        const able = this.#able(refused);
+        if (!this.#choose(call, able)) this.#wait(call, able);
       },
-      queue: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) =>
-        this.#wait({ call, refused }),
+      queue: (_context, { call }: EventOf<BalancerEvent, 'ask'>) => this.#wait(call, NOBODY),
       forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => {
         this.#queue.delete(call);
-        if (this.#queue.size === 0) this.#full.clear();
+      },
+      mark: (_context, { uid }: EventOf<BalancerEvent, 'full'>) => {
+        this.#full.add(uid);
       },
       serve: (_context, event) => this.#serve(event as EventOf<BalancerEvent, 'freed' | 'join'>),
       turnAway: ({ error }, { call }: EventOf<BalancerEvent, 'ask'>) =>
@@ -147,23 +155,40 @@ export class Balancer {
     this.#actor.send(event);
   }
 
-  /** Returns false when no worker can take the call now. */
-  #choose(call: Call, refused: readonly string[], all: PolicyContext): boolean {
-    const among =
-      refused.length === 0
-        ? all
-        : { workers: all.workers.filter(({ uid }) => !refused.includes(uid)) };
-    if (among.workers.length === 0) return false;
+  /** Whether an end of a call on this worker is of interest. */
+  awaits(uid: string): boolean {
+    return this.#queue.size > 0 || this.#full.has(uid);
+  }
+
+  #count(): void {
+    const workers = [...this.#workers.values()];
+    this.#all = { workers };
+    this.#bounded = workers.some(({ capacity }) => capacity !== Number.POSITIVE_INFINITY);
+  }
+
+  /** The workers that may take a call that some have refused. */
+  #able(refused: readonly string[]): PolicyContext {
+    if (refused.length === 0 && this.#full.size === 0 && !this.#bounded) return this.#all;
+    const workers = this.#all.workers.filter(
+      ({ uid, inFlight, capacity }) =>
+        inFlight < capacity && !this.#full.has(uid) && !refused.includes(uid),
+    );
+    return { workers };
+  }
+
+  /** Returns false when none of `able` is chosen. */
+  #choose(call: Call, able: PolicyContext): boolean {
+    if (able.workers.length === 0) return false;
     const { routine, tag } = call.request;
     try {
       const task = { routine: routine.key, tag };
-      for (const uid of this.#policy.delegate(task, among)) {
+      for (const uid of this.#policy.delegate(task, able)) {
         if (typeof uid !== 'string') {
           throw new LoadBalancerError(
             `the load balancer yielded ${String(uid)}, not the uid of a worker`,
           );
         }
-        if (!among.workers.some((worker) => worker.uid === uid)) continue;
+        if (!able.workers.some((worker) => worker.uid === uid)) continue;
         call.actor?.send({ type: 'assigned', worker: uid });
         return true;
       }
@@ -171,31 +196,25 @@ export class Balancer {
       const error =
         cause instanceof LoadBalancerError
           ? cause
-          : new LoadBalancerError('the load balancer threw', { cause });
+          : new LoadBalancerError(`the load balancer threw: ${String(cause)}`, { cause });
       call.actor?.send({ type: 'unavailable', error });
       return true;
     }
     return false;
   }
 
-  #wait(waiting: Waiting): void {
-    const { call, refused } = waiting;
+  #wait(call: Call, able: PolicyContext): void {
+    const fail = (error: Error) => call.actor?.send({ type: 'unavailable', error });
     if (this.#queue.size >= this.#maxQueue) {
-      const error = new NoWorkersAvailable(
-        `${this.#queue.size} calls wait for a worker already (maxQueue is ${this.#maxQueue})`,
-      );
-      call.actor?.send({ type: 'unavailable', error });
-      return;
+      const waiting = this.#queue.size;
+      const message = `all workers are full, and ${waiting} calls wait already (maxQueue is ${this.#maxQueue})`;
+      fail(new NoWorkersAvailable(message));
+    } else if (able.workers.length > 0 && this.#isIdle()) {
+      const message = `the load balancer chose none of ${able.workers.length} idle workers`;
+      fail(new LoadBalancerError(message));
+    } else {
+      this.#queue.add(call);
     }
-    if (this.#workers.size > refused.length && this.#isIdle()) {
-      const error = new LoadBalancerError(
-        `the load balancer chose none of ${this.#workers.size - refused.length} idle workers`,
-      );
-      call.actor?.send({ type: 'unavailable', error });
-      return;
-    }
-    this.#queue.add(waiting);
-    for (const uid of refused) this.#full.add(uid);
   }
 
   /** Whether no worker has a call: then none will get free, and waiting would be for ever. */
@@ -204,17 +223,17 @@ export class Balancer {
     return true;
   }
 
-  /** A worker has room: the call that has waited longest may go there, even if it was refused before. */
+  /**
+   * A worker has room: the calls that have waited longest may go there. One that was full gets one call
+   * for each that ends, and stays out of the way of later calls until nobody waits.
+   */
   #serve(event: EventOf<BalancerEvent, 'freed' | 'join'>): void {
     const uid = event.type === 'join' ? event.worker.uid : event.uid;
     const worker = this.#workers.get(uid);
     if (worker === undefined) return;
-    // A place that was freed is one place; a worker that joined takes what it takes, and refuses the rest.
-    const most = event.type === 'freed' ? 1 : Number.POSITIVE_INFINITY;
-    this.#queue.takeWhere(most, (waiting) => {
-      waiting.refused = waiting.refused.filter((other) => other !== uid);
-      return this.#choose(waiting.call, waiting.refused, { workers: [worker] });
-    });
-    if (this.#queue.size === 0) this.#full.clear();
+    const room = worker.capacity - worker.inFlight;
+    const most = event.type === 'freed' && this.#full.has(uid) ? Math.min(room, 1) : room;
+    this.#queue.takeWhere(most, (call) => this.#choose(call, { workers: [worker] }));
+    if (this.#queue.size === 0) this.#full.delete(uid);
   }
 }

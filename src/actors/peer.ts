@@ -159,6 +159,8 @@ export interface WorkerAddress {
   readonly uid: string;
   readonly address: string;
   readonly tags: readonly string[];
+  /** Tasks that it runs at a time; undefined for any number. */
+  readonly capacity?: number | undefined;
 }
 
 /** The pause after a first failure, and the longest, in milliseconds. */
@@ -188,7 +190,8 @@ export class Peer {
   #over = false;
 
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts) {
-    this.view = { uid: worker.uid, address: worker.address, tags: worker.tags, inFlight: 0 };
+    const { uid, address, tags, capacity = Number.POSITIVE_INFINITY } = worker;
+    this.view = { uid, address, tags, capacity, inFlight: 0 };
     this.#ports = ports;
     const logic = toLogic(peerChart, {
       connect: () => this.#connect(),
@@ -416,13 +419,14 @@ export class Peer {
         this.#refuse(call);
         return this.send({ type: 'drained' });
       default:
+        this.#retryBusy();
         this.#refuse(call);
-        if (this.view.inFlight === 0) this.#retryBusy();
     }
   }
 
   /** Busy with the tasks of others: no end of a call here will tell that there is room. */
   #retryBusy(): void {
+    this.#ports.balance({ type: 'full', uid: this.view.uid });
     this.#busy ??= this.#ports.env.timer(BUSY_PAUSE_MS, () => {
       this.#busy = undefined;
       this.#ports.balance({ type: 'freed', uid: this.view.uid });

@@ -303,7 +303,8 @@ export class PoolProxy implements Dispatcher {
     if (call.request.generator) this.#generators.delete(call);
     if (peer) {
       peer.release(call);
-      if (this.#balancer.waiting > 0) this.#balancer.send({ type: 'freed', uid: peer.view.uid });
+      const { uid } = peer.view;
+      if (this.#balancer.awaits(uid)) this.#balancer.send({ type: 'freed', uid });
     }
     if (this.#inFlight === 0 && this.#state === 'draining') this.send({ type: 'idle' });
   }

@@ -8,6 +8,8 @@ export interface WorkerView {
   readonly tags: readonly string[];
   /** Calls of this proxy that the worker has now, offered or running. */
   readonly inFlight: number;
+  /** Tasks that it runs at a time (see `concurrency`); Infinity for any number. */
+  readonly capacity: number;
 }
 
 /** A task as a balancer sees it. */

@@ -141,8 +141,9 @@ export class Worker {
     }
     for (const [uid, worker] of next) {
       if (this.#roster.has(uid)) continue;
-      const address = uid === this.uid ? this.#selfAddress : worker.address;
-      this.#proxy.send({ type: 'added', worker: { ...worker, address } });
+      // A worker always takes what its own tasks ask of it: they would wait for themselves.
+      const own = { uid, tags: worker.tags, address: this.#selfAddress };
+      this.#proxy.send({ type: 'added', worker: uid === this.uid ? own : worker });
     }
     this.#roster = next;
   }

@@ -11,7 +11,7 @@ import {
   WorkerPool,
 } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
-import { gate, pid } from './routines/tasks.ts';
+import { gate, pid, slowlyPid } from './routines/tasks.ts';
 
 const folder = scratchFolder();
 const pools: WorkerPool[] = [];
@@ -109,7 +109,13 @@ describe('a balancer of one’s own', () => {
       expect(task.routine).toMatch(/tasks\.ts#gate$/);
     }
     expect(seen[0]?.workers).toHaveLength(2);
-    expect(seen[0]?.workers[0]).toEqual({ uid, address, tags: ['t'], inFlight: 0 });
+    expect(seen[0]?.workers[0]).toEqual({
+      uid,
+      address,
+      tags: ['t'],
+      inFlight: 0,
+      capacity: Number.POSITIVE_INFINITY,
+    });
     expect(seen[1]?.workers[0]?.inFlight).toBe(1);
     expect(seen[1]?.workers[1]?.inFlight).toBe(0);
   });
@@ -190,5 +196,53 @@ describe('a balancer of one’s own', () => {
     });
     await pid.on(pool)();
     expect(ended).toBe(1);
+  });
+});
+
+describe('workers that take only so many tasks', () => {
+  test('are offered no more, so that a worker that dies costs no more calls', async () => {
+    const pool = await WorkerPool.open({ size: 1, concurrency: 2 });
+    pools.push(pool);
+    const started = trace(folder);
+    const calls = times(20, () => rejection(gate(started.path)));
+    await started.has('start', 2);
+    expect(pool.workers[0]?.inFlight).toBe(2);
+    expect(pool.stats.waiting).toBe(18);
+    process.kill(pool.workers[0]?.pid as number, 'SIGKILL');
+    const lost = await Promise.all(calls.slice(0, 2));
+    expect(lost.map((error) => (error as { code?: string }).code)).toEqual([
+      'WORKER_LOST',
+      'WORKER_LOST',
+    ]);
+    await until(() => expect(pool.workers.map(({ inFlight }) => inFlight)).toEqual([2]));
+    expect(pool.stats).toMatchObject({ calls: 18, waiting: 16 });
+    await pool.close({ grace: 0 });
+    await Promise.all(calls);
+  });
+
+  test('all go on when one of them was replaced while calls waited', async () => {
+    const pool = await WorkerPool.open({ size: 2, concurrency: 2 });
+    pools.push(pool);
+    const [dies, stays] = pool.workers.map((worker) => worker.pid as number);
+    let replaced = false;
+    const after: number[] = [];
+    const call = async () => {
+      const at = await slowlyPid(5).catch(() => 0);
+      if (replaced) after.push(at);
+    };
+    const calls = times(400, call);
+    await until(() => expect(pool.stats.waiting).toBeLessThan(380));
+    process.kill(dies as number, 'SIGKILL');
+    await until(() => {
+      const pids = pool.workers.map((worker) => worker.pid);
+      expect(pids).toHaveLength(2);
+      expect(pids).not.toContain(dies);
+    });
+    replaced = true;
+    await Promise.all(calls);
+    // Each has about half of the rest; one that sits idle has next to nothing.
+    const kept = after.filter((pid) => pid === stays).length;
+    expect(kept).toBeGreaterThan(after.length / 5);
+    expect(kept).toBeLessThan((after.length * 4) / 5);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { WorkerPool } from '../../src/index.ts';
-import { echo, next } from './routines/flow.ts';
+import { echo, make, next } from './routines/flow.ts';
 
 const MIB = 1024 * 1024;
 
@@ -17,6 +17,20 @@ describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
     );
     expect(results.every((result, i) => result === i + 1)).toBe(true);
     expect(pool.stats).toMatchObject({ calls: 0, waiting: 0, droppedFrames: 0 });
+  });
+
+  test('small calls pass a large result', async () => {
+    await using pool = await WorkerPool.open({ size: 1, transport });
+    await pool.run(async () => {
+      let arrived = false;
+      const large = Promise.all([make(48 * MIB), make(48 * MIB)]).then(() => {
+        arrived = true;
+      });
+      let passed = 0;
+      while (!arrived) passed += (await next(0)) as number;
+      await large;
+      expect(passed).toBeGreaterThan(20);
+    });
   });
 
   test('large values both ways at once, with many small calls between them, all arrive', async () => {

@@ -84,6 +84,7 @@ describe('each chart of the runtime', () => {
     ask: fc.record({ call: opaque, refused: fc.constant([]) }),
     join: fc.record({ worker: opaque }),
     leave: fc.record({ uid: text }),
+    full: fc.record({ uid: text }),
     freed: fc.record({ uid: text }),
     forget: fc.record({ call: opaque }),
     close: fc.record({ error: opaque }),

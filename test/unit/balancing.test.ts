@@ -4,7 +4,13 @@ import type { LoadBalancer, WorkerView } from '../../src/balancing/balancer.ts';
 import { leastLoaded, roundRobin, stickyByTag } from '../../src/balancing/policies.ts';
 
 function workersOf(uids: readonly string[]): (WorkerView & { inFlight: number })[] {
-  return uids.map((uid) => ({ uid, address: `memory://${uid}`, tags: [], inFlight: 0 }));
+  return uids.map((uid) => ({
+    uid,
+    address: `memory://${uid}`,
+    tags: [],
+    inFlight: 0,
+    capacity: 4,
+  }));
 }
 
 /** All that the policy yields, best first. */

@@ -126,3 +126,9 @@ export const leaveBehind = routine(async (file: string) => {
   void untilAborted(file).catch((error: Error) => note(file, `child ${error.name}`));
   return currentTask()?.id;
 });
+
+/** The worker's process, after so many milliseconds. */
+export const slowlyPid = routine(async (ms: number) => {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return process.pid;
+});
