@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { TaskAborted, WorkerPool } from '../../src/index.ts';
 import { writeStopRequest } from '../../src/wire/generated/worker.js';
 import { rejection, scratchFolder, trace } from './helpers.ts';
-import { gate, untilAborted } from './routines/tasks.ts';
+import { gate, gateThenBytes, untilAborted } from './routines/tasks.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];
@@ -61,6 +61,18 @@ describe.each(['tcp', 'unix'] as const)('Stop over %s', (transport) => {
       expect(happened).toEqual(['stopped']);
     },
   );
+
+  test('lets a large result of the last task out', async () => {
+    const pool = await open(transport);
+    const file = trace(folder);
+    const size = 24 * 1024 * 1024;
+    const call = gateThenBytes.on(pool)(file.path, size);
+    await file.has('start');
+    const stopped = stop(pool);
+    file.open();
+    expect((await call).length).toBe(size);
+    await stopped;
+  });
 
   test('with grace 0 is answered when the tasks were aborted', async () => {
     const pool = await open(transport);

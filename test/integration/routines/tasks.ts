@@ -132,3 +132,9 @@ export const slowlyPid = routine(async (ms: number) => {
   await new Promise((resolve) => setTimeout(resolve, ms));
   return process.pid;
 });
+
+/** As `gate`; then it gives so many bytes. */
+export const gateThenBytes = routine(async (file: string, size: number) => {
+  await gate.local(file);
+  return new Uint8Array(size);
+});
