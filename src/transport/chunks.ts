@@ -31,7 +31,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   maxValueBytes: 256 * 1024 * 1024,
   windowBytes: 512 * 1024,
-  sharedWindowBytes: 128 * 1024,
+  sharedWindowBytes: 64 * 1024,
   inlineBytes: 64 * 1024,
   chunkBytes: 64 * 1024,
   maxBacklogBytes: 8 * 1024 * 1024,
