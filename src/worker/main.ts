@@ -33,6 +33,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       address: setup.address,
       tags: setup.tags,
       concurrency: setup.concurrency,
+      stop: leave,
     });
     const address = await worker.start();
     send({ skein: 'started', uid: worker.uid, address });

@@ -31,6 +31,8 @@ export interface WorkerOptions {
    * itself always run. Default: no limit.
    */
   readonly concurrency?: number | undefined;
+  /** Somebody asks it to stop by the Stop call. Default: it stops, and its process goes on. */
+  readonly stop?: (graceMs: number | undefined) => Promise<void>;
 }
 
 type WorkerEvent =
@@ -179,7 +181,10 @@ export class Worker {
     return {
       link: (channel) => this.#accept(channel, concurrency, nested),
       // `stop` itself waits for the listener, and that for the answer to this call.
-      stop: (grace) => Promise.race([this.#stopped, this.stop(grace)]),
+      stop: (grace) => {
+        const { stop = (graceMs) => this.stop(graceMs) } = this.#options;
+        return Promise.race([this.#stopped, stop(grace)]);
+      },
       status: () => this.status,
     };
   }

@@ -2,9 +2,9 @@
 import * as grpc from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
 import { afterEach, describe, expect, test } from 'vitest';
-import { TaskAborted, WorkerPool } from '../../src/index.ts';
+import { type PoolWorker, TaskAborted, WorkerPool } from '../../src/index.ts';
 import { writeStopRequest } from '../../src/wire/generated/worker.js';
-import { rejection, scratchFolder, trace } from './helpers.ts';
+import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate, gateThenBytes, untilAborted } from './routines/tasks.ts';
 
 const folder = scratchFolder();
@@ -51,9 +51,13 @@ describe.each(['tcp', 'unix'] as const)('Stop over %s', (transport) => {
       const call = gate.on(pool)(file.path);
       await file.has('start');
       const happened: string[] = [];
+      const { uid } = pool.workers[0] as PoolWorker;
       const stopped = stop(pool, ms).then(() => happened.push('stopped'));
-      // Time for an answer that comes too early.
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      // By then its place is taken, and an answer that came too early would be here.
+      await until(() => {
+        const uids = pool.workers.map((worker) => worker.uid);
+        expect(uids.filter((other) => other !== uid)).toHaveLength(1);
+      });
       expect(happened).toEqual([]);
       file.open();
       await expect(call).resolves.toBe('gate');
