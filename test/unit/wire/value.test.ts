@@ -45,6 +45,12 @@ function nested(levels: number): unknown {
   return value;
 }
 
+function levelsOf(value: unknown): number {
+  let levels = 0;
+  for (let inner = value; Array.isArray(inner); inner = inner[0]) levels += 1;
+  return levels;
+}
+
 /** How many calls of itself the stack takes. */
 function room(): number {
   try {
@@ -359,7 +365,8 @@ describe('refused', () => {
   });
 
   test('nesting beyond 1,000 levels', () => {
-    deepStrictEqual(roundTrip(nested(1_000)), nested(1_000));
+    // Not by deepStrictEqual: on Node 24 its own recursion may not reach so deep.
+    strictEqual(levelsOf(roundTrip(nested(1_000))), 1_000);
     const error = refusal(() => encodeValue(nested(1_001)));
     expect(error.message).toMatch(/nested more than 1000 levels/);
     expect(error.message.length).toBeLessThan(600);
