@@ -384,7 +384,7 @@ describe('refused', () => {
         ok(error instanceof SerializationError || error instanceof RangeError, String(error));
       }
     }
-    deepStrictEqual(roundTrip([deep]), [deep]);
+    strictEqual(levelsOf(roundTrip([deep])), 901);
   });
 
   test('the destination is named after the root', () => {
