@@ -11,7 +11,6 @@ import {
   type ActorScope,
   type ActorSystem,
   type AnyActorRef,
-  type AnyEventObject,
   type AnyStateMachine,
   assign,
   createMachine,
@@ -312,11 +311,3 @@ export function toLogic<C, E extends { type: string }, I, O>(
 function stopped<C, O>(snapshot: ChartSnapshot<C, O>): ChartSnapshot<C, O> {
   return { ...snapshot, status: 'stopped' } as ChartSnapshot<C, O>;
 }
-
-/** An actor reference that takes the events of `E`. */
-export interface Ref<E extends { type: string }> {
-  send(event: E): void;
-}
-
-/** Any event, for the places where actors of different charts meet. */
-export type AnyEvent = AnyEventObject;
