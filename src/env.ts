@@ -19,6 +19,8 @@ export interface Env {
   soon(fn: () => void): void;
   /** Runs `fn` after everything that this turn of the event loop still has to do. */
   turn(fn: () => void): void;
+  /** Runs `fn` some time after `target` was collected as garbage, or never. `fn` must not hold it. */
+  collected(target: object, fn: () => void): void;
   /** A number in [0, 1). */
   random(): number;
   /** A new id, unique across processes: 16 characters, letters and digits. */
@@ -26,6 +28,8 @@ export interface Env {
 }
 
 const alphabet = '0123456789abcdefghijklmnopqrstuv';
+
+const collected = new FinalizationRegistry<() => void>((fn) => fn());
 
 /** The environment of a real process. */
 export const systemEnv: Env = {
@@ -41,6 +45,7 @@ export const systemEnv: Env = {
   turn: (fn) => {
     setImmediate(fn);
   },
+  collected: (target, fn) => collected.register(target, fn),
   random: Math.random,
   uid: () => {
     const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -185,10 +185,12 @@ export class PoolProxy implements Dispatcher {
     const waiter = new StepWaiter(() => {
       if (call && this.#state === 'draining') this.#endSuspended(call);
     });
+    const abandon = () => {
+      if (call) this.#cancel(call, undefined, CancelReason.ABORTED);
+    };
     return {
-      abandon: () => {
-        if (call) this.#cancel(call, undefined, CancelReason.ABORTED);
-      },
+      abandon,
+      abandonWith: (consumer) => this.#options.env.collected(consumer, abandon),
       step: (kind: StepKind, value: Encoded | undefined) =>
         new Promise<StepResult>((resolve, reject) => {
           waiter.expect(resolve, reject);

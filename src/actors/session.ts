@@ -5,7 +5,7 @@
 import type { AnyActorRef } from 'xstate';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
-import type { Received } from '../routine/dispatcher.ts';
+import type { Dispatcher, Received } from '../routine/dispatcher.ts';
 import { decode } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { TaskScope } from '../routine/task.ts';
@@ -98,6 +98,8 @@ export interface SessionPorts {
   readonly env: Env;
   readonly limits: Limits;
   readonly uid: string;
+  /** Where the calls of tasks go. */
+  readonly dispatcher: Dispatcher;
   /** Finds a routine, importing its module if need be. */
   resolve(module: string, name: string): RegisteredRoutine | Promise<RegisteredRoutine>;
   /** Whether this caller's call number was not seen before; from now on it was. */
@@ -273,7 +275,7 @@ export class Session {
     return {
       call,
       task: scope,
-      scope: { task: scope, dispatcher: undefined, options: undefined },
+      scope: { task: scope, dispatcher: this.#ports.dispatcher, options: undefined },
       generator: task.generator,
       actor: undefined,
       routine: undefined,

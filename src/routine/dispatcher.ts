@@ -53,6 +53,8 @@ export interface RemoteGenerator {
   step(kind: StepKind, value: Encoded | undefined): Promise<StepResult>;
   /** Ends it, if it has not ended: nobody will ask for a step again. */
   abandon(): void;
+  /** As `abandon`, when `consumer` was dropped between two steps: nobody can ask for another one. */
+  abandonWith(consumer: object): void;
 }
 
 export interface Dispatcher {

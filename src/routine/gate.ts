@@ -52,7 +52,6 @@ export function findDispatcher(
 ): Dispatcher {
   if (options?.pool) return options.pool[dispatcherOf];
   if (scope?.dispatcher) return scope.dispatcher;
-  if (scope?.task && home) return home;
   if (scope?.importing?.pending) {
     throw new MainModuleError(
       `a module that a worker imports calls the routine '${routine}' while it loads: the main program would run again. ${MAIN_MODULE_ADVICE}`,

@@ -14,9 +14,6 @@ interface Started {
   readonly signal: Abortable | undefined;
 }
 
-/** Ends generators that were dropped between two steps: nobody can ask for another one. */
-const dropped = new FinalizationRegistry<RemoteGenerator>((remote) => remote.abandon());
-
 /**
  * An async generator as JavaScript has them: nothing runs before the first `next()`, requests that
  * overlap are served one after the other, and `break` runs the body's `finally` on the worker.
@@ -86,7 +83,7 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
     if (this.#state === 'fresh' && kind === 'next') {
       this.#state = 'ended';
       this.#started = this.#start();
-      dropped.register(this, this.#started.remote);
+      this.#started.remote.abandonWith(this);
       this.#state = 'live';
       return await this.#ask('next', undefined);
     }

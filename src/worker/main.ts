@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
+import { setHomeDispatcher } from '../routine/gate.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
@@ -36,6 +37,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       stop: leave,
     });
     const address = await worker.start();
+    setHomeDispatcher(worker.dispatcher);
     send({ skein: 'started', uid: worker.uid, address });
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));

@@ -1,5 +1,5 @@
 /** A worker: listens for callers, runs their tasks, and has a proxy for the calls that these make. */
-import { type AnyActorRef, createActor } from 'xstate';
+import { type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
 import { aborted } from '../actors/execution.ts';
 import type { WorkerAddress } from '../actors/peer.ts';
 import { PoolProxy } from '../actors/proxy.ts';
@@ -7,7 +7,8 @@ import { Session } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import type { Env, Timer } from '../env.ts';
-import { setHomeDispatcher } from '../routine/gate.ts';
+import type { Dispatcher } from '../routine/dispatcher.ts';
+import type { RegisteredRoutine } from '../routine/registry.ts';
 import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import type {
@@ -31,6 +32,13 @@ export interface WorkerOptions {
    * itself always run. Default: no limit.
    */
   readonly concurrency?: number | undefined;
+  /** Finds a routine. Default: imports its module. */
+  readonly resolve?: (
+    module: string,
+    name: string,
+  ) => RegisteredRoutine | Promise<RegisteredRoutine>;
+  /** XState's inspector: sees all actors of the worker. */
+  readonly inspect?: (event: InspectionEvent) => void;
   /** Somebody asks it to stop by the Stop call. Default: it stops, and its process goes on. */
   readonly stop?: (graceMs: number | undefined) => Promise<void>;
 }
@@ -103,7 +111,11 @@ export class Worker {
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
-    this.#actor = createActor(toLogic(workerChart, this.#effects()), { id: `worker ${this.uid}` });
+    const { inspect } = options;
+    this.#actor = createActor(toLogic(workerChart, this.#effects()), {
+      id: `worker ${this.uid}`,
+      ...(inspect && { inspect }),
+    });
     this.#actor.start();
     this.#proxy = new PoolProxy(this.#actor, {
       env: options.env,
@@ -131,8 +143,12 @@ export class Worker {
     // for a place where all are taken so.
     const nested = this.#service(Number.POSITIVE_INFINITY, true);
     this.#listeners.push(await this.#memory.listen(this.#selfAddress, nested));
-    setHomeDispatcher(this.#proxy);
     return listener.address;
+  }
+
+  /** Where the calls of its tasks go: back into the pool that it belongs to. */
+  get dispatcher(): Dispatcher {
+    return this.#proxy;
   }
 
   /** The workers of the pool, for nested calls; this one is reached without leaving the process. */
@@ -159,7 +175,6 @@ export class Worker {
     if (!this.#over) this.#actor.send({ type: 'drain', graceMs });
     await this.#stopped;
     this.#grace?.cancel();
-    setHomeDispatcher(undefined);
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 
@@ -194,7 +209,8 @@ export class Worker {
       env: this.#options.env,
       limits: this.#options.limits,
       uid: this.uid,
-      resolve: resolveRoutine,
+      dispatcher: this.#proxy,
+      resolve: this.#options.resolve ?? resolveRoutine,
       admit: (epoch, call) => this.#admit(epoch, call),
       takePlace: () => this.#takePlace(concurrency),
       freePlace: () => {

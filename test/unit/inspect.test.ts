@@ -73,6 +73,7 @@ async function inspected() {
         ...shared,
         uid: 'worker',
         resolve: (_module, name) => routines[name] as RegisteredRoutine,
+        dispatcher: {} as never,
         admit: () => true,
         takePlace: () => true,
         freePlace: () => {},
