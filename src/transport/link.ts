@@ -43,6 +43,8 @@ export interface LinkHandlers {
   frame(frame: Frame): void;
   /** Frames are about to go out: the last chance to add to them. */
   flushing?(): void;
+  /** The other side has answered a ping. */
+  pong?(): void;
   /** The link ended. Called exactly once. */
   closed(reason: CloseReason): void;
 }
@@ -83,6 +85,8 @@ export class Link {
   #writtenTask = 0;
   /** The highest call number of a Task that has arrived. */
   #seenTask = 0;
+  #packets = 0;
+  #pongDue = false;
   #room = 256;
   #finishing: (() => void) | undefined;
   /** Buffers for chunks, used again when the channel has let go of them. */
@@ -122,6 +126,11 @@ export class Link {
     return this.#channel.remote;
   }
 
+  /** Packets that have arrived: as long as it changes, the other side is heard. */
+  get packets(): number {
+    return this.#packets;
+  }
+
   /**
    * The highest call number whose Task the worker may have seen: the last that was handed to the
    * channel, or an earlier one when the worker's Goodbye says so.
@@ -149,6 +158,11 @@ export class Link {
     if ('task' in frame) this.#lastTask = frame.call;
     if (this.#writer.bytes >= ENVELOPE_BYTES) this.#seal();
     this.#schedule();
+  }
+
+  /** Asks the other side for a sign of life. Without effect before the link is up, and after its end. */
+  ping(): void {
+    if (this.#state === 'up') this.send({ call: 0, ping: {} });
   }
 
   /** Has `flushing` called at the end of this turn, though there is no frame yet. */
@@ -215,6 +229,11 @@ export class Link {
     this.#channel.close({ code: 'closed', message });
   }
 
+  /** Ends the link at once: the other side is taken for gone. `closed` follows, with the code `lost`. */
+  giveUp(message: string): void {
+    this.#fail('lost', message);
+  }
+
   /** As `close`, once the large values that are on their way are out. */
   finish(reason: GoodbyeReason, message: string): void {
     if (this.#outbox.bytes === 0) this.close(reason, message);
@@ -223,6 +242,7 @@ export class Link {
 
   #receive(bytes: Uint8Array): void {
     if (this.#state === 'closed') return;
+    this.#packets += 1;
     let frames: readonly Frame[];
     try {
       frames = decodeEnvelope(bytes);
@@ -253,6 +273,11 @@ export class Link {
       case 'credit':
         this.#outbox.credit(frame.credit.bytes);
         return this.#schedule();
+      case 'ping':
+        this.#pongDue = true;
+        return this.#schedule();
+      case 'pong':
+        return this.#handlers.pong?.();
       case 'task':
         this.#seenTask = frame.call;
     }
@@ -355,6 +380,9 @@ export class Link {
     this.#handlers.flushing?.();
     const credit = this.#inbox.takeCredit();
     if (credit > 0) this.send({ call: 0, credit: { bytes: credit } });
+    // At most one for each envelope, so that who pings and does not read makes nothing pile up here.
+    if (this.#pongDue) this.send({ call: 0, pong: {} });
+    this.#pongDue = false;
     this.#seal();
     this.#write();
     this.#sendChunk();

@@ -82,6 +82,8 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
   result: fc.record({ value: maybeValue, done: fc.boolean() }),
   error: fc.record({ error: maybeValue }),
   cancel: fc.record({ reason: oneOf(CancelReason) }),
+  ping: fc.constant({}),
+  pong: fc.constant({}),
 };
 
 const frame = fc.oneof(

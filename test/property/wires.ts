@@ -104,6 +104,8 @@ export interface Side {
   readonly end: End;
   readonly heard: Frame[];
   readonly ended: CloseReason[];
+  /** Answers to its pings. */
+  pongs: number;
 }
 
 export interface PairOptions {
@@ -136,10 +138,13 @@ export class Pair {
             heard.push(frame);
             onFrame?.(own, frame);
           },
+          pong: () => {
+            own.pongs += 1;
+          },
           closed: (reason) => ended.push(reason),
         },
       );
-      const own: Side = { link, end, heard, ended };
+      const own: Side = { link, end, heard, ended, pongs: 0 };
       return own;
     };
     this.caller = side({ uid: 'caller' });

@@ -33,7 +33,9 @@ export interface Frame {
   result: Result | undefined;
   error: Error | undefined;
   cancel: Cancel | undefined;
-  body: 'hello' | 'goodbye' | 'routine' | 'credit' | 'chunk' | 'task' | 'ack' | 'nack' | 'next' | 'send' | 'throw' | 'return' | 'result' | 'error' | 'cancel' | undefined;
+  ping: Ping | undefined;
+  pong: Pong | undefined;
+  body: 'hello' | 'goodbye' | 'routine' | 'credit' | 'chunk' | 'task' | 'ack' | 'nack' | 'next' | 'send' | 'throw' | 'return' | 'result' | 'error' | 'cancel' | 'ping' | 'pong' | undefined;
 }
 export function readFrame(pbf: PbfReader, end?: number): Frame;
 export function writeFrame(obj: Init<Frame>, pbf: PbfWriter): void;
@@ -179,6 +181,14 @@ export const CancelReason: {
   readonly ABORTED: 0;
   readonly TIMEOUT: 1;
 };
+
+export type Ping = Record<never, never>;
+export function readPing(pbf: PbfReader, end?: number): Ping;
+export function writePing(obj: Init<Ping>, pbf: PbfWriter): void;
+
+export type Pong = Record<never, never>;
+export function readPong(pbf: PbfReader, end?: number): Pong;
+export function writePong(obj: Init<Pong>, pbf: PbfWriter): void;
 
 export interface StopRequest {
   grace_ms: number;

@@ -14,7 +14,7 @@ export function writeEnvelope(obj, pbf) {
 }
 
 export function readFrame(pbf, end) {
-    const obj = {call: 0, hello: undefined, body: undefined, goodbye: undefined, routine: undefined, credit: undefined, chunk: undefined, task: undefined, ack: undefined, nack: undefined, next: undefined, send: undefined, throw: undefined, return: undefined, result: undefined, error: undefined, cancel: undefined};
+    const obj = {call: 0, hello: undefined, body: undefined, goodbye: undefined, routine: undefined, credit: undefined, chunk: undefined, task: undefined, ack: undefined, nack: undefined, next: undefined, send: undefined, throw: undefined, return: undefined, result: undefined, error: undefined, cancel: undefined, ping: undefined, pong: undefined};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.call = pbf.readVarint();
@@ -33,6 +33,8 @@ export function readFrame(pbf, end) {
         else if (field === 14) { obj.result = readResult(pbf, pbf.readVarint() + pbf.pos); obj.body = "result"; }
         else if (field === 15) { obj.error = readError(pbf, pbf.readVarint() + pbf.pos); obj.body = "error"; }
         else if (field === 16) { obj.cancel = readCancel(pbf, pbf.readVarint() + pbf.pos); obj.body = "cancel"; }
+        else if (field === 17) { obj.ping = readPing(pbf, pbf.readVarint() + pbf.pos); obj.body = "ping"; }
+        else if (field === 18) { obj.pong = readPong(pbf, pbf.readVarint() + pbf.pos); obj.body = "pong"; }
     }
     return obj;
 }
@@ -53,6 +55,8 @@ export function writeFrame(obj, pbf) {
     if (obj.result) pbf.writeMessage(14, writeResult, obj.result);
     if (obj.error) pbf.writeMessage(15, writeError, obj.error);
     if (obj.cancel) pbf.writeMessage(16, writeCancel, obj.cancel);
+    if (obj.ping) pbf.writeMessage(17, writePing, obj.ping);
+    if (obj.pong) pbf.writeMessage(18, writePong, obj.pong);
 }
 
 export function readHello(pbf, end) {
@@ -300,6 +304,18 @@ export const CancelReason = {
     "ABORTED": 0,
     "TIMEOUT": 1
 };
+
+export function readPing(pbf, end) {
+    pbf.pos = end;
+    return {};
+}
+export function writePing(obj, pbf) {}
+
+export function readPong(pbf, end) {
+    pbf.pos = end;
+    return {};
+}
+export function writePong(obj, pbf) {}
 
 export function readStopRequest(pbf, end) {
     const obj = {grace_ms: 0, _grace_ms: undefined};
