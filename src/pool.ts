@@ -18,6 +18,7 @@ import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
+import type { Transport } from './transport/transport.ts';
 import { isImporting } from './worker/modules.ts';
 import { WorkerProcess } from './worker/process.ts';
 
@@ -57,6 +58,15 @@ export interface PoolWorker {
   /** Calls of this pool that it has now. */
   readonly inFlight: number;
 }
+
+/** What a pool takes from outside when it is opened with `openWith`. */
+export interface PoolParts {
+  /** How it reaches its workers. */
+  readonly transports: readonly Transport[];
+}
+
+/** Opens a pool with other parts than its own: for tests that stand between it and its workers. */
+export const openWith: unique symbol = Symbol('skein.openWith');
 
 interface Slot {
   readonly process: WorkerProcess;
@@ -111,19 +121,23 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * @throws RangeError, TypeError when an option is wrong
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
+    return await WorkerPool[openWith](options, { transports: [grpcTransport()] });
+  }
+
+  static async [openWith](options: PoolOptions, parts: PoolParts): Promise<WorkerPool> {
     if (isImporting()) {
       throw new MainModuleError(
         `a worker imported a module that opens a pool: the main program would run again in it. ${MAIN_MODULE_ADVICE}`,
       );
     }
-    const pool = new WorkerPool(checkOptions(options));
+    const pool = new WorkerPool(checkOptions(options), parts);
     pool.#keepAlive();
     await pool.#opened;
     pool.#busy = false;
     return pool;
   }
 
-  private constructor(options: PoolOptions) {
+  private constructor(options: PoolOptions, { transports }: PoolParts) {
     this.#options = {
       size: availableParallelism(),
       tags: [],
@@ -163,7 +177,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#proxy = new PoolProxy(this.#actor, {
       env: systemEnv,
       limits: this.#limits,
-      transports: [grpcTransport()],
+      transports,
       policy,
       maxQueue,
       awaited: () => this.#keepAlive(),
