@@ -1,0 +1,91 @@
+/** What a run leaves behind for the oracle to judge. Plain data, so that a test can forge one. */
+
+/** How a call ended, as its caller saw it. */
+export type Outcome =
+  | { readonly type: 'result'; readonly value: unknown }
+  | { readonly type: 'error'; readonly error: Failure };
+
+export interface Failure {
+  readonly name: string;
+  readonly message: string;
+  /** It is the very reason that the call's signal was aborted with. */
+  readonly isReason?: boolean;
+  /** Of a `WorkerLost`. */
+  readonly phase?: 'offered' | 'running';
+  readonly worker?: string;
+}
+
+/** What a call gives when nothing goes wrong. Bytes are said by a digest. */
+export type Expected =
+  | { readonly value: unknown }
+  | { readonly error: { readonly name: string; readonly message?: string } };
+
+export interface CallRecord {
+  readonly id: string;
+  readonly kind: string;
+  /** What was called, for people. */
+  readonly what: string;
+  readonly expected: Expected;
+  /** What a generator yields, in order, when it is consumed as far as the call wants. */
+  readonly yields?: readonly unknown[];
+  /** Ids of the tasks that it starts itself. */
+  readonly parts?: readonly string[];
+  readonly timeoutMs?: number;
+  /** Its signal is aborted at some time. */
+  readonly aborts?: boolean;
+  /** It fails before it is sent. */
+  readonly neverRuns?: boolean;
+  /** Milliseconds since the start of the run. */
+  readonly startedAt: number;
+  endedAt?: number;
+  /** What a generator has yielded. */
+  readonly received: unknown[];
+  /** None: it never ended. */
+  outcome?: Outcome;
+}
+
+/** A line of the trace file: a task has started. */
+export interface Execution {
+  readonly id: string;
+  /** The uid of the worker. */
+  readonly worker: string;
+}
+
+export type FaultKind =
+  /** SIGKILL. */
+  | 'kill'
+  /** SIGTERM: the worker leaves by itself. */
+  | 'term'
+  /** SIGSTOP, and SIGCONT before anyone gives the worker up. */
+  | 'stop'
+  /** The connection is reset. */
+  | 'reset'
+  /** The connection is ended in order, in the midst of the work. */
+  | 'end'
+  /** The connection carries nothing for a time, one way or both. */
+  | 'hold'
+  /** All that the connection carries comes late. */
+  | 'delay'
+  /** The connection is slow. */
+  | 'throttle';
+
+export interface Fault {
+  readonly kind: FaultKind;
+  /** The uid of the worker that was hit. */
+  readonly worker: string;
+  /** Milliseconds since the start of the run. */
+  readonly at: number;
+  /** What was drawn, for people. */
+  readonly detail: string;
+}
+
+export interface History {
+  readonly calls: readonly CallRecord[];
+  readonly executions: readonly Execution[];
+  readonly faults: readonly Fault[];
+  /** What was still there after the end, though it should not: a process, a socket, a call of the pool. */
+  readonly leftovers: readonly string[];
+}
+
+/** Faults after which calls on the worker may be lost. */
+export const LOSSY: ReadonlySet<FaultKind> = new Set(['kill', 'term', 'reset', 'end']);

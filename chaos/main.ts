@@ -1,0 +1,52 @@
+/** `npm run chaos -- [options]`; see `HELP`. */
+import { SingleBar } from 'cli-progress';
+import { HELP, parseCommandLine, UsageError } from './args.ts';
+import { count } from './figures.ts';
+import { json, render } from './report.ts';
+import { type Progress, runChaos } from './run.ts';
+
+async function main(args: readonly string[]): Promise<number> {
+  const command = parseCommandLine(args);
+  if (command === undefined) {
+    console.log(HELP);
+    return 0;
+  }
+  const { seconds, seed, size, concurrency } = command;
+  if (!command.json) {
+    console.log(
+      `${seconds} s of chaos: ${size} workers, ${concurrency} calls in flight, --seed ${seed}\n`,
+    );
+  }
+  const progress = process.stderr.isTTY ? showProgress(seconds) : undefined;
+  const result = await runChaos({ ...command, ...(progress && { progress: progress.show }) });
+  progress?.stop();
+  const figures = count(result);
+  console.log(command.json ? json(result, figures) : render(result, figures));
+  return result.violations.length > 0 ? 1 : 0;
+}
+
+function showProgress(seconds: number) {
+  const bar = new SingleBar({
+    format: '{bar} {value} of {total} s  {calls} calls  {faults} faults',
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    clearOnComplete: true,
+    hideCursor: true,
+    stream: process.stderr,
+  });
+  bar.start(seconds, 0, { calls: 0, faults: 0 });
+  return {
+    show: ({ ms, calls, faults }: Progress) => {
+      bar.update(Math.min(seconds, Math.floor(ms / 1000)), { calls, faults: faults.length });
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${HELP}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,124 @@
+/** Does harm to the workers of a pool and to their connections, as a seed decides. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PoolWorker, WorkerPool } from '../src/pool.ts';
+import type { Fault, FaultKind } from './history.ts';
+import type { Random } from './random.ts';
+import type { Direction, Front, Relay } from './relay.ts';
+
+/** How often each kind of fault comes. */
+const WEIGHTS: Readonly<Record<FaultKind, number>> = {
+  kill: 5,
+  term: 2,
+  stop: 4,
+  reset: 4,
+  end: 3,
+  hold: 4,
+  delay: 2,
+  throttle: 2,
+};
+
+/** Milliseconds between two faults. */
+const PAUSE_MS = [50, 450] as const;
+
+const DIRECTIONS = ['up', 'down', 'both'] as const satisfies readonly Direction[];
+
+interface Victim {
+  readonly worker: PoolWorker;
+  readonly pid: number;
+  readonly front: Front;
+}
+
+export class Monkey {
+  readonly faults: Fault[] = [];
+  readonly #pool: WorkerPool;
+  readonly #relay: Relay;
+  readonly #random: Random;
+  readonly #now: () => number;
+  /** Faults that go on for a time. */
+  readonly #lasting = new Set<Promise<void>>();
+
+  /** @param now milliseconds since the start of the run */
+  constructor(pool: WorkerPool, relay: Relay, random: Random, now: () => number) {
+    this.#pool = pool;
+    this.#relay = relay;
+    this.#random = random;
+    this.#now = now;
+  }
+
+  /** Does harm until the signal aborts, and then takes back what can be taken back. */
+  async rage(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      // Drawn whether there is a worker or not, so that what comes after does not depend on that.
+      const random = this.#random.fork();
+      await sleep(this.#random.whole(...PAUSE_MS), undefined, { signal }).catch(() => {});
+      if (!signal.aborted) this.#harm(random, signal);
+    }
+    await Promise.all(this.#lasting);
+  }
+
+  #harm(random: Random, signal: AbortSignal): void {
+    const kind = random.weighted(WEIGHTS);
+    const { workers } = this.#pool;
+    const worker = workers[Math.floor(random.next() * workers.length)];
+    if (worker?.pid === undefined) return;
+    const front = this.#relay.front(worker.address);
+    const detail = this.#do(kind, { worker, pid: worker.pid, front }, random, signal);
+    this.faults.push({ kind, worker: worker.uid, at: this.#now(), detail });
+  }
+
+  /** Does it, and says what. */
+  #do(kind: FaultKind, victim: Victim, random: Random, signal: AbortSignal): string {
+    const { pid, front } = victim;
+    switch (kind) {
+      case 'kill':
+        process.kill(pid, 'SIGKILL');
+        return `pid ${pid}`;
+      case 'term':
+        process.kill(pid, 'SIGTERM');
+        return `pid ${pid}`;
+      case 'stop': {
+        const ms = random.whole(20, 600);
+        process.kill(pid, 'SIGSTOP');
+        this.#last(ms, signal, () => this.#continue(victim));
+        return `pid ${pid} for ${ms} ms`;
+      }
+      case 'reset':
+      case 'end':
+        front.cut(kind);
+        return front.address;
+      case 'hold': {
+        const [direction, ms] = [random.pick(DIRECTIONS), random.whole(50, 800)];
+        front.hold(direction);
+        this.#last(ms, signal, () => front.thaw());
+        return `${direction} for ${ms} ms`;
+      }
+      case 'delay': {
+        const ms = random.whole(5, 50);
+        front.delay(ms);
+        this.#last(1_000, signal, () => front.delay(0));
+        return `${ms} ms for 1 s`;
+      }
+      case 'throttle': {
+        const [direction, kib] = [random.pick(DIRECTIONS), random.whole(32, 512)];
+        front.throttle(direction, kib * 1024);
+        this.#last(1_000, signal, () => front.throttle('both', Number.POSITIVE_INFINITY));
+        return `${direction} ${kib} KiB/s for 1 s`;
+      }
+    }
+  }
+
+  /** Undoes a fault after a time, or at the end of all. */
+  #last(ms: number, signal: AbortSignal, undo: () => void): void {
+    const lasting = sleep(ms, undefined, { signal })
+      .catch(() => {})
+      .then(undo)
+      .finally(() => this.#lasting.delete(lasting));
+    this.#lasting.add(lasting);
+  }
+
+  #continue({ worker, pid }: Victim): void {
+    // Not a process that got the same number since.
+    const lives = this.#pool.workers.some(({ uid }) => uid === worker.uid);
+    if (lives) process.kill(pid, 'SIGCONT');
+  }
+}

@@ -1,0 +1,159 @@
+/** One run: a real pool, calls, harm, and the judgement. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openWith, WorkerPool } from '../src/pool.ts';
+import { grpcTransport } from '../src/transport/grpc.ts';
+import { Calls } from './calls.ts';
+import type { Execution, Fault, History } from './history.ts';
+import { Monkey } from './monkey.ts';
+import { judge, type Violation } from './oracle.ts';
+import { Random } from './random.ts';
+import { Relay } from './relay.ts';
+
+export interface ChaosOptions {
+  /** How long harm is done. */
+  readonly seconds: number;
+  readonly seed: number;
+  /** Workers. */
+  readonly size: number;
+  /** Calls in flight. */
+  readonly concurrency: number;
+  /** Is told from time to time how it goes. */
+  readonly progress?: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly ms: number;
+  readonly calls: number;
+  readonly faults: readonly Fault[];
+}
+
+export interface ChaosResult {
+  readonly options: ChaosOptions;
+  readonly history: History;
+  readonly violations: readonly Violation[];
+  /** Milliseconds from the first call to the end of the last one. */
+  readonly elapsedMs: number;
+  /** Milliseconds that the last call took to end after the last fault was taken back. */
+  readonly settleMs: number;
+  /** Workers that the pool started. */
+  readonly workers: number;
+  /** The folder with the trace file and the history; only where something was violated. */
+  readonly kept: string | undefined;
+}
+
+/** So long after the faults are over every call must have ended. */
+const SETTLE_MS = 30_000;
+/** So long after the pool was closed nothing of it may be left. */
+const TIDY_MS = 10_000;
+const PROGRESS_MS = 50;
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seconds, seed, size, concurrency } = options;
+  const random = new Random(seed);
+  const folder = mkdtempSync(join(tmpdir(), 'skein-chaos-'));
+  const file = join(folder, 'trace');
+  writeFileSync(file, '');
+  const relay = await Relay.open(2 * size + 8);
+  const seen = new Map<string, number | undefined>();
+  const pool = await WorkerPool[openWith](
+    {
+      size,
+      transport: 'tcp',
+      // Fewer places than calls, so that workers refuse and calls wait.
+      concurrency: Math.max(1, Math.ceil((0.75 * concurrency) / size)),
+      restarts: { limit: Number.POSITIVE_INFINITY },
+    },
+    { transports: [relay.wrap(grpcTransport())] },
+  );
+  const start = performance.now();
+  const now = () => performance.now() - start;
+  const calls = new Calls(file, now);
+  const monkey = new Monkey(pool, relay, random.fork(), now);
+  const look = () => {
+    for (const { uid, pid } of pool.workers) seen.set(uid, pid);
+  };
+  const watch = setInterval(() => {
+    look();
+    options.progress?.({ ms: now(), calls: calls.records.length, faults: monkey.faults });
+  }, PROGRESS_MS);
+
+  const over = () => now() >= seconds * 1000;
+  const lanes = pool.run(() =>
+    Promise.all(Array.from({ length: concurrency }, () => calls.lane(random.fork(), over))),
+  );
+  const stop = new AbortController();
+  const raging = monkey.rage(stop.signal);
+  await sleep(seconds * 1000);
+  stop.abort();
+  await raging;
+  const healedAt = now();
+  await Promise.race([lanes, sleep(SETTLE_MS, undefined, { ref: false })]);
+  const endedAt = now();
+  clearInterval(watch);
+  look();
+
+  // Calls that hang are reported one by one.
+  const leftovers = calls.inFlight > 0 ? [] : inHand(pool);
+  await pool.close({ grace: 0 });
+  leftovers.push(...(await untidy(relay, [...seen.values()])));
+  relay.close();
+
+  const history: History = {
+    calls: calls.records,
+    executions: read(file),
+    faults: monkey.faults,
+    leftovers,
+  };
+  const violations = judge(history);
+  if (violations.length === 0) rmSync(folder, { recursive: true });
+  else writeFileSync(join(folder, 'history.json'), JSON.stringify(history, undefined, 1));
+  return {
+    options,
+    history,
+    violations,
+    elapsedMs: endedAt,
+    settleMs: Math.max(0, endedAt - healedAt),
+    workers: seen.size,
+    kept: violations.length === 0 ? undefined : folder,
+  };
+}
+
+function read(file: string): Execution[] {
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => {
+    const [id = '', worker = ''] = line.split(' ');
+    return { id, worker };
+  });
+}
+
+/** What a pool has in hand though all calls have ended. */
+function inHand({ stats }: WorkerPool): string[] {
+  const { calls, waiting, deadlines } = stats;
+  return Object.entries({ calls, waiting, deadlines })
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${count} ${what} of the pool`);
+}
+
+/** What is left of a pool that was closed, after some time. */
+async function untidy(relay: Relay, pids: readonly (number | undefined)[]): Promise<string[]> {
+  const due = performance.now() + TIDY_MS;
+  let left: string[];
+  do {
+    left = pids.filter((pid) => pid !== undefined && isAlive(pid)).map((pid) => `process ${pid}`);
+    if (relay.sockets > 0) left.push(`${relay.sockets} sockets of the relay`);
+    if (left.length === 0) break;
+    await sleep(20);
+  } while (performance.now() < due);
+  return left;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
