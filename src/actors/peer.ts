@@ -36,6 +36,12 @@ export type PeerEvent =
   | { type: 'retry' }
   /** The worker takes no more tasks: it is about to stop. */
   | { type: 'drained' }
+  /** It is not named any more, which may be a mistake; `free`: it has none of our calls. */
+  | { type: 'unlisted'; free: boolean }
+  /** It is named again. */
+  | { type: 'listed' }
+  /** The last call here has ended, after it was named no more. */
+  | { type: 'idle' }
   /** The worker's process has ended. */
   | { type: 'died'; message: string }
   /** The link of a worker that died has not ended in time. */
@@ -68,6 +74,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       const { code } = (event as EventOf<PeerEvent, 'down'>).reason;
       return code === 'refused' || code === 'protocol';
     },
+    free: (_context, event) => (event as EventOf<PeerEvent, 'unlisted'>).free,
   },
   states: {
     idle: {
@@ -76,6 +83,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
         connect: { target: 'connecting', effects: ['connect'] },
         offer: { target: 'connecting', effects: ['hold', 'connect'] },
         drained: { target: 'draining' },
+        unlisted: { target: 'gone' },
         died: dismissed,
         dismiss: dismissed,
       },
@@ -89,6 +97,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
           { target: 'gone', guard: 'final', effects: ['leave', 'refuseHeld'] },
           { target: 'cooling', assign: 'failed', effects: ['leave', 'refuseHeld'] },
         ],
+        unlisted: dismissed,
         died: dismissed,
         dismiss: dismissed,
       },
@@ -98,6 +107,20 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       on: {
         offer: { effects: ['send'] },
         down: { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
+        drained: { target: 'draining' },
+        unlisted: [{ ...dismissed, guard: 'free' }, { target: 'retiring' }],
+        died: orphaned,
+        dismiss: dismissed,
+      },
+    },
+    retiring: {
+      description: 'it is named no more: calls that run go on, new ones go elsewhere',
+      entry: ['leave', 'retire'],
+      on: {
+        offer: { effects: ['refuse'] },
+        listed: { target: 'ready', effects: ['rejoin'] },
+        idle: dismissed,
+        down: { target: 'gone', effects: ['lose'] },
         drained: { target: 'draining' },
         died: orphaned,
         dismiss: dismissed,
@@ -129,6 +152,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       on: {
         offer: { effects: ['refuse'] },
         retry: { target: 'idle', effects: ['join'] },
+        unlisted: { target: 'gone' },
         died: { target: 'gone' },
         dismiss: { target: 'gone' },
       },
@@ -187,6 +211,8 @@ export class Peer {
   #number = 0;
   #timer: Timer | undefined;
   #busy: Timer | undefined;
+  /** It ends with the last of its calls. */
+  #retiring = false;
   #over = false;
 
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts) {
@@ -223,6 +249,13 @@ export class Peer {
       },
       join: () => {
         this.#timer?.cancel();
+        this.announce();
+      },
+      retire: () => {
+        this.#retiring = true;
+      },
+      rejoin: () => {
+        this.#retiring = false;
         this.announce();
       },
       leave: () => ports.balance({ type: 'leave', uid: this.view.uid }),
@@ -281,6 +314,12 @@ export class Peer {
     this.#sending.delete(call);
     this.#calls.delete(call.number);
     this.view.inFlight -= 1;
+    if (this.#retiring && this.view.inFlight === 0) this.send({ type: 'idle' });
+  }
+
+  /** Discovery does not name the worker any more. */
+  unlist(): void {
+    this.send({ type: 'unlisted', free: this.view.inFlight === 0 });
   }
 
   #connect(): void {

@@ -26,9 +26,11 @@ import { Peer, type PeerPorts, type WorkerAddress } from './peer.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 
 export type ProxyEvent =
-  /** A worker can be used from now on. */
+  /** A worker can be used from now on, or again. */
   | { type: 'added'; worker: WorkerAddress }
-  /** A worker is gone. */
+  /** Discovery names a worker no more, which may be a mistake: it gets no new calls. */
+  | { type: 'unlisted'; uid: string }
+  /** The process of a worker has ended. */
   | { type: 'dropped'; uid: string; message: string }
   /** No worker will come any more. */
   | { type: 'deserted'; error: unknown }
@@ -48,6 +50,7 @@ export const proxyChart = defineChart<null, ProxyEvent>({
       description: 'takes calls',
       on: {
         added: { effects: ['add'] },
+        unlisted: { effects: ['unlist'] },
         dropped: { effects: ['drop'] },
         deserted: { effects: ['desert'] },
         drain: { target: 'draining' },
@@ -59,6 +62,7 @@ export const proxyChart = defineChart<null, ProxyEvent>({
       entry: ['settle', 'checkIdle'],
       on: {
         added: { effects: ['add'] },
+        unlisted: { effects: ['unlist'] },
         dropped: { effects: ['drop'] },
         deserted: { effects: ['desert'] },
         idle: { target: 'closed' },
@@ -314,12 +318,15 @@ export class PoolProxy implements Dispatcher {
   #effects() {
     return {
       add: (_context: null, { worker }: EventOf<ProxyEvent, 'added'>) => {
-        if (this.#peers.has(worker.uid)) return;
+        const known = this.#peers.get(worker.uid);
+        if (known) return known.send({ type: 'listed' });
         const peer = new Peer(this.#actor, worker, this.#ports);
         this.#peers.set(worker.uid, peer);
         peer.announce();
         if (this.#options.eager) peer.send({ type: 'connect' });
       },
+      unlist: (_context: null, { uid }: EventOf<ProxyEvent, 'unlisted'>) =>
+        this.#peers.get(uid)?.unlist(),
       drop: (_context: null, { uid, message }: EventOf<ProxyEvent, 'dropped'>) =>
         this.#peers.get(uid)?.send({ type: 'died', message }),
       desert: (_context: null, { error }: EventOf<ProxyEvent, 'deserted'>) =>

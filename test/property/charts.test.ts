@@ -68,6 +68,9 @@ describe('each chart of the runtime', () => {
     down: fc.record({ reason }),
     retry: none,
     drained: none,
+    unlisted: fc.record({ free: fc.boolean() }),
+    listed: none,
+    idle: none,
     died: fc.record({ message: text }),
     silent: none,
     dismiss: fc.record({ message: text }),
@@ -91,6 +94,7 @@ describe('each chart of the runtime', () => {
   });
   check(proxyChart, fc.constant(undefined), {
     added: fc.record({ worker: opaque }),
+    unlisted: fc.record({ uid: text }),
     dropped: fc.record({ uid: text, message: text }),
     deserted: fc.record({ error: opaque }),
     drain: none,
