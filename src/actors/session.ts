@@ -23,6 +23,7 @@ import {
   type Task,
 } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
+import type { Admission } from './admission.ts';
 import {
   aborted,
   checkKind,
@@ -100,10 +101,10 @@ export interface SessionPorts {
   readonly uid: string;
   /** Where the calls of tasks go. */
   readonly dispatcher: Dispatcher;
+  /** Shared by all sessions of the worker. */
+  readonly admission: Admission;
   /** Finds a routine, importing its module if need be. */
   resolve(module: string, name: string): RegisteredRoutine | Promise<RegisteredRoutine>;
-  /** Whether this caller's call number was not seen before; from now on it was. */
-  admit(epoch: string, call: number): boolean;
   /** A place for one more task; false when all are taken. */
   takePlace(): boolean;
   freePlace(): void;
@@ -168,6 +169,7 @@ export class Session {
     return {
       meet: (_context: null, { epoch }: EventOf<SessionEvent, 'up'>) => {
         this.#epoch = epoch;
+        this.#ports.admission.open(epoch);
       },
       admit: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => this.#admit(frame),
       refuse: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => {
@@ -192,6 +194,7 @@ export class Session {
       finish: () => this.#link.finish(GoodbyeReason.DRAINING, 'the worker stops'),
       forget: () => {
         this.#over = true;
+        this.#ports.admission.close(this.#epoch);
         this.#ports.closed(this);
       },
     };
@@ -251,7 +254,7 @@ export class Session {
   #admit(frame: FrameOf<'task'>): void {
     const { call, task } = frame;
     if (this.#waited.has(call)) return this.#link.discard(frame);
-    if (!this.#ports.admit(this.#epoch, call)) {
+    if (!this.#ports.admission.admit(this.#epoch, call)) {
       this.#link.discard(frame);
       return this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
     }

@@ -1,5 +1,6 @@
 /** A worker: listens for callers, runs their tasks, and has a proxy for the calls that these make. */
 import { type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
+import { Admission } from '../actors/admission.ts';
 import { aborted } from '../actors/execution.ts';
 import type { WorkerAddress } from '../actors/peer.ts';
 import { PoolProxy } from '../actors/proxy.ts';
@@ -79,9 +80,6 @@ export const workerChart = defineChart<null, WorkerEvent>({
   },
 });
 
-/** Callers whose last call number is kept after their links have ended. */
-const REMEMBERED_EPOCHS = 4096;
-
 export class Worker {
   readonly uid: string;
   readonly #options: WorkerOptions;
@@ -91,8 +89,7 @@ export class Worker {
   readonly #nested = new Set<Session>();
   readonly #proxy: PoolProxy;
   readonly #memory: Transport;
-  /** Highest call number seen of each caller, those seen longest ago first. */
-  readonly #seen = new Map<string, number>();
+  readonly #admission = new Admission();
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
   #listeners: Listener[] = [];
@@ -211,7 +208,7 @@ export class Worker {
       uid: this.uid,
       dispatcher: this.#proxy,
       resolve: this.#options.resolve ?? resolveRoutine,
-      admit: (epoch, call) => this.#admit(epoch, call),
+      admission: this.#admission,
       takePlace: () => this.#takePlace(concurrency),
       freePlace: () => {
         this.#running -= 1;
@@ -227,19 +224,6 @@ export class Worker {
     this.#sessions.add(session);
     if (nested) this.#nested.add(session);
     if (this.#draining && (!nested || this.#isDone())) session.send({ type: 'drain' });
-  }
-
-  #admit(epoch: string, call: number): boolean {
-    const last = this.#seen.get(epoch) ?? 0;
-    if (call <= last) return false;
-    if (last === 0 && this.#seen.size >= REMEMBERED_EPOCHS) {
-      for (const oldest of this.#seen.keys()) {
-        this.#seen.delete(oldest);
-        break;
-      }
-    }
-    this.#seen.set(epoch, call);
-    return true;
   }
 
   #takePlace(concurrency: number): boolean {

@@ -2,6 +2,7 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type AnyActorRef, createActor, fromCallback, type InspectionEvent } from 'xstate';
+import { Admission } from '../../src/actors/admission.ts';
 import { PoolProxy } from '../../src/actors/proxy.ts';
 import { Session } from '../../src/actors/session.ts';
 import { roundRobin } from '../../src/balancing/policies.ts';
@@ -74,7 +75,7 @@ async function inspected() {
         uid: 'worker',
         resolve: (_module, name) => routines[name] as RegisteredRoutine,
         dispatcher: {} as never,
-        admit: () => true,
+        admission: new Admission(),
         takePlace: () => true,
         freePlace: () => {},
         closed: () => ended(),
