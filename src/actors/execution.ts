@@ -48,8 +48,11 @@ export type ExecutionEvent =
   | { type: 'threw'; error: unknown }
   /** The caller gave up, or is gone: nobody waits for an answer. */
   | { type: 'cancel'; error: unknown }
-  /** The worker ends the task; the caller is told. */
-  | { type: 'stop'; error: unknown };
+  /**
+   * The worker ends the task; the caller is told. A worker that is about to end (`leaving`) spoils no
+   * task that it has not begun.
+   */
+  | { type: 'stop'; error: unknown; leaving?: boolean };
 
 interface ExecutionContext {
   readonly execution: Execution;
@@ -61,6 +64,7 @@ export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Exec
   context: (execution) => ({ execution }),
   guards: {
     generator: ({ execution }) => execution.generator,
+    leaving: (_context, event) => (event as EventOf<ExecutionEvent, 'stop'>).leaving === true,
     generatorAsked: ({ execution }) => execution.generator && execution.step !== undefined,
   },
   states: {
@@ -79,7 +83,10 @@ export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Exec
         ],
         unloadable: { target: 'refused', effects: ['refuse'] },
         cancel: { target: 'aborted', effects: ['abort'] },
-        stop: { target: 'refused', effects: ['refuse'] },
+        stop: [
+          { target: 'refused', guard: 'leaving', effects: ['turnAway'] },
+          { target: 'refused', effects: ['refuse'] },
+        ],
       },
     },
     running: {
@@ -126,7 +133,10 @@ export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Exec
 /** What executions need of the session that started them. */
 export interface ExecutionPorts {
   accept(execution: Execution): void;
+  /** The task fails before its body starts. */
   refuse(execution: Execution, error: unknown): void;
+  /** The task may start elsewhere. */
+  turnAway(execution: Execution): void;
   /** @throws SkeinError when the value can't be sent */
   answer(execution: Execution, value: Encoded | undefined, done: boolean): void;
   answerError(execution: Execution, error: unknown): void;
@@ -152,6 +162,7 @@ export function executionEffects(ports: ExecutionPorts): Effects<ExecutionContex
     accept: ({ execution }) => ports.accept(execution),
     refuse: ({ execution }, event: EventOf<ExecutionEvent, 'unloadable' | 'stop'>) =>
       ports.refuse(execution, event.error),
+    turnAway: ({ execution }) => ports.turnAway(execution),
     run: ({ execution }) => run(execution),
     prepare: ({ execution }) => prepare(execution),
     advance: ({ execution }) => advance(execution),

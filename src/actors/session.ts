@@ -181,7 +181,7 @@ export class Session {
       },
       stopAll: (_context: null, { error }: EventOf<SessionEvent, 'stop'>) => {
         for (const execution of [...this.#executions]) {
-          execution.actor?.send({ type: 'stop', error });
+          execution.actor?.send({ type: 'stop', error, leaving: true });
         }
       },
       abandonAll: (_context: null, { reason }: EventOf<SessionEvent, 'down'>) => {
@@ -334,6 +334,7 @@ export class Session {
           nack: { reason: NackReason.FAILED, message: '', error: value },
         }));
       },
+      turnAway: ({ call }) => this.#nack(call, NackReason.DRAINING, 'the worker is about to stop'),
       answer: (execution, value, done) => {
         const { call } = execution;
         if (!this.#waited.has(call)) return;

@@ -19,6 +19,7 @@ import {
   until,
   untilGone,
 } from './helpers.ts';
+import { late } from './routines/slow-load.ts';
 import {
   busy,
   family,
@@ -395,6 +396,18 @@ describe('a signal to a worker', () => {
     await file.has('aborted the task was aborted: the worker stopped');
     await untilGone([old]);
     expect(await pid.on(pool)()).not.toBe(old);
+  });
+
+  test('SIGTERM sends tasks whose module still loads to another worker', async () => {
+    const file = trace(folder);
+    process.env.SKEIN_TEST_TRACE = file.path;
+    await using pool = await WorkerPool.open({ size: 1 });
+    delete process.env.SKEIN_TEST_TRACE;
+    const old = pool.workers[0]?.pid as number;
+    const call = late.on(pool)();
+    await file.has(`loading ${old}`);
+    process.kill(old, 'SIGTERM');
+    expect(await call).not.toBe(old);
   });
 
   test('SIGTERM ends it also when its task does not listen', async () => {

@@ -59,7 +59,7 @@ describe('each chart of the runtime', () => {
     returned: fc.record({ value: opaque }),
     threw: fc.record({ error: opaque }),
     cancel: fc.record({ error: opaque }),
-    stop: fc.record({ error: opaque }),
+    stop: fc.record({ error: opaque, leaving: fc.boolean() }),
   });
   check(peerChart, fc.constant(undefined), {
     offer: fc.record({ call: opaque }),
