@@ -74,7 +74,12 @@ export type TraceBody =
       readonly routine: string;
     }
   /** The body of a generator yielded. */
-  | { readonly type: 'yield'; readonly id: string; readonly attempt: number; readonly digest: string }
+  | {
+      readonly type: 'yield';
+      readonly id: string;
+      readonly attempt: number;
+      readonly digest: string;
+    }
   /** A task was told to stop. */
   | { readonly type: 'abort'; readonly id: string; readonly attempt: number }
   /** The body of a task ended. */

@@ -8,7 +8,6 @@ import { Session } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import type { Env, Timer } from '../env.ts';
-import type { Dispatcher } from '../routine/dispatcher.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
@@ -144,7 +143,7 @@ export class Worker {
   }
 
   /** Where the calls of its tasks go: back into the pool that it belongs to. */
-  get dispatcher(): Dispatcher {
+  get dispatcher(): PoolProxy {
     return this.#proxy;
   }
 

@@ -1,0 +1,260 @@
+/** Workers and callers as simulated processes, and what they are told of each other. */
+import { type AnyActorRef, createActor, fromCallback } from 'xstate';
+import type { WorkerAddress } from '../actors/peer.ts';
+import { PoolProxy } from '../actors/proxy.ts';
+import { roundRobin } from '../balancing/policies.ts';
+import { RoutineNotFound } from '../errors.ts';
+import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
+import { lookup, type RegisteredRoutine } from '../routine/registry.ts';
+import { EMPTY_SCOPE, runInScope } from '../routine/task.ts';
+import type { Limits } from '../transport/link.ts';
+import { Worker } from '../worker/worker.ts';
+import type { Clock } from './clock.ts';
+import type { Network } from './network.ts';
+import type { Observer } from './observer.ts';
+import { SimulatedProcess, type World } from './process.ts';
+import type { Random } from './random.ts';
+import type { ClusterPlan } from './scenario.ts';
+
+export interface ClusterOptions {
+  readonly plan: ClusterPlan & { readonly discoveryMs: readonly [number, number] };
+  readonly limits: Limits;
+  readonly world: World;
+  readonly network: Network;
+  readonly observer: Observer;
+  readonly random: Random;
+}
+
+/** A simulated worker: one process after the other at the same address. */
+export class WorkerHost {
+  readonly #cluster: Cluster;
+  readonly #index: number;
+  #processes = 0;
+  #process: SimulatedProcess | undefined;
+  #worker: Worker | undefined;
+
+  constructor(cluster: Cluster, index: number) {
+    this.#cluster = cluster;
+    this.#index = index;
+  }
+
+  /** The process that runs now, if one does. */
+  get process(): SimulatedProcess | undefined {
+    return this.#process?.isDead ? undefined : this.#process;
+  }
+
+  get worker(): Worker | undefined {
+    return this.process && this.#worker;
+  }
+
+  get address(): string {
+    return `sim://worker-${this.#index + 1}`;
+  }
+
+  /** A new process comes up, unless one runs. */
+  start(): void {
+    if (this.process) return;
+    const { plan, limits, world, network, observer } = this.#cluster.options;
+    this.#processes += 1;
+    const process = new SimulatedProcess(world, `worker-${this.#index + 1}.${this.#processes}`);
+    this.#process = process;
+    process.within(() => {
+      const worker: Worker = new Worker({
+        env: process.env,
+        limits,
+        transports: [network.transport(process)],
+        address: this.address,
+        concurrency: plan.concurrency,
+        resolve: (module, name) => observer.watch(process, find(module, name)),
+        inspect: observer.inspector(process, () => worker.dispatcher.epoch),
+      });
+      this.#worker = worker;
+      const { uid, dispatcher } = worker;
+      observer.note(process, { type: 'up', role: 'worker', uid, epoch: dispatcher.epoch });
+      void worker.start().then((address) => {
+        const capacity = plan.concurrency;
+        this.#cluster.list({ uid, address, tags: [], ...(capacity && { capacity }) });
+      });
+    });
+  }
+
+  /** It dies at once. Unless that is silent, those who know it hear of it. */
+  crash(silent: boolean): void {
+    const { process } = this;
+    const uid = this.#worker?.uid;
+    if (process === undefined || uid === undefined) return;
+    const { network, observer } = this.#cluster.options;
+    observer.note(process, { type: 'gone', crashed: true });
+    process.die();
+    network.crash(process, silent);
+    this.#cluster.unlist(uid, silent ? undefined : 'its process has crashed');
+  }
+
+  /** It ends when its tasks are done, or after `graceMs`. */
+  async stop(graceMs?: number): Promise<void> {
+    const { process, worker } = this;
+    if (process === undefined || worker === undefined) return;
+    const { network, observer } = this.#cluster.options;
+    const stopped = new Promise<void>((resolve) => {
+      process.enter(() => void worker.stop(graceMs).then(resolve));
+    });
+    await stopped;
+    if (process.isDead) return;
+    observer.note(process, { type: 'held', what: this.#left(worker, process) });
+    observer.note(process, { type: 'gone', crashed: false });
+    process.die();
+    network.crash(process, false);
+    this.#cluster.unlist(worker.uid, 'its process has ended');
+  }
+
+  #left(worker: Worker, process: SimulatedProcess): Record<string, number> {
+    const { network } = this.#cluster.options;
+    return {
+      leftTasks: worker.status.inFlight,
+      leftCalls: worker.dispatcher.stats.calls,
+      leftTimers: process.timers,
+      leftConnections: network.connectionsOf(process),
+    };
+  }
+}
+
+/** A simulated caller: a process with a proxy, as a pool has one. */
+export class CallerHost implements DispatchTarget {
+  readonly process: SimulatedProcess;
+  readonly #cluster: Cluster;
+  readonly #proxy: PoolProxy;
+
+  constructor(cluster: Cluster, index: number) {
+    const { limits, world, network, observer } = cluster.options;
+    this.#cluster = cluster;
+    this.process = new SimulatedProcess(world, `caller-${index + 1}`);
+    const { process } = this;
+    this.#proxy = process.within(() => {
+      const inspect = observer.inspector(process, () => this.#proxy.epoch);
+      const root: AnyActorRef = createActor(
+        fromCallback(() => {}),
+        { id: process.name, inspect },
+      ).start();
+      return new PoolProxy(root, {
+        env: process.env,
+        limits,
+        transports: [network.transport(process)],
+        policy: roundRobin(),
+        maxQueue: Number.POSITIVE_INFINITY,
+      });
+    });
+    const { epoch } = this.#proxy;
+    observer.note(process, { type: 'up', role: 'caller', uid: epoch, epoch });
+  }
+
+  get [dispatcherOf](): Dispatcher {
+    return this.#proxy;
+  }
+
+  get proxy(): PoolProxy {
+    return this.#proxy;
+  }
+
+  /** Runs `program` in the process, with this caller for its pool. */
+  run<T>(program: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.process.enter(() => {
+        const scope = { ...EMPTY_SCOPE, dispatcher: this.#proxy };
+        runInScope(scope, program).then(resolve, reject);
+      });
+    });
+  }
+
+  crash(silent: boolean): void {
+    if (this.process.isDead) return;
+    const { network, observer } = this.#cluster.options;
+    observer.note(this.process, { type: 'gone', crashed: true });
+    this.process.die();
+    network.crash(this.process, silent);
+  }
+
+  /** Waits for its calls, and ends. */
+  async close(): Promise<void> {
+    if (this.process.isDead) return;
+    const { observer, network } = this.#cluster.options;
+    this.process.enter(() => this.#proxy.send({ type: 'drain' }));
+    await this.#proxy.closed;
+    observer.note(this.process, { type: 'gone', crashed: false });
+    void network;
+  }
+
+  /** What it has in hand when its calls should be over. */
+  noteLeft(): void {
+    const { calls, waiting, deadlines } = this.#proxy.stats;
+    const what = { leftCalls: calls, leftWaiting: waiting, leftDeadlines: deadlines };
+    this.#cluster.options.observer.note(this.process, { type: 'held', what });
+  }
+}
+
+/** The processes, and the directory that tells them of each other, each after a while of its own. */
+export class Cluster {
+  readonly options: ClusterOptions;
+  readonly workers: readonly WorkerHost[];
+  readonly callers: readonly CallerHost[];
+  readonly #listed = new Map<string, WorkerAddress>();
+
+  constructor(options: ClusterOptions) {
+    this.options = options;
+    const { plan } = options;
+    this.workers = Array.from({ length: plan.workers }, (_, i) => new WorkerHost(this, i));
+    this.callers = Array.from({ length: plan.callers }, (_, i) => new CallerHost(this, i));
+  }
+
+  get clock(): Clock {
+    return this.options.world.clock;
+  }
+
+  start(): void {
+    for (const worker of this.workers) worker.start();
+  }
+
+  /** A worker has come up. */
+  list(worker: WorkerAddress): void {
+    this.#listed.set(worker.uid, worker);
+    for (const { process, proxy } of this.callers) {
+      this.#later(process, () => {
+        if (this.#listed.has(worker.uid)) proxy.send({ type: 'added', worker });
+      });
+    }
+    this.#announce();
+  }
+
+  /** A worker is gone; `why` for those who know it for sure. */
+  unlist(uid: string, why: string | undefined): void {
+    this.#listed.delete(uid);
+    for (const { process, proxy } of this.callers) {
+      if (why === undefined) continue;
+      this.#later(process, () => proxy.send({ type: 'dropped', uid, message: why }));
+    }
+    this.#announce();
+  }
+
+  /** Tells all workers of all workers. */
+  #announce(): void {
+    for (const host of this.workers) {
+      const { process } = host;
+      if (process === undefined) continue;
+      this.#later(process, () => host.worker?.roster([...this.#listed.values()]));
+    }
+  }
+
+  #later(process: SimulatedProcess, fn: () => void): void {
+    const { random, plan } = this.options;
+    const [least, most] = plan.discoveryMs;
+    this.clock.after(random.between(least, most), () => process.enter(fn));
+  }
+}
+
+/** @throws RoutineNotFound when no module of this process has made it */
+function find(module: string, name: string): RegisteredRoutine {
+  const found = lookup(module, name);
+  if (found) return found;
+  throw new RoutineNotFound(
+    `no routine '${name}' in ${module}: a simulation runs the routines of modules that were imported before`,
+  );
+}

@@ -1,0 +1,129 @@
+/** Applies faults to a cluster. */
+import type { CallerHost, Cluster, WorkerHost } from './cluster.ts';
+import type { SimulatedProcess } from './process.ts';
+import type { Fault } from './scenario.ts';
+
+/** Strikes a cluster with faults at their times, and repairs what they broke. */
+export class Faults {
+  readonly #cluster: Cluster;
+  /** What is to be done to make whole what is broken now. */
+  readonly #repairs = new Set<() => void>();
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  schedule(faults: readonly Fault[]): void {
+    for (const fault of faults) {
+      this.#cluster.clock.after(fault.at, () => {
+        const { at: _at, kind, ...rest } = fault;
+        const text = Object.entries(rest).map(([name, value]) => `${name}=${value}`);
+        this.#cluster.options.observer.note(undefined, {
+          type: 'fault',
+          kind,
+          text: text.join(' '),
+        });
+        this.#strike(fault);
+      });
+    }
+  }
+
+  /** Makes everything whole that is still broken; what was asleep wakes up. */
+  heal(): void {
+    for (const repair of [...this.#repairs]) repair();
+    this.#cluster.options.network.repair();
+    for (const worker of this.#cluster.workers) worker.start();
+    this.#cluster.options.observer.note(undefined, { type: 'healed' });
+  }
+
+  #strike(fault: Fault): void {
+    const { network } = this.#cluster.options;
+    switch (fault.kind) {
+      case 'crash': {
+        const worker = this.#worker(fault.worker);
+        worker.crash(fault.silent);
+        return this.#after(fault.ms, () => worker.start());
+      }
+      case 'callerCrash':
+        return this.#caller(fault.caller).crash(fault.silent);
+      case 'drain': {
+        const worker = this.#worker(fault.worker);
+        return void worker.stop().then(() => this.#after(fault.ms, () => worker.start()));
+      }
+      case 'stop':
+        return this.#hold(this.#worker(fault.worker).process, 'stopped', fault.ms);
+      case 'callerStop':
+        return this.#hold(this.#caller(fault.caller).process, 'stopped', fault.ms);
+      case 'block':
+        return this.#hold(this.#worker(fault.worker).process, 'blocked', fault.ms);
+      case 'callerBlock':
+        return this.#hold(this.#caller(fault.caller).process, 'blocked', fault.ms);
+      case 'slow':
+        return this.#slow(this.#worker(fault.worker).process, fault.ms, fault.delayMs);
+      case 'callerSlow':
+        return this.#slow(this.#caller(fault.caller).process, fault.ms, fault.delayMs);
+      case 'jump':
+        return this.#worker(fault.worker).process?.jump(fault.byMs);
+      case 'flap':
+      case 'ghost':
+        // todo
+        return;
+    }
+    const caller = this.#caller(fault.caller).process;
+    const worker = this.#worker(fault.worker).process;
+    if (worker === undefined || caller.isDead) return;
+    const [from, to] =
+      fault.kind !== 'cut' && fault.way === 'toCaller' ? [worker, caller] : [caller, worker];
+    switch (fault.kind) {
+      case 'cut':
+        return network.cut(caller, worker);
+      case 'halfOpen': {
+        const ways =
+          fault.way === 'both'
+            ? ([
+                [caller, worker],
+                [worker, caller],
+              ] as const)
+            : ([[from, to]] as const);
+        for (const [one, other] of ways) network.silence(one, other);
+        return this.#after(fault.ms, () => {
+          for (const [one, other] of ways) network.restore(one, other);
+        });
+      }
+      default:
+        return network.damage(from, to, fault.kind);
+    }
+  }
+
+  #hold(process: SimulatedProcess | undefined, state: 'blocked' | 'stopped', ms: number): void {
+    if (process === undefined) return;
+    process.hold(state, ms);
+    this.#repairs.add(() => process.wake());
+  }
+
+  #slow(process: SimulatedProcess | undefined, ms: number, delayMs: number): void {
+    const { network } = this.#cluster.options;
+    if (process === undefined) return;
+    network.slow(process, delayMs);
+    this.#after(ms, () => network.slow(process, 0));
+  }
+
+  /** Does `repair` after `ms`, or when everything is healed. */
+  #after(ms: number, repair: () => void): void {
+    const once = () => {
+      if (this.#repairs.delete(once)) repair();
+    };
+    this.#repairs.add(once);
+    this.#cluster.clock.after(ms, once);
+  }
+
+  #worker(index: number): WorkerHost {
+    const { workers } = this.#cluster;
+    return workers[index % workers.length] as WorkerHost;
+  }
+
+  #caller(index: number): CallerHost {
+    const { callers } = this.#cluster;
+    return callers[index % callers.length] as CallerHost;
+  }
+}
