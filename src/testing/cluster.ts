@@ -1,7 +1,7 @@
 /** Workers and callers as simulated processes, and what they are told of each other. */
 import { type AnyActorRef, createActor, fromCallback } from 'xstate';
 import type { WorkerAddress } from '../actors/peer.ts';
-import { PoolProxy } from '../actors/proxy.ts';
+import { PoolProxy, type ProxyEvent } from '../actors/proxy.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import { RoutineNotFound } from '../errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
@@ -45,6 +45,12 @@ export class WorkerHost {
 
   get worker(): Worker | undefined {
     return this.process && this.#worker;
+  }
+
+  /** As discovery names it now. */
+  get listed(): WorkerAddress | undefined {
+    const uid = this.worker?.uid;
+    return uid === undefined ? undefined : this.#cluster.listing(uid);
   }
 
   get address(): string {
@@ -155,6 +161,11 @@ export class CallerHost implements DispatchTarget {
     return this.#proxy;
   }
 
+  /** What discovery says to it. */
+  tell(event: ProxyEvent): void {
+    this.process.enter(() => this.#proxy.send(event));
+  }
+
   /** Runs `program` in the process, with this caller for its pool. */
   run<T>(program: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -213,12 +224,16 @@ export class Cluster {
     for (const worker of this.workers) worker.start();
   }
 
+  listing(uid: string): WorkerAddress | undefined {
+    return this.#listed.get(uid);
+  }
+
   /** A worker has come up. */
   list(worker: WorkerAddress): void {
     this.#listed.set(worker.uid, worker);
-    for (const { process, proxy } of this.callers) {
-      this.#later(process, () => {
-        if (this.#listed.has(worker.uid)) proxy.send({ type: 'added', worker });
+    for (const caller of this.callers) {
+      this.#later(() => {
+        if (this.#listed.has(worker.uid)) caller.tell({ type: 'added', worker });
       });
     }
     this.#announce();
@@ -227,9 +242,12 @@ export class Cluster {
   /** A worker is gone; `why` for those who know it for sure. */
   unlist(uid: string, why: string | undefined): void {
     this.#listed.delete(uid);
-    for (const { process, proxy } of this.callers) {
-      if (why === undefined) continue;
-      this.#later(process, () => proxy.send({ type: 'dropped', uid, message: why }));
+    for (const caller of this.callers) {
+      this.#later(() =>
+        caller.tell(
+          why === undefined ? { type: 'unlisted', uid } : { type: 'dropped', uid, message: why },
+        ),
+      );
     }
     this.#announce();
   }
@@ -239,14 +257,15 @@ export class Cluster {
     for (const host of this.workers) {
       const { process } = host;
       if (process === undefined) continue;
-      this.#later(process, () => host.worker?.roster([...this.#listed.values()]));
+      this.#later(() => process.enter(() => host.worker?.roster([...this.#listed.values()])));
     }
   }
 
-  #later(process: SimulatedProcess, fn: () => void): void {
+  /** After the time that discovery takes. */
+  #later(fn: () => void): void {
     const { random, plan } = this.options;
     const [least, most] = plan.discoveryMs;
-    this.clock.after(random.between(least, most), () => process.enter(fn));
+    this.clock.after(random.between(least, most), fn);
   }
 }
 

@@ -8,6 +8,7 @@ export class Faults {
   readonly #cluster: Cluster;
   /** What is to be done to make whole what is broken now. */
   readonly #repairs = new Set<() => void>();
+  #ghosts = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -65,9 +66,9 @@ export class Faults {
       case 'jump':
         return this.#worker(fault.worker).process?.jump(fault.byMs);
       case 'flap':
+        return this.#flap(this.#caller(fault.caller), this.#worker(fault.worker), fault.ms);
       case 'ghost':
-        // todo
-        return;
+        return this.#haunt(this.#caller(fault.caller), this.#worker(fault.worker), fault);
     }
     const caller = this.#caller(fault.caller).process;
     const worker = this.#worker(fault.worker).process;
@@ -106,6 +107,23 @@ export class Faults {
     if (process === undefined) return;
     network.slow(process, delayMs);
     this.#after(ms, () => network.slow(process, 0));
+  }
+
+  #flap(caller: CallerHost, worker: WorkerHost, ms: number): void {
+    const address = worker.listed;
+    if (address === undefined) return;
+    caller.tell({ type: 'unlisted', uid: address.uid });
+    this.#after(ms, () => {
+      if (worker.listed === address) caller.tell({ type: 'added', worker: address });
+    });
+  }
+
+  #haunt(caller: CallerHost, worker: WorkerHost, fault: { ms: number; answered: boolean }): void {
+    this.#ghosts += 1;
+    const uid = `ghost-${this.#ghosts}`;
+    const address = fault.answered ? worker.address : `sim://${uid}`;
+    caller.tell({ type: 'added', worker: { uid, address, tags: [] } });
+    this.#after(fault.ms, () => caller.tell({ type: 'unlisted', uid }));
   }
 
   /** Does `repair` after `ms`, or when everything is healed. */
