@@ -160,6 +160,11 @@ export class Session {
     return this.#executions.size;
   }
 
+  /** Bytes of answers that wait to be sent. */
+  get heldBytes(): number {
+    return this.#link.backlog;
+  }
+
   send(event: SessionEvent): void {
     // XState complains of events for an actor that has ended; the end of its link is one.
     if (!this.#over) this.#actor.send(event);

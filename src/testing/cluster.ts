@@ -16,6 +16,11 @@ import { SimulatedProcess, type World } from './process.ts';
 import type { Random } from './random.ts';
 import type { ClusterPlan } from './scenario.ts';
 
+/** What a frame has beside the value in it, at most. */
+const FRAME_BYTES = 1024;
+/** Milliseconds between two looks at what is held. */
+const LOOK_MS = 20;
+
 export interface ClusterOptions {
   readonly plan: ClusterPlan & { readonly discoveryMs: readonly [number, number] };
   readonly limits: Limits;
@@ -32,6 +37,9 @@ export class WorkerHost {
   #processes = 0;
   #process: SimulatedProcess | undefined;
   #worker: Worker | undefined;
+  /** The most at a time. */
+  #heldBytes = 0;
+  #tasks = 0;
 
   constructor(cluster: Cluster, index: number) {
     this.#cluster = cluster;
@@ -106,21 +114,54 @@ export class WorkerHost {
     });
     await stopped;
     if (process.isDead) return;
-    observer.note(process, { type: 'held', what: this.#left(worker, process) });
+    this.noteEnd();
     observer.note(process, { type: 'gone', crashed: false });
     process.die();
     network.crash(process, false);
     this.#cluster.unlist(worker.uid, 'its process has ended');
   }
 
-  #left(worker: Worker, process: SimulatedProcess): Record<string, number> {
-    const { network } = this.#cluster.options;
-    return {
-      leftTasks: worker.status.inFlight,
+  /** Answers that nobody reads must not pile up. */
+  look(): void {
+    const { worker } = this;
+    if (worker === undefined) return;
+    this.#heldBytes = Math.max(this.#heldBytes, worker.stats.heldBytes);
+    this.#tasks = Math.max(this.#tasks, worker.stats.tasks);
+  }
+
+  /** What it has in hand when all calls should be over. */
+  noteRest(): void {
+    const { process, worker } = this;
+    if (process === undefined || worker === undefined) return;
+    const { limits, observer } = this.#cluster.options;
+    const { tasks, heldBytes } = worker.stats;
+    const { calls, waiting, deadlines } = worker.dispatcher.stats;
+    const what = {
+      leftTasks: tasks,
+      leftBytes: heldBytes,
+      leftCalls: calls,
+      leftWaiting: waiting,
+      leftDeadlines: deadlines,
+      heldBytes: this.#heldBytes,
+      // No task is taken beyond the limit; each of those that run may add what it gives.
+      heldBytesLimit: limits.maxHeldBytes + this.#tasks * (observer.largestValue + FRAME_BYTES),
+    };
+    observer.note(process, { type: 'held', what });
+  }
+
+  /** What is left of it when it has been stopped. */
+  noteEnd(): void {
+    const { process, worker } = this;
+    if (process === undefined || worker === undefined) return;
+    const { network, observer } = this.#cluster.options;
+    const what = {
+      leftTasks: worker.stats.tasks,
+      leftSessions: worker.stats.sessions,
       leftCalls: worker.dispatcher.stats.calls,
       leftTimers: process.timers,
       leftConnections: network.connectionsOf(process),
     };
+    observer.note(process, { type: 'held', what });
   }
 }
 
@@ -187,18 +228,31 @@ export class CallerHost implements DispatchTarget {
   /** Waits for its calls, and ends. */
   async close(): Promise<void> {
     if (this.process.isDead) return;
-    const { observer, network } = this.#cluster.options;
     this.process.enter(() => this.#proxy.send({ type: 'drain' }));
     await this.#proxy.closed;
-    observer.note(this.process, { type: 'gone', crashed: false });
-    void network;
   }
 
   /** What it has in hand when its calls should be over. */
-  noteLeft(): void {
+  noteRest(): void {
+    const { network, observer } = this.#cluster.options;
     const { calls, waiting, deadlines } = this.#proxy.stats;
-    const what = { leftCalls: calls, leftWaiting: waiting, leftDeadlines: deadlines };
-    this.#cluster.options.observer.note(this.process, { type: 'held', what });
+    const what = {
+      leftCalls: calls,
+      leftWaiting: waiting,
+      leftDeadlines: deadlines,
+      mostOnTheWay: network.mostOnTheWay,
+      mostOnTheWayLimit: network.mostAllowed,
+    };
+    observer.note(this.process, { type: 'held', what });
+  }
+
+  /** What is left of it when it has been closed. */
+  noteEnd(): void {
+    const { network, observer } = this.#cluster.options;
+    const { process } = this;
+    const what = { leftTimers: process.timers, leftConnections: network.connectionsOf(process) };
+    observer.note(process, { type: 'held', what });
+    observer.note(process, { type: 'gone', crashed: false });
   }
 }
 
@@ -208,6 +262,7 @@ export class Cluster {
   readonly workers: readonly WorkerHost[];
   readonly callers: readonly CallerHost[];
   readonly #listed = new Map<string, WorkerAddress>();
+  #resting = false;
 
   constructor(options: ClusterOptions) {
     this.options = options;
@@ -222,6 +277,36 @@ export class Cluster {
 
   start(): void {
     for (const worker of this.workers) worker.start();
+    this.#look();
+  }
+
+  /** Notes now and then what is held, until everything rests. */
+  #look(): void {
+    for (const worker of this.workers) worker.look();
+    if (!this.#resting) this.clock.after(LOOK_MS, () => this.#look());
+  }
+
+  /** The callers have ended. */
+  rest(): void {
+    this.#resting = true;
+  }
+
+  /** What everybody has in hand when all calls should be over. */
+  noteRest(): void {
+    for (const caller of this.callers) if (!caller.process.isDead) caller.noteRest();
+    for (const worker of this.workers) worker.noteRest();
+  }
+
+  /** Ends the callers, which wait for their calls, and then the workers. */
+  async close(): Promise<void> {
+    await Promise.all(this.callers.map((caller) => caller.close()));
+    await Promise.all(this.workers.map((worker) => worker.stop(0)));
+  }
+
+  /** What is left when everybody was asked to end. */
+  noteEnd(): void {
+    for (const caller of this.callers) if (!caller.process.isDead) caller.noteEnd();
+    for (const worker of this.workers) worker.noteEnd();
   }
 
   listing(uid: string): WorkerAddress | undefined {

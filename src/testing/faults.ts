@@ -16,17 +16,16 @@ export class Faults {
 
   schedule(faults: readonly Fault[]): void {
     for (const fault of faults) {
-      this.#cluster.clock.after(fault.at, () => {
-        const { at: _at, kind, ...rest } = fault;
-        const text = Object.entries(rest).map(([name, value]) => `${name}=${value}`);
-        this.#cluster.options.observer.note(undefined, {
-          type: 'fault',
-          kind,
-          text: text.join(' '),
-        });
-        this.#strike(fault);
-      });
+      this.#cluster.clock.after(fault.at, () => this.strike(fault));
     }
+  }
+
+  /** Applies a fault now, whatever its time is. */
+  strike(fault: Fault): void {
+    const { at: _at, kind, ...rest } = fault;
+    const text = Object.entries(rest).map(([name, value]) => `${name}=${value}`);
+    this.#cluster.options.observer.note(undefined, { type: 'fault', kind, text: text.join(' ') });
+    this.#apply(fault);
   }
 
   /** Makes everything whole that is still broken; what was asleep wakes up. */
@@ -37,7 +36,7 @@ export class Faults {
     this.#cluster.options.observer.note(undefined, { type: 'healed' });
   }
 
-  #strike(fault: Fault): void {
+  #apply(fault: Fault): void {
     const { network } = this.#cluster.options;
     switch (fault.kind) {
       case 'crash': {

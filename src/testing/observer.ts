@@ -28,6 +28,8 @@ interface CallNotes {
 
 export class Observer implements NetworkObserver {
   readonly trace: TraceEvent[] = [];
+  /** Bytes of the largest value that a task has given. */
+  largestValue = 0;
   readonly #clock: Clock;
   readonly #links = new Map<string, LinkNotes>();
 
@@ -77,6 +79,18 @@ export class Observer implements NetworkObserver {
       return routine.generator ? body.generator(fn(...args)) : body.function(() => fn(...args));
     };
     return { ...routine, fn: observed };
+  }
+
+  /** What stands for a value that a task gave. */
+  digest(value: unknown): string {
+    if (value === undefined) return digestOf(undefined);
+    try {
+      const encoded = encodeValue(value);
+      this.largestValue = Math.max(this.largestValue, sizeOf(encoded));
+      return digestOf(encoded);
+    } catch {
+      return 'unencodable';
+    }
   }
 
   linked(link: LinkEnds, state: 'up' | 'down', reason: string): void {
@@ -178,7 +192,7 @@ class BodyNotes {
 
   function(body: () => unknown): unknown {
     const returned = (value: unknown) => {
-      this.#end({ outcome: 'result', digest: digestOfValue(value) });
+      this.#end({ outcome: 'result', digest: this.#observer.digest(value) });
       return value;
     };
     const threw = (error: unknown) => {
@@ -201,8 +215,9 @@ class BodyNotes {
       try {
         const result = await body[kind](value);
         if (result.done) {
-          this.#end({ outcome: 'result', digest: digestOfValue(result.value) });
-        } else this.#note({ type: 'yield', ...this.#name, digest: digestOfValue(result.value) });
+          this.#end({ outcome: 'result', digest: this.#observer.digest(result.value) });
+        } else
+          this.#note({ type: 'yield', ...this.#name, digest: this.#observer.digest(result.value) });
         return result;
       } catch (error) {
         this.#end(failure(error));
@@ -259,18 +274,14 @@ function failure(error: unknown): Outcome {
   };
 }
 
-function digestOfValue(value: unknown): string {
-  if (value === undefined) return digestOf(undefined);
-  try {
-    return digestOf(encodeValue(value));
-  } catch {
-    return 'unencodable';
-  }
-}
-
 function digestOf(encoded: Encoded | undefined): string {
   if (encoded === undefined) return 'undefined';
   return hash(encoded instanceof Uint8Array ? [encoded] : encoded);
+}
+
+function sizeOf(encoded: Encoded): number {
+  if (encoded instanceof Uint8Array) return encoded.length;
+  return encoded.reduce((total, part) => total + part.length, 0);
 }
 
 function hash(parts: readonly Uint8Array[]): string {

@@ -1,41 +1,48 @@
-/** `Simulation`: runs the runtime, or a program on it, on simulated time in one process. */
+/** `Simulation`: runs the runtime, and programs on it, on simulated time in one process. */
+import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
 import { defaultLimits, type Limits } from '../transport/link.ts';
-import { check, type Violation } from './checkers.ts';
+import type { Violation } from './checker.ts';
+import { check } from './checkers.ts';
 import { Clock } from './clock.ts';
 import { type CallerHost, Cluster } from './cluster.ts';
 import { type Counts, count } from './counts.ts';
+import { drawFaults, type FaultDraw } from './draw.ts';
+import { SimulationFailure } from './failure.ts';
 import { Faults } from './faults.ts';
 import { Network } from './network.ts';
 import { Observer } from './observer.ts';
-import type { SimulatedProcess, World } from './process.ts';
+import type { SimulatedProcess } from './process.ts';
 import { Random } from './random.ts';
 import type { ClusterPlan, Fault, WorkloadPlan } from './scenario.ts';
 import { formatTrace, type Trace } from './trace.ts';
 import { performAll } from './workload.ts';
 
 export interface SimulationOptions {
-  /** Decides everything that is left to chance. */
+  /** Decides everything that is left to chance: equal options give equal traces. */
   readonly seed: number;
   /** Default: 3 workers, 1 caller. */
   readonly cluster?: Partial<ClusterPlan>;
-  /** What the callers do, beside `program`. Default: nothing. */
+  /** Calls of built-in routines that the callers make, beside `program`. Default: none. */
   readonly workload?: WorkloadPlan;
-  /** Default: none. */
-  readonly faults?: readonly Fault[];
-  /** Simulated milliseconds after the faults, in which everything must come to rest. Default: 60,000. */
+  /** What goes wrong: a list, or how much of it the seed shall draw. Default: nothing. */
+  readonly faults?: readonly Fault[] | FaultDraw;
+  /**
+   * Simulated milliseconds in which everything must have come to rest when the faults are over and the
+   * programs have ended. Default: 60,000.
+   */
   readonly graceMs?: number;
-  /** Simulated milliseconds that the whole run may take. Default: 3,600,000. */
+  /** Simulated milliseconds in which the programs must have ended. Default: 3,600,000. */
   readonly limitMs?: number;
-  /** Throws `SimulationFailure` when a promise of the runtime is broken. Default: true. */
+  /** Whether a broken promise throws; if not, the result lists it. Default: true. */
   readonly check?: boolean;
 }
 
 export interface SimulationResult<T> {
   readonly seed: number;
   readonly trace: Trace;
-  /** The trace as text. */
+  /** The trace as text, one line for each event. */
   readonly text: string;
-  /** Promises of the runtime that were broken; empty unless `check` is false. */
+  /** Promises of the runtime that were broken. */
   readonly violations: readonly Violation[];
   readonly counts: Counts;
   /** What the program returned for each caller; undefined for callers that crashed. */
@@ -43,6 +50,29 @@ export interface SimulationResult<T> {
   /** Simulated milliseconds. */
   readonly elapsedMs: number;
 }
+
+/**
+ * A caller as its program sees it. Calls of the program go to the simulated workers by themselves;
+ * `add.on(caller)(1, 2)` says so.
+ */
+export interface SimulatedCaller extends DispatchTarget {
+  /** Counts from 0. */
+  readonly index: number;
+  /** Simulated milliseconds since the start. */
+  readonly now: number;
+  /** Writes a line into the trace. */
+  note(text: string): void;
+  /** Has something go wrong now. */
+  strike(fault: Strike): void;
+}
+
+type WithoutTime<F> = F extends Fault ? Omit<F, 'at'> : never;
+
+/** A fault that strikes at once. */
+export type Strike = WithoutTime<Fault>;
+
+/** What a caller does. Where it waits for time to pass, it uses `sleep` of this package. */
+export type Program<T> = (caller: SimulatedCaller) => Promise<T>;
 
 /** Small, so that small values meet what large ones meet on a real link. */
 const LIMITS: Limits = {
@@ -53,68 +83,63 @@ const LIMITS: Limits = {
   inlineBytes: 2 * 1024,
   chunkBytes: 2 * 1024,
   maxBacklogBytes: 64 * 1024,
+  maxHeldBytes: 256 * 1024,
 };
 
-/** A promise of the runtime was broken, or the program failed. */
-export class SimulationFailure extends Error {
-  override name = 'SimulationFailure';
-  readonly seed: number;
-  readonly trace: Trace;
-  readonly violations: readonly Violation[];
+const DEFAULTS = {
+  workers: 3,
+  callers: 1,
+  delayMs: [0.05, 2],
+  discoveryMs: [0, 20],
+} as const;
 
-  constructor(
-    message: string,
-    options: { seed: number; trace: Trace; violations: readonly Violation[]; cause?: unknown },
-  ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
-    this.seed = options.seed;
-    this.trace = options.trace;
-    this.violations = options.violations;
-  }
-}
-
-/** A caller as a program sees it. */
-export type Program<T> = (caller: SimulatedCaller) => Promise<T>;
-
-export interface SimulatedCaller {
-  /** Counts from 0. */
-  readonly index: number;
-  /** Writes a line into the trace. */
-  note(text: string): void;
-}
-
+/** One simulated run. */
 export class Simulation {
+  /**
+   * Runs `program` for each caller of a simulated cluster, with faults, and holds what happened against
+   * what the runtime promises. The proxies, links, sessions and executions are those of the runtime; time,
+   * network and processes are simulated, and the seed decides them.
+   *
+   * Only what is simulated may be waited for: calls of routines, and `sleep`. Modules that make routines
+   * must have been imported. All simulated processes share this process's memory.
+   *
+   * @throws SimulationFailure when a promise of the runtime is broken, or a program rejects or does not end
+   * @throws RangeError when an option is wrong
+   * @example
+   * ```ts
+   * const add = routine(async (x: number, y: number) => x + y);
+   *
+   * await Simulation.run({ seed: 7, faults: { count: 5 } }, async () => {
+   *   try {
+   *     assert.equal(await add(1, 2), 3);
+   *   } catch (error) {
+   *     assert(error instanceof WorkerLost);
+   *   }
+   * });
+   * ```
+   */
   static async run<T = void>(
     options: SimulationOptions,
     program?: Program<T>,
   ): Promise<SimulationResult<T>> {
-    return await new Simulation(options).#run(program);
+    return await new Simulation(checkOptions(options)).#run(program);
   }
 
   readonly #options: SimulationOptions;
   readonly #clock = new Clock();
   readonly #observer = new Observer(this.#clock);
-  readonly #cluster: Cluster;
   readonly #network: Network;
+  readonly #cluster: Cluster;
+  readonly #faults: Faults;
 
   private constructor(options: SimulationOptions) {
     this.#options = options;
     const { seed } = options;
-    const plan = {
-      workers: 3,
-      callers: 1,
-      delayMs: [0.05, 2] as const,
-      discoveryMs: [0, 20] as const,
-      ...options.cluster,
-    };
+    const plan = { ...DEFAULTS, ...options.cluster };
+    const clock = this.#clock;
     const observer = this.#observer;
-    const world: World = {
-      clock: this.#clock,
-      seed,
-      uncaught: (process, error) => this.#uncaught(process, error),
-    };
     this.#network = new Network({
-      clock: this.#clock,
+      clock,
       random: Random.of(seed, 'network'),
       delayMs: plan.delayMs,
       observer,
@@ -122,35 +147,60 @@ export class Simulation {
     this.#cluster = new Cluster({
       plan,
       limits: LIMITS,
-      world,
+      world: { clock, seed, uncaught: (process, error) => this.#uncaught(process, error) },
       network: this.#network,
       observer,
       random: Random.of(seed, 'discovery'),
     });
+    this.#faults = new Faults(this.#cluster);
   }
 
   async #run<T>(program: Program<T> | undefined): Promise<SimulationResult<T>> {
-    const { workload = [], faults = [], graceMs = 60_000, limitMs = 3_600_000 } = this.#options;
-    const { callers } = this.#cluster;
-    const repairs = new Faults(this.#cluster);
+    const { workload = [], graceMs = 60_000, limitMs = 3_600_000 } = this.#options;
+    const faults = this.#drawn();
     this.#cluster.start();
-    const runs = callers.map((caller, i) => new Run(caller, i, program, workload[i] ?? []));
-    repairs.schedule(faults);
-    const lastFault = Math.max(
-      0,
-      ...faults.map((fault) => fault.at + ('ms' in fault ? fault.ms : 0)),
-    );
-    await this.#pass(lastFault);
-    repairs.heal();
-    const ended = await this.#clock.run(() => runs.every((run) => run.isOver), limitMs);
-    if (ended === 'done') await this.#pass(graceMs);
-    for (const caller of callers) if (!caller.process.isDead) caller.noteLeft();
-    let closed = false;
-    void this.#close().then(() => {
-      closed = true;
+    const runs = this.#cluster.callers.map((caller, index) => {
+      const simulated = this.#simulated(caller, index);
+      return new Run(caller, program && (() => program(simulated)), workload[index] ?? []);
     });
-    await this.#clock.run(() => closed, this.#clock.now + graceMs);
-    return this.#finish(runs);
+    this.#faults.schedule(faults);
+    await this.#pass(Math.max(0, ...faults.map(endOf)));
+    this.#faults.heal();
+    const isOver = () => runs.every((run) => run.isOver);
+    const ended = await this.#clock.run(isOver, this.#clock.now + limitMs);
+    if (ended === 'done') await this.#end(graceMs);
+    const result = this.#result(runs);
+    for (const [index, { failure, isOver }] of runs.entries()) {
+      if (failure) {
+        const what = `the program of caller ${index} failed: ${failure.error}`;
+        throw this.#failure(what, result, failure.error);
+      }
+      if (!isOver) throw this.#failure(unended(index, ended, this.#clock.now), result);
+    }
+    if (this.#options.check !== false && result.violations.length > 0) {
+      throw this.#failure('the runtime broke a promise', result);
+    }
+    return result;
+  }
+
+  #drawn(): readonly Fault[] {
+    const { faults = [], seed } = this.#options;
+    return 'count' in faults ? drawFaults(seed, faults) : faults;
+  }
+
+  #simulated({ process, proxy }: CallerHost, index: number): SimulatedCaller {
+    const clock = this.#clock;
+    return {
+      index,
+      get now() {
+        return clock.now;
+      },
+      get [dispatcherOf](): Dispatcher {
+        return proxy;
+      },
+      note: (text) => this.#observer.note(process, { type: 'note', text }),
+      strike: (fault) => this.#faults.strike({ at: clock.now, ...fault } as Fault),
+    };
   }
 
   /** Lets `ms` milliseconds pass. */
@@ -162,66 +212,114 @@ export class Simulation {
     await this.#clock.run(() => passed, Number.POSITIVE_INFINITY);
   }
 
-  async #close(): Promise<void> {
-    await Promise.all(this.#cluster.callers.map((caller) => caller.close()));
-    await Promise.all(this.#cluster.workers.map((worker) => worker.stop(0)));
+  /** Looks at what is left when all should be at rest, closes everything, and looks again. */
+  async #end(graceMs: number): Promise<void> {
+    this.#cluster.rest();
+    await this.#pass(graceMs);
+    this.#cluster.noteRest();
+    let closed = false;
+    const closing = this.#cluster.close();
+    closing.then(
+      () => {
+        closed = true;
+      },
+      (error) => this.#uncaught(undefined, error),
+    );
+    await this.#clock.run(() => closed, this.#clock.now + graceMs);
+    this.#cluster.noteEnd();
   }
 
-  #finish<T>(runs: readonly Run<T>[]): SimulationResult<T> {
+  #result<T>(runs: readonly Run<T>[]): SimulationResult<T> {
     const { seed } = this.#options;
     const { trace } = this.#observer;
-    const violations = check(trace);
     return {
       seed,
       trace,
       get text() {
         return formatTrace(trace);
       },
-      violations,
+      violations: check(trace),
       counts: count(trace),
       results: runs.map(({ result }) => result),
       elapsedMs: this.#clock.now,
     };
   }
 
-  #uncaught(process: SimulatedProcess, error: unknown): void {
+  #failure(
+    what: string,
+    { seed, trace, violations }: SimulationResult<unknown>,
+    cause?: unknown,
+  ): SimulationFailure {
+    const details = { seed, trace, violations };
+    return new SimulationFailure(what, cause === undefined ? details : { ...details, cause });
+  }
+
+  #uncaught(process: SimulatedProcess | undefined, error: unknown): void {
     const message = error instanceof Error ? (error.stack ?? String(error)) : String(error);
     this.#observer.note(process, { type: 'uncaught', message });
   }
 }
 
+function endOf(fault: Fault): number {
+  return fault.at + ('ms' in fault ? fault.ms : 0);
+}
+
+function unended(index: number, why: 'done' | 'idle' | 'limit', now: number): string {
+  const what = `the program of caller ${index} has not ended`;
+  if (why === 'limit') return `${what} after ${now.toFixed(0)} simulated ms (limitMs)`;
+  return (
+    `${what}, and nothing can happen any more at ${now.toFixed(0)} ms: it waits for ever, or for something ` +
+    'that is not simulated, such as a real timer (use sleep of skein/testing)'
+  );
+}
+
 /** What one caller does. */
 class Run<T> {
   result: T | undefined;
-  failure: { error: unknown } | undefined;
+  failure: { readonly error: unknown } | undefined;
   readonly #caller: CallerHost;
   #ended = false;
 
   constructor(
     caller: CallerHost,
-    index: number,
-    program: Program<T> | undefined,
+    program: (() => Promise<T>) | undefined,
     plans: WorkloadPlan[number],
   ) {
     this.#caller = caller;
-    const simulated: SimulatedCaller = { index, note: () => {} };
-    const all = caller.run(async () => {
+    const run = async () => {
       const planned = performAll(plans);
-      this.result = await program?.(simulated);
+      this.result = await program?.();
       await planned;
-    });
-    all.then(
+    };
+    caller.run(run).then(
       () => {
         this.#ended = true;
       },
-      (error) => {
-        this.#ended = true;
+      (error: unknown) => {
         this.failure = { error };
       },
     );
   }
 
   get isOver(): boolean {
-    return this.#ended || this.#caller.process.isDead;
+    return this.#ended || this.failure !== undefined || this.#caller.process.isDead;
   }
+}
+
+/** @throws RangeError that says what is wrong */
+function checkOptions(options: SimulationOptions): SimulationOptions {
+  const { seed, cluster = {}, graceMs, limitMs } = options;
+  if (!Number.isSafeInteger(seed)) {
+    throw new RangeError(`seed must be a whole number, not ${String(seed)}`);
+  }
+  const whole = { 'cluster.workers': cluster.workers, 'cluster.callers': cluster.callers };
+  for (const [name, value] of Object.entries(whole)) {
+    if (value === undefined || (Number.isInteger(value) && value >= 1)) continue;
+    throw new RangeError(`${name} must be a whole number, 1 or more, not ${String(value)}`);
+  }
+  for (const [name, value] of Object.entries({ graceMs, limitMs })) {
+    if (value === undefined || value >= 0) continue;
+    throw new RangeError(`${name} must be a number of milliseconds, 0 or more, not ${value}`);
+  }
+  return options;
 }

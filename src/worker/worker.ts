@@ -43,6 +43,15 @@ export interface WorkerOptions {
   readonly stop?: (graceMs: number | undefined) => Promise<void>;
 }
 
+/** What a worker has in hand, for tests and for people who look why. */
+export interface WorkerStats {
+  readonly tasks: number;
+  /** Callers that are connected, itself included. */
+  readonly sessions: number;
+  /** Bytes of answers that wait to be sent. */
+  readonly heldBytes: number;
+}
+
 type WorkerEvent =
   | { type: 'drain'; graceMs: number | undefined }
   | { type: 'expired' }
@@ -172,6 +181,12 @@ export class Worker {
     await this.#stopped;
     this.#grace?.cancel();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+
+  get stats(): WorkerStats {
+    let heldBytes = 0;
+    for (const session of this.#sessions) heldBytes += session.heldBytes;
+    return { tasks: this.#running, sessions: this.#sessions.size, heldBytes };
   }
 
   get status(): WorkerStatus {
