@@ -94,7 +94,6 @@ export class Observer implements NetworkObserver {
   }
 
   linked(link: LinkEnds, state: 'up' | 'down', reason: string): void {
-    if (state === 'down') this.#links.delete(link.id);
     const { caller, worker } = link;
     const text = reason === '' ? `${caller.name} to ${worker?.name}` : reason;
     this.note(undefined, { type: 'link', link: link.id, state, reason: text });
