@@ -278,7 +278,7 @@ function faultsByKind(maxAt: number, maxMs: number): Record<FaultKind, fc.Arbitr
   const delayMs = moments(100, 1);
   const kind = <Kind extends FaultKind>(name: Kind) => fc.constant(name);
   const packet = <Kind extends 'lose' | 'duplicate' | 'truncate'>(name: Kind) =>
-    record<Fault>({ ...both, kind: kind(name), way } as never);
+    record<Fault>({ kind: kind(name), ...both, way } as never);
   return {
     cut: record<FaultOf<'cut'>>({ kind: kind('cut'), ...both }),
     crash: record<FaultOf<'crash'>>({
@@ -354,4 +354,18 @@ export function scenarios(constraints: ScenarioConstraints = {}): fc.Arbitrary<S
     ...scenario,
     cluster: { ...scenario.cluster, callers: scenario.workload.length },
   }));
+}
+
+/**
+ * The scenario that a seed stands for: the first of `scenarios(constraints)`.
+ *
+ * @example
+ * ```ts
+ * await Simulation.run({ seed, ...scenarioOf(seed) });
+ * ```
+ */
+export function scenarioOf(seed: number, constraints?: ScenarioConstraints): Scenario {
+  const property = fc.property(scenarios(constraints), () => true);
+  const [[scenario] = []] = fc.sample(property, { seed, numRuns: 1, unbiased: true });
+  return scenario as Scenario;
 }

@@ -6,6 +6,8 @@ import { taskRules } from './task-checkers.ts';
 import type { Trace } from './trace.ts';
 import { TraceIndex } from './trace-index.ts';
 
+export type { Checker, Violation } from './checker.ts';
+
 const indexes = new WeakMap<Trace, { readonly length: number; readonly index: TraceIndex }>();
 
 /** All checkers of the same trace share its index, unless it has grown since. */

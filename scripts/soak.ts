@@ -1,0 +1,204 @@
+/**
+ * `npm run soak -- [--schedules <n>] [--seed <n>] [--time <seconds>] [--jobs <n>] [--trace] [--json]`
+ *
+ * Runs many simulations, each with the cluster, workload and faults that its seed stands for, and
+ * holds their traces against what the runtime promises. Exit code 1: a promise was broken.
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { SingleBar } from 'cli-progress';
+import { addCounts, type Counts, NO_COUNTS } from '../src/testing/counts.ts';
+import { type Report, runJobs } from './soak/jobs.ts';
+import { printFailure, printShrunk, printSummary, replayLine } from './soak/report.ts';
+import { runSchedule, shrink } from './soak/schedule.ts';
+
+const USAGE = `Usage: npm run soak -- [options]
+
+Options:
+  --schedules <n>   simulations to run; default: 1,000, or no limit with --time
+  --seed <n>        the seed of the first; each one after it has the next; default: 1
+  --time <seconds>  begins no more after so long
+  --jobs <n>        processes that run them; default: one for each processor
+  --trace           prints the whole trace of the one schedule
+  --json            prints the summary as JSON
+  --help            prints this`;
+
+/** Milliseconds that the search for a smaller case may take. */
+const SHRINK_MS = 60_000;
+/** Milliseconds between the lines of progress where there is no terminal. */
+const LINE_MS = 30_000;
+
+/** The command line was wrong. */
+class UsageError extends Error {}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        schedules: { type: 'string' },
+        seed: { type: 'string', default: '1' },
+        time: { type: 'string' },
+        jobs: { type: 'string' },
+        trace: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(name: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < least || value > most) {
+    throw new UsageError(
+      `--${name} must be a whole number from ${least} to ${most}, not '${text}'`,
+    );
+  }
+  return value;
+}
+
+interface Options {
+  readonly schedules: number;
+  readonly seed: number;
+  readonly timeMs: number;
+  readonly jobs: number;
+  readonly trace: boolean;
+  readonly json: boolean;
+}
+
+/** Seeds are numbers of 32 bits: fast-check takes no others. */
+const SEEDS = 2 ** 31 - 1;
+
+function read(values: ReturnType<typeof parse>): Options {
+  const { trace, json } = values;
+  const timeMs =
+    values.time === undefined ? Number.POSITIVE_INFINITY : seconds(values.time) * 1_000;
+  const given = values.schedules ?? (Number.isFinite(timeMs) ? String(SEEDS) : '1000');
+  const seed = wholeNumber('seed', values.seed, -SEEDS, SEEDS);
+  const schedules = Math.min(wholeNumber('schedules', given, 1, SEEDS), SEEDS - seed + 1);
+  const jobs = wholeNumber('jobs', values.jobs ?? String(availableParallelism()), 1, 256);
+  if (trace && schedules !== 1) throw new UsageError('--trace needs --schedules 1');
+  if (trace && json) throw new UsageError('--trace and --json exclude each other');
+  return { schedules, seed, timeMs, jobs: Math.min(jobs, schedules), trace, json };
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0)) {
+    throw new UsageError(`--time must be a number of seconds above 0, not '${text}'`);
+  }
+  return value;
+}
+
+/** A bar on a terminal; elsewhere a line now and then. */
+class Progress {
+  readonly #total: number;
+  readonly #bar: SingleBar | undefined;
+  #calls = 0;
+  #done = 0;
+  #said = performance.now();
+
+  constructor(total: number, quiet: boolean) {
+    this.#total = total;
+    if (!process.stderr.isTTY || quiet) return;
+    const format = ' {bar} {value}/{total} schedules | {calls} calls | {duration_formatted}';
+    this.#bar = new SingleBar({ format, hideCursor: true, clearOnComplete: true });
+    this.#bar.start(total, 0, { calls: 0 });
+  }
+
+  add({ counts }: Report): void {
+    this.#done += 1;
+    this.#calls += counts.calls;
+    this.#bar?.update(this.#done, { calls: this.#calls });
+    if (this.#bar || performance.now() - this.#said < LINE_MS) return;
+    this.#said = performance.now();
+    console.error(`${this.#done} of ${this.#total} schedules, ${this.#calls} calls`);
+  }
+
+  end(): void {
+    this.#bar?.stop();
+  }
+}
+
+async function soak({ schedules, seed: first, timeMs, jobs, json }: Options): Promise<void> {
+  const start = performance.now();
+  const progress = new Progress(schedules, json);
+  const failures: Report[] = [];
+  let counts: Counts = NO_COUNTS;
+  let simulatedMs = 0;
+  let begun = 0;
+  let done = 0;
+  await runJobs({
+    jobs,
+    next: () => {
+      const over = begun === schedules || performance.now() - start > timeMs;
+      if (over || failures.length > 0) return undefined;
+      begun += 1;
+      return first + begun - 1;
+    },
+    report: (report) => {
+      done += 1;
+      counts = addCounts(counts, report.counts);
+      simulatedMs += report.simulatedMs;
+      if (report.failure) failures.push(report);
+      progress.add(report);
+    },
+  });
+  progress.end();
+  failures.sort((a, b) => a.seed - b.seed);
+  const summary = {
+    schedules: done,
+    firstSeed: first,
+    seconds: (performance.now() - start) / 1_000,
+    simulatedSeconds: simulatedMs / 1_000,
+    counts,
+    failures,
+  };
+  if (json)
+    console.log(
+      JSON.stringify({ ...summary, replay: failures.map(({ seed }) => replayLine(seed)) }, null, 2),
+    );
+  else printSummary(summary);
+  const [failed] = failures;
+  if (failed === undefined) {
+    if (!json) console.log('\nNo promise was broken.');
+    return;
+  }
+  process.exitCode = 1;
+  if (!json) await explain(failed);
+}
+
+async function explain(report: Report): Promise<void> {
+  printFailure(report);
+  // What ended or held up its process would do the same to this one.
+  if (report.failure === undefined || report.failure.by.includes('process')) return;
+  const shrunk = await shrink(report.seed, report.failure, SHRINK_MS);
+  if (shrunk) printShrunk(report.seed, shrunk);
+}
+
+/** One schedule, with its trace. */
+async function showTrace(seed: number): Promise<void> {
+  const { text, failure } = await runSchedule(seed);
+  process.stdout.write(text);
+  if (failure === undefined) return;
+  process.exitCode = 1;
+  for (const one of failure.texts) console.error(`\n${one}`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const values = parse(args);
+  if (values.help) return console.log(USAGE);
+  const options = read(values);
+  await (options.trace ? showTrace(options.seed) : soak(options));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,87 @@
+/** What the soak prints. */
+import { inspect } from 'node:util';
+import type { Counts, CountsByName } from '../../src/testing/counts.ts';
+import type { Scenario } from '../../src/testing/scenario.ts';
+import type { Report } from './jobs.ts';
+import type { Shrunk } from './schedule.ts';
+
+/** So many lines of a failing trace are shown. */
+const TAIL_LINES = 60;
+/** So many violations of one schedule are shown. */
+const MOST_VIOLATIONS = 10;
+
+export interface Summary {
+  readonly schedules: number;
+  readonly firstSeed: number;
+  readonly seconds: number;
+  readonly simulatedSeconds: number;
+  readonly counts: Counts;
+  readonly failures: readonly Report[];
+}
+
+export function printSummary(summary: Summary): void {
+  const { schedules, firstSeed, seconds, simulatedSeconds, counts } = summary;
+  const { nestedCalls, retriedAttempts, aborts, duplicates, crashes, restarts } = counts;
+  const rate = number(schedules / Math.max(seconds, 0.001));
+  const rows: readonly (readonly [string, string])[] = [
+    [
+      'schedules',
+      `${number(schedules)} from seed ${firstSeed} in ${seconds.toFixed(1)} s, ${rate}/s`,
+    ],
+    ['simulated', `${number(simulatedSeconds / 3_600)} hours, ${number(counts.events)} events`],
+    ['faults', table(counts.faults)],
+    ['processes', `${number(crashes)} crashed, ${number(restarts)} came up in place of others`],
+    ['connections', `${number(counts.links)}, ${number(counts.packets)} packets`],
+    ['calls', `${number(counts.calls)}, ${number(nestedCalls)} of them nested`],
+    ['executions', `${number(counts.executions)}, ${number(retriedAttempts)} of them tried again`],
+    ['told to stop', number(aborts)],
+    ['values', `${number(counts.values)} of generators`],
+    ['duplicates', `${number(duplicates)} tasks arrived more often than they were sent`],
+    ['nacks', table(counts.nacks)],
+    ['results', number(counts.results)],
+    ['errors', table(counts.errors)],
+    ['losses', table(counts.losses)],
+  ];
+  for (const [name, text] of rows) console.log(`${name.padEnd(14)}${text}`);
+}
+
+export function printFailure({ seed, failure }: Report): void {
+  const texts = failure?.texts ?? [];
+  console.log(`\nSeed ${seed} breaks what is promised:\n`);
+  for (const text of texts.slice(0, MOST_VIOLATIONS)) console.log(`${text}\n`);
+  if (texts.length > MOST_VIOLATIONS) {
+    console.log(`and ${texts.length - MOST_VIOLATIONS} more of this schedule\n`);
+  }
+  console.log(`Replay it: ${replayLine(seed)}`);
+}
+
+export function replayLine(seed: number): string {
+  return `npm run soak -- --seed ${seed} --schedules 1 --trace`;
+}
+
+export function printShrunk(seed: number, { scenario, outcome, steps }: Shrunk): void {
+  const lines = outcome.text.trimEnd().split('\n');
+  const shown = lines.slice(-TAIL_LINES);
+  console.log(`\nShrunk in ${steps} steps, to:\n`);
+  console.log(`await Simulation.run({ seed: ${seed}, ...${printable(scenario)} });\n`);
+  for (const text of outcome.failure?.texts.slice(0, MOST_VIOLATIONS) ?? [])
+    console.log(`${text}\n`);
+  if (shown.length < lines.length)
+    console.log(`The last ${shown.length} of ${lines.length} events:`);
+  console.log(shown.join('\n'));
+}
+
+/** As data that can be pasted into a test. */
+function printable(scenario: Scenario): string {
+  const plain: unknown = JSON.parse(JSON.stringify(scenario));
+  return inspect(plain, { depth: null, breakLength: 100, maxArrayLength: null, compact: 3 });
+}
+
+function table(counts: CountsByName): string {
+  const entries = Object.entries(counts).map(([name, count]) => `${name} ${number(count)}`);
+  return entries.length === 0 ? 'none' : entries.join(', ');
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en', { maximumFractionDigits: 1 });
+}
