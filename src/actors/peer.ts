@@ -70,10 +70,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
     died: (_context, event) => ({ death: (event as EventOf<PeerEvent, 'died'>).message }),
   },
   guards: {
-    final: (_context, event) => {
-      const { code } = (event as EventOf<PeerEvent, 'down'>).reason;
-      return code === 'refused' || code === 'protocol';
-    },
+    final: (_context, event) => (event as EventOf<PeerEvent, 'down'>).reason.code === 'refused',
     free: (_context, event) => (event as EventOf<PeerEvent, 'unlisted'>).free,
   },
   states: {
