@@ -104,17 +104,20 @@ export class WorkerHost {
     this.#cluster.unlist(uid, silent ? undefined : 'its process has crashed');
   }
 
-  /** It ends when its tasks are done, or after `graceMs`. */
+  /** It takes no more tasks, and resolves when its own have ended, or after `graceMs`. */
   async stop(graceMs?: number): Promise<void> {
     const { process, worker } = this;
     if (process === undefined || worker === undefined) return;
-    const { network, observer } = this.#cluster.options;
-    const stopped = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
       process.enter(() => void worker.stop(graceMs).then(resolve));
     });
-    await stopped;
-    if (process.isDead) return;
-    this.noteEnd();
+  }
+
+  /** Its process ends by itself, after `stop`. */
+  end(): void {
+    const { process, worker } = this;
+    if (process === undefined || worker === undefined) return;
+    const { network, observer } = this.#cluster.options;
     observer.note(process, { type: 'gone', crashed: false });
     process.die();
     network.crash(process, false);
@@ -306,7 +309,10 @@ export class Cluster {
   /** What is left when everybody was asked to end. */
   noteEnd(): void {
     for (const caller of this.callers) if (!caller.process.isDead) caller.noteEnd();
-    for (const worker of this.workers) worker.noteEnd();
+    for (const worker of this.workers) {
+      worker.noteEnd();
+      worker.end();
+    }
   }
 
   listing(uid: string): WorkerAddress | undefined {

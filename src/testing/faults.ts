@@ -48,7 +48,13 @@ export class Faults {
         return this.#caller(fault.caller).crash(fault.silent);
       case 'drain': {
         const worker = this.#worker(fault.worker);
-        return void worker.stop().then(() => this.#after(fault.ms, () => worker.start()));
+        const { process } = worker;
+        return void worker.stop().then(() => {
+          // It may have crashed before, and be another one by now.
+          if (worker.process !== process) return;
+          worker.end();
+          this.#after(fault.ms, () => worker.start());
+        });
       }
       case 'stop':
         return this.#hold(this.#worker(fault.worker).process, 'stopped', fault.ms);

@@ -86,6 +86,9 @@ const LIMITS: Limits = {
   maxHeldBytes: 256 * 1024,
 };
 
+/** Connections that were closed are over after so many milliseconds. */
+const CLOSING_MS = 5_000;
+
 const DEFAULTS = {
   workers: 3,
   callers: 1,
@@ -226,6 +229,7 @@ export class Simulation {
       (error) => this.#uncaught(undefined, error),
     );
     await this.#clock.run(() => closed, this.#clock.now + graceMs);
+    await this.#pass(CLOSING_MS);
     this.#cluster.noteEnd();
   }
 
