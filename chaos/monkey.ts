@@ -17,6 +17,9 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   throttle: 2,
 };
 
+/** Faults that end the process. */
+const ENDS: ReadonlySet<FaultKind> = new Set(['kill', 'term']);
+
 /** Milliseconds between two faults. */
 const PAUSE_MS = [50, 450] as const;
 
@@ -31,6 +34,7 @@ interface Victim {
 export class Monkey {
   readonly faults: Fault[] = [];
   readonly #pool: WorkerPool;
+  readonly #size: number;
   readonly #relay: Relay;
   readonly #random: Random;
   readonly #now: () => number;
@@ -40,6 +44,7 @@ export class Monkey {
   /** @param now milliseconds since the start of the run */
   constructor(pool: WorkerPool, relay: Relay, random: Random, now: () => number) {
     this.#pool = pool;
+    this.#size = pool.workers.length;
     this.#relay = relay;
     this.#random = random;
     this.#now = now;
@@ -60,8 +65,10 @@ export class Monkey {
     const kind = random.weighted(WEIGHTS);
     const { workers } = this.#pool;
     const worker = workers[Math.floor(random.next() * workers.length)];
-    if (worker?.pid === undefined) return;
-    const front = this.#relay.front(worker.address);
+    const front = worker && this.#relay.at(worker.address);
+    if (worker?.pid === undefined || front === undefined) return;
+    // A busy machine starts workers more slowly than they would be killed.
+    if (ENDS.has(kind) && workers.length <= this.#size / 2) return;
     const detail = this.#do(kind, { worker, pid: worker.pid, front }, random, signal);
     this.faults.push({ kind, worker: worker.uid, at: this.#now(), detail });
   }
@@ -99,7 +106,7 @@ export class Monkey {
         return `${ms} ms for 1 s`;
       }
       case 'throttle': {
-        const [direction, kib] = [random.pick(DIRECTIONS), random.whole(32, 512)];
+        const [direction, kib] = [random.pick(DIRECTIONS), random.whole(64, 1024)];
         front.throttle(direction, kib * 1024);
         this.#last(1_000, signal, () => front.throttle('both', Number.POSITIVE_INFINITY));
         return `${direction} ${kib} KiB/s for 1 s`;

@@ -1,8 +1,7 @@
-/** A TCP relay between a pool and its workers, whose connections can be harmed. */
+/** A TCP relay in front of the workers of a pool, whose connections can be harmed. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Transport } from '../src/transport/transport.ts';
 
 /** `up` is what goes to the worker, `down` what comes from it. */
 export type Direction = 'up' | 'down' | 'both';
@@ -125,10 +124,6 @@ export class Front {
     return `tcp://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  get connections(): number {
-    return this.#pairs.size;
-  }
-
   aim(address: string): void {
     const { hostname, port } = new URL(address);
     this.#target = { host: hostname, port: Number(port) };
@@ -208,14 +203,14 @@ export class Relay {
   }
 
   /**
-   * What stands before the worker at that address.
+   * What stands before the worker that listens at that address.
    *
    * @throws Error when too many workers appeared at once
    */
   front(address: string): Front {
     let front = this.#fronts.get(address);
     if (front === undefined) {
-      // One that listens already: a transport wants an address at once.
+      // One that listens already: the pool wants an address at once.
       front = this.#spares.pop();
       if (front === undefined) throw new Error('the relay has no spare front');
       front.aim(address);
@@ -225,14 +220,10 @@ export class Relay {
     return front;
   }
 
-  /** A transport that takes this way, where it leads over TCP. */
-  wrap(transport: Transport): Transport {
-    return {
-      schemes: transport.schemes,
-      connect: (address) =>
-        transport.connect(address.startsWith('tcp:') ? this.front(address).address : address),
-      listen: (address, service) => transport.listen(address, service),
-    };
+  /** What is reached at that address of the relay. */
+  at(address: string): Front | undefined {
+    for (const front of this.#fronts.values()) if (front.address === address) return front;
+    return undefined;
   }
 
   thaw(): void {

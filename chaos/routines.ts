@@ -63,7 +63,9 @@ export function pattern(size: number, seed: number): Uint8Array {
 }
 
 export function flipped(bytes: Uint8Array): Uint8Array {
-  return bytes.map((byte) => byte ^ 255);
+  const result = new Uint8Array(bytes.length);
+  for (let i = 0; i < bytes.length; i += 1) result[i] = (bytes[i] as number) ^ 255;
+  return result;
 }
 
 export const flip = routine((mark: Mark, bytes: Uint8Array) => {

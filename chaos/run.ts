@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openWith, WorkerPool } from '../src/pool.ts';
-import { grpcTransport } from '../src/transport/grpc.ts';
 import { Calls } from './calls.ts';
 import type { Execution, Fault, History } from './history.ts';
 import { Monkey } from './monkey.ts';
@@ -66,7 +65,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       concurrency: Math.max(1, Math.ceil((0.75 * concurrency) / size)),
       restarts: { limit: Number.POSITIVE_INFINITY },
     },
-    { transports: [relay.wrap(grpcTransport())] },
+    { reach: (address) => relay.front(address).address },
   );
   const start = performance.now();
   const now = () => performance.now() - start;

@@ -93,7 +93,7 @@ const DRAWS: Readonly<Record<Kind, Draw>> = {
   },
   nap: (random, mark) => napPlan(mark, random.whole(1, 250)),
   spin: (random, mark) => {
-    const ms = random.whole(1, 100);
+    const ms = random.whole(1, 60);
     return {
       what: `spin(${ms})`,
       expected: { value: ms },
@@ -109,7 +109,7 @@ const DRAWS: Readonly<Record<Kind, Draw>> = {
     };
   },
   large: (random, mark) => {
-    const bytes = pattern(random.whole(MiB / 4, 1.5 * MiB), random.whole(1, 255));
+    const bytes = pattern(random.whole(MiB / 4, MiB), random.whole(1, 255));
     return {
       what: `flip(${bytes.length} bytes)`,
       expected: { value: digest(flipped(bytes)) },

@@ -18,7 +18,6 @@ import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
-import type { Transport } from './transport/transport.ts';
 import { isImporting } from './worker/modules.ts';
 import { WorkerProcess } from './worker/process.ts';
 
@@ -61,8 +60,8 @@ export interface PoolWorker {
 
 /** What a pool takes from outside when it is opened with `openWith`. */
 export interface PoolParts {
-  /** How it reaches its workers. */
-  readonly transports: readonly Transport[];
+  /** Where a worker that listens at `address` is reached, by the pool and by the other workers. */
+  readonly reach: (address: string) => string;
 }
 
 /** Opens a pool with other parts than its own: for tests that stand between it and its workers. */
@@ -94,6 +93,7 @@ const LONGEST_TIMER_MS = 0x7fffffff;
 export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #options: Required<Omit<PoolOptions, 'inspect' | 'concurrency' | 'restarts'>> &
     PoolOptions;
+  readonly #parts: PoolParts;
   readonly #limits: Limits;
   readonly #actor: AnyActorRef;
   readonly #proxy: PoolProxy;
@@ -121,7 +121,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * @throws RangeError, TypeError when an option is wrong
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
-    return await WorkerPool[openWith](options, { transports: [grpcTransport()] });
+    return await WorkerPool[openWith](options, { reach: (address) => address });
   }
 
   static async [openWith](options: PoolOptions, parts: PoolParts): Promise<WorkerPool> {
@@ -137,7 +137,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     return pool;
   }
 
-  private constructor(options: PoolOptions, { transports }: PoolParts) {
+  private constructor(options: PoolOptions, parts: PoolParts) {
+    this.#parts = parts;
     this.#options = {
       size: availableParallelism(),
       tags: [],
@@ -177,7 +178,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#proxy = new PoolProxy(this.#actor, {
       env: systemEnv,
       limits: this.#limits,
-      transports,
+      transports: [grpcTransport()],
       policy,
       maxQueue,
       awaited: () => this.#keepAlive(),
@@ -323,7 +324,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const process = new WorkerProcess(setup, timeouts, {
       started: (uid, address) => {
         const entry = this.#slots.get(slot);
-        if (entry) entry.worker = { uid, address, tags, capacity: concurrency };
+        const reached = this.#parts.reach(address);
+        if (entry) entry.worker = { uid, address: reached, tags, capacity: concurrency };
         this.#send({ type: 'started', slot });
       },
       leaving: () => this.#send({ type: 'leaving', slot }),
