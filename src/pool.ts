@@ -18,6 +18,7 @@ import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
+import type { Transport } from './transport/transport.ts';
 import { isImporting } from './worker/modules.ts';
 import { WorkerProcess } from './worker/process.ts';
 
@@ -60,8 +61,10 @@ export interface PoolWorker {
 
 /** What a pool takes from outside when it is opened with `openWith`. */
 export interface PoolParts {
-  /** Where a worker that listens at `address` is reached, by the pool and by the other workers. */
-  readonly reach: (address: string) => string;
+  /** How it reaches its workers. Default: over gRPC. */
+  readonly transports?: readonly Transport[];
+  /** Where a worker that listens at `address` is reached, by the pool and by the other workers. Default: there. */
+  readonly reach?: (address: string) => string;
 }
 
 /** Opens a pool with other parts than its own: for tests that stand between it and its workers. */
@@ -121,7 +124,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * @throws RangeError, TypeError when an option is wrong
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
-    return await WorkerPool[openWith](options, { reach: (address) => address });
+    return await WorkerPool[openWith](options, {});
   }
 
   static async [openWith](options: PoolOptions, parts: PoolParts): Promise<WorkerPool> {
@@ -178,7 +181,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#proxy = new PoolProxy(this.#actor, {
       env: systemEnv,
       limits: this.#limits,
-      transports: [grpcTransport()],
+      transports: parts.transports ?? [grpcTransport()],
       policy,
       maxQueue,
       awaited: () => this.#keepAlive(),
@@ -324,7 +327,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const process = new WorkerProcess(setup, timeouts, {
       started: (uid, address) => {
         const entry = this.#slots.get(slot);
-        const reached = this.#parts.reach(address);
+        const reached = this.#parts.reach?.(address) ?? address;
         if (entry) entry.worker = { uid, address: reached, tags, capacity: concurrency };
         this.#send({ type: 'started', slot });
       },
