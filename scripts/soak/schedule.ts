@@ -2,14 +2,16 @@
 import fc from 'fast-check';
 import { scenarioOf, scenarios } from '../../src/testing/arbitraries.ts';
 import { formatViolation } from '../../src/testing/checker.ts';
-import { type Counts, NO_COUNTS } from '../../src/testing/counts.ts';
+import { type Counts, count } from '../../src/testing/counts.ts';
+import { SimulationFailure } from '../../src/testing/failure.ts';
 import type { Scenario } from '../../src/testing/scenario.ts';
 import { Simulation } from '../../src/testing/simulation.ts';
+import { formatTrace } from '../../src/testing/trace.ts';
 
 export interface Failure {
-  /** The checkers that found something, or `threw`. */
+  /** The checkers that found something, or what the simulation said. */
   readonly by: readonly string[];
-  /** Each violation with its evidence. */
+  /** What was wrong, and each violation with its evidence. */
   readonly texts: readonly string[];
 }
 
@@ -22,30 +24,22 @@ export interface Outcome {
   readonly text: string;
 }
 
-const THREW = 'threw';
-
 /** Runs what a seed stands for, or another scenario on that seed. */
 export async function runSchedule(seed: number, scenario = scenarioOf(seed)): Promise<Outcome> {
   try {
-    const result = await Simulation.run({ seed, check: false, ...scenario });
-    const { violations, counts, elapsedMs: simulatedMs } = result;
-    const failure = {
-      by: [...new Set(violations.map(({ checker }) => checker))],
-      texts: violations.map(formatViolation),
-    };
-    return {
-      seed,
-      counts,
-      simulatedMs,
-      ...(violations.length > 0 && { failure }),
-      get text() {
-        return result.text;
-      },
-    };
+    const { elapsedMs: simulatedMs, ...result } = await Simulation.run({ seed, ...scenario });
+    return { seed, simulatedMs, counts: result.counts, text: result.text };
   } catch (error) {
-    const text = error instanceof Error ? (error.stack ?? String(error)) : String(error);
-    const failure = { by: [THREW], texts: [`the simulation itself threw: ${text}`] };
-    return { seed, counts: NO_COUNTS, simulatedMs: 0, failure, text: '' };
+    if (!(error instanceof SimulationFailure)) throw error;
+    const { trace, violations, message } = error;
+    const [what = ''] = message.split('\n');
+    const by = [...new Set(violations.map(({ checker }) => checker))];
+    const failure = {
+      by: by.length > 0 ? by : [what],
+      texts: [what, ...violations.map(formatViolation)],
+    };
+    const simulatedMs = trace.at(-1)?.at ?? 0;
+    return { seed, counts: count(trace), simulatedMs, failure, text: formatTrace(trace) };
   }
 }
 

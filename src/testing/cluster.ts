@@ -330,6 +330,11 @@ export class Cluster {
     this.#announce();
   }
 
+  /** Names all workers once more: who has given one up tries it again. */
+  repeat(): void {
+    for (const worker of this.#listed.values()) this.list(worker);
+  }
+
   /** A worker is gone; `why` for those who know it for sure. */
   unlist(uid: string, why: string | undefined): void {
     this.#listed.delete(uid);

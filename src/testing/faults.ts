@@ -33,6 +33,7 @@ export class Faults {
     for (const repair of [...this.#repairs]) repair();
     this.#cluster.options.network.repair();
     for (const worker of this.#cluster.workers) worker.start();
+    this.#cluster.repeat();
     this.#cluster.options.observer.note(undefined, { type: 'healed' });
   }
 

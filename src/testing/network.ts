@@ -14,7 +14,9 @@ import type { Random } from './random.ts';
 
 /** What an observer is told of a network. */
 export interface NetworkObserver {
-  linked(link: LinkEnds, state: 'up' | 'down', reason: string): void;
+  connected(link: LinkEnds): void;
+  /** One side learned that it is over. */
+  disconnected(link: LinkEnds, side: SimulatedProcess, reason: string): void;
   sent(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array): void;
   /** @param sentAt when it was handed to the connection */
   arrived(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array, sentAt: number): void;
@@ -204,7 +206,6 @@ class Connection {
   readonly near: End;
   /** The side that listened; undefined until it was reached. */
   far: End | undefined;
-  #isUp = false;
 
   constructor(network: Network, id: string, process: SimulatedProcess, address: string) {
     this.network = network;
@@ -239,8 +240,7 @@ class Connection {
       if (this.network.isSilent(process, host.process)) return;
       this.far = new End(this, host.process, process.name);
       if (this.network.isSilent(host.process, process)) this.far.mute();
-      this.#isUp = true;
-      observer.linked(this.ends, 'up', '');
+      observer.connected(this.ends);
       const { far } = this;
       host.process.enter(() => host.service.link(far));
       this.near.flush();
@@ -266,8 +266,8 @@ class Connection {
   }
 
   ended(end: End, reason: CloseReason): void {
-    if (this.#isUp) this.network.options.observer.linked(this.ends, 'down', reason.message);
-    this.#isUp = false;
+    const { observer } = this.network.options;
+    if (this.far) observer.disconnected(this.ends, end.process, reason.message);
     const other = this.other(end);
     const isOver = (one: End | undefined) => one === undefined || one.isOver || one.process.isDead;
     if (isOver(end) && isOver(other)) this.network.forget(this);

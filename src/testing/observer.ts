@@ -93,10 +93,13 @@ export class Observer implements NetworkObserver {
     }
   }
 
-  linked(link: LinkEnds, state: 'up' | 'down', reason: string): void {
-    const { caller, worker } = link;
-    const text = reason === '' ? `${caller.name} to ${worker?.name}` : reason;
-    this.note(undefined, { type: 'link', link: link.id, state, reason: text });
+  connected({ id, caller, worker }: LinkEnds): void {
+    const reason = `${caller.name} to ${worker?.name}`;
+    this.note(undefined, { type: 'link', link: id, state: 'up', reason });
+  }
+
+  disconnected({ id }: LinkEnds, side: SimulatedProcess, reason: string): void {
+    this.note(side, { type: 'link', link: id, state: 'down', reason });
   }
 
   sent(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array): void {

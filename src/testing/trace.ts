@@ -22,7 +22,7 @@ export type TraceBody =
   | { readonly type: 'fault'; readonly kind: string; readonly text: string }
   /** The faults have ended: everything that is broken is repaired, and the grace time begins. */
   | { readonly type: 'healed' }
-  /** A connection between two processes. */
+  /** A connection between two processes: it came up, or one side, `process`, learned of its end. */
   | {
       readonly type: 'link';
       readonly link: string;
