@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- [--schedules <n>] [--seed <n>] [--time <seconds>] [--jobs <n>] [--trace] [--json]`
+ * `npm run soak -- [options]`; `--help` names them.
  *
  * Runs many simulations, each with the cluster, workload and faults that its seed stands for, and
  * holds their traces against what the runtime promises. Exit code 1: a promise was broken.
@@ -7,10 +7,12 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { SingleBar } from 'cli-progress';
+import { faultKinds } from '../src/testing/arbitraries.ts';
 import { addCounts, type Counts, NO_COUNTS } from '../src/testing/counts.ts';
+import type { FaultKind } from '../src/testing/scenario.ts';
 import { type Report, runJobs } from './soak/jobs.ts';
 import { printFailure, printShrunk, printSummary, replayLine } from './soak/report.ts';
-import { runSchedule, shrink } from './soak/schedule.ts';
+import { type Kinds, runSchedule, shrink } from './soak/schedule.ts';
 
 const USAGE = `Usage: npm run soak -- [options]
 
@@ -18,6 +20,7 @@ Options:
   --schedules <n>   simulations to run; default: 1,000, or no limit with --time
   --seed <n>        the seed of the first; each one after it has the next; default: 1
   --time <seconds>  begins no more after so long
+  --faults <kinds>  faults that may strike, such as crash,cut; default: all; none for no faults
   --jobs <n>        processes that run them; default: one for each processor
   --trace           prints the whole trace of the one schedule
   --json            prints the summary as JSON
@@ -39,6 +42,7 @@ function parse(args: readonly string[]) {
         schedules: { type: 'string' },
         seed: { type: 'string', default: '1' },
         time: { type: 'string' },
+        faults: { type: 'string' },
         jobs: { type: 'string' },
         trace: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
@@ -64,6 +68,7 @@ interface Options {
   readonly schedules: number;
   readonly seed: number;
   readonly timeMs: number;
+  readonly kinds: Kinds;
   readonly jobs: number;
   readonly trace: boolean;
   readonly json: boolean;
@@ -82,7 +87,17 @@ function read(values: ReturnType<typeof parse>): Options {
   const jobs = wholeNumber('jobs', values.jobs ?? String(availableParallelism()), 1, 256);
   if (trace && schedules !== 1) throw new UsageError('--trace needs --schedules 1');
   if (trace && json) throw new UsageError('--trace and --json exclude each other');
-  return { schedules, seed, timeMs, jobs: Math.min(jobs, schedules), trace, json };
+  const kinds = values.faults === undefined ? undefined : readKinds(values.faults);
+  return { schedules, seed, timeMs, kinds, jobs: Math.min(jobs, schedules), trace, json };
+}
+
+function readKinds(text: string): readonly FaultKind[] {
+  if (text === 'none') return [];
+  return text.split(',').map((name) => {
+    const kind = faultKinds.find((one) => one === name.trim());
+    if (kind !== undefined) return kind;
+    throw new UsageError(`No fault '${name.trim()}'; there is: ${faultKinds.join(', ')}`);
+  });
 }
 
 function seconds(text: string): number {
@@ -123,7 +138,7 @@ class Progress {
   }
 }
 
-async function soak({ schedules, seed: first, timeMs, jobs, json }: Options): Promise<void> {
+async function soak({ schedules, seed: first, timeMs, kinds, jobs, json }: Options): Promise<void> {
   const start = performance.now();
   const progress = new Progress(schedules, json);
   const failures: Report[] = [];
@@ -133,6 +148,7 @@ async function soak({ schedules, seed: first, timeMs, jobs, json }: Options): Pr
   let done = 0;
   await runJobs({
     jobs,
+    kinds,
     next: () => {
       const over = begun === schedules || performance.now() - start > timeMs;
       if (over || failures.length > 0) return undefined;
@@ -159,7 +175,11 @@ async function soak({ schedules, seed: first, timeMs, jobs, json }: Options): Pr
   };
   if (json)
     console.log(
-      JSON.stringify({ ...summary, replay: failures.map(({ seed }) => replayLine(seed)) }, null, 2),
+      JSON.stringify(
+        { ...summary, replay: failures.map(({ seed }) => replayLine(seed, kinds)) },
+        null,
+        2,
+      ),
     );
   else printSummary(summary);
   const [failed] = failures;
@@ -168,20 +188,20 @@ async function soak({ schedules, seed: first, timeMs, jobs, json }: Options): Pr
     return;
   }
   process.exitCode = 1;
-  if (!json) await explain(failed);
+  if (!json) await explain(failed, kinds);
 }
 
-async function explain(report: Report): Promise<void> {
-  printFailure(report);
+async function explain(report: Report, kinds: Kinds): Promise<void> {
+  printFailure(report, kinds);
   // What ended or held up its process would do the same to this one.
   if (report.failure === undefined || report.failure.by.includes('process')) return;
-  const shrunk = await shrink(report.seed, report.failure, SHRINK_MS);
+  const shrunk = await shrink(report.seed, kinds, report.failure, SHRINK_MS);
   if (shrunk) printShrunk(report.seed, shrunk);
 }
 
 /** One schedule, with its trace. */
-async function showTrace(seed: number): Promise<void> {
-  const { text, failure } = await runSchedule(seed);
+async function showTrace({ seed, kinds }: Options): Promise<void> {
+  const { text, failure } = await runSchedule(seed, kinds);
   process.stdout.write(text);
   if (failure === undefined) return;
   process.exitCode = 1;
@@ -192,7 +212,7 @@ async function main(args: readonly string[]): Promise<void> {
   const values = parse(args);
   if (values.help) return console.log(USAGE);
   const options = read(values);
-  await (options.trace ? showTrace(options.seed) : soak(options));
+  await (options.trace ? showTrace(options) : soak(options));
 }
 
 try {

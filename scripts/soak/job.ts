@@ -1,13 +1,13 @@
 /** A process of the soak: runs the seeds that it is told, one after the other. */
 
-import type { Report } from './jobs.ts';
-import { runSchedule } from './schedule.ts';
+import type { Order, Report } from './jobs.ts';
+import { type Kinds, runSchedule } from './schedule.ts';
 
-process.on('message', (seed: number) => void run(seed));
+process.on('message', ({ seed, kinds }: Order) => void run(seed, kinds));
 process.on('disconnect', () => process.exit());
 
-async function run(seed: number): Promise<void> {
-  const { counts, simulatedMs, failure } = await runSchedule(seed);
+async function run(seed: number, kinds: Kinds): Promise<void> {
+  const { counts, simulatedMs, failure } = await runSchedule(seed, kinds);
   const report: Report = { seed, counts, simulatedMs, ...(failure && { failure }) };
   process.send?.(report);
 }

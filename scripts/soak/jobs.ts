@@ -2,7 +2,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { type Counts, NO_COUNTS } from '../../src/testing/counts.ts';
-import type { Failure } from './schedule.ts';
+import type { Failure, Kinds } from './schedule.ts';
+
+/** What a process is told to run. */
+export interface Order {
+  readonly seed: number;
+  readonly kinds: Kinds;
+}
 
 /** What a process says of one schedule. */
 export interface Report {
@@ -17,19 +23,20 @@ const HANG_MS = 120_000;
 
 export interface JobsOptions {
   readonly jobs: number;
+  readonly kinds: Kinds;
   /** The next seed, or undefined when there is nothing more to do. */
   next(): number | undefined;
   report(report: Report): void;
 }
 
 /** Resolves when all schedules are done, those that have begun included. */
-export async function runJobs({ jobs, next, report }: JobsOptions): Promise<void> {
+export async function runJobs({ jobs, kinds, next, report }: JobsOptions): Promise<void> {
   await Promise.all(
     Array.from({ length: jobs }, async () => {
       let child: ChildProcess | undefined;
       for (let seed = next(); seed !== undefined; seed = next()) {
         child ??= start();
-        const answer = await ask(child, seed);
+        const answer = await ask(child, { seed, kinds });
         report(answer ?? failed(seed, child));
         // It hangs or has ended: the next seed gets a process of its own.
         if (answer === undefined) child = end(child);
@@ -47,8 +54,8 @@ function end(child: ChildProcess | undefined): undefined {
   child?.kill('SIGKILL');
 }
 
-/** What the process says of the seed; undefined when it ends or hangs before. */
-function ask(child: ChildProcess, seed: number): Promise<Report | undefined> {
+/** What the process says of it; undefined when it ends or hangs before. */
+function ask(child: ChildProcess, order: Order): Promise<Report | undefined> {
   return new Promise((resolve) => {
     const settle = (report: Report | undefined) => {
       clearTimeout(timer);
@@ -59,7 +66,7 @@ function ask(child: ChildProcess, seed: number): Promise<Report | undefined> {
     const ended = () => settle(undefined);
     const timer = setTimeout(ended, HANG_MS);
     child.on('message', answered).on('exit', ended);
-    child.send(seed);
+    child.send(order);
   });
 }
 

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import type { Counts, CountsByName } from '../../src/testing/counts.ts';
 import type { Scenario } from '../../src/testing/scenario.ts';
 import type { Report } from './jobs.ts';
-import type { Shrunk } from './schedule.ts';
+import type { Kinds, Shrunk } from './schedule.ts';
 
 /** So many lines of a failing trace are shown. */
 const TAIL_LINES = 60;
@@ -45,18 +45,19 @@ export function printSummary(summary: Summary): void {
   for (const [name, text] of rows) console.log(`${name.padEnd(14)}${text}`);
 }
 
-export function printFailure({ seed, failure }: Report): void {
+export function printFailure({ seed, failure }: Report, kinds: Kinds): void {
   const texts = failure?.texts ?? [];
   console.log(`\nSeed ${seed} breaks what is promised:\n`);
   for (const text of texts.slice(0, MOST_VIOLATIONS)) console.log(`${text}\n`);
   if (texts.length > MOST_VIOLATIONS) {
     console.log(`and ${texts.length - MOST_VIOLATIONS} more of this schedule\n`);
   }
-  console.log(`Replay it: ${replayLine(seed)}`);
+  console.log(`Replay it: ${replayLine(seed, kinds)}`);
 }
 
-export function replayLine(seed: number): string {
-  return `npm run soak -- --seed ${seed} --schedules 1 --trace`;
+export function replayLine(seed: number, kinds: Kinds): string {
+  const only = kinds === undefined ? '' : ` --faults ${kinds.join(',')}`;
+  return `npm run soak -- --seed ${seed} --schedules 1${only}`;
 }
 
 export function printShrunk(seed: number, { scenario, outcome, steps }: Shrunk): void {

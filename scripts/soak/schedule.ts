@@ -4,9 +4,12 @@ import { scenarioOf, scenarios } from '../../src/testing/arbitraries.ts';
 import { formatViolation } from '../../src/testing/checker.ts';
 import { type Counts, count } from '../../src/testing/counts.ts';
 import { SimulationFailure } from '../../src/testing/failure.ts';
-import type { Scenario } from '../../src/testing/scenario.ts';
+import type { FaultKind, Scenario } from '../../src/testing/scenario.ts';
 import { Simulation } from '../../src/testing/simulation.ts';
 import { formatTrace } from '../../src/testing/trace.ts';
+
+/** The kinds of faults that may strike; undefined for all. */
+export type Kinds = readonly FaultKind[] | undefined;
 
 export interface Failure {
   /** The checkers that found something, or what the simulation said. */
@@ -25,7 +28,11 @@ export interface Outcome {
 }
 
 /** Runs what a seed stands for, or another scenario on that seed. */
-export async function runSchedule(seed: number, scenario = scenarioOf(seed)): Promise<Outcome> {
+export async function runSchedule(
+  seed: number,
+  kinds: Kinds,
+  scenario = scenarioOf(seed, kinds && { kinds }),
+): Promise<Outcome> {
   try {
     const { elapsedMs: simulatedMs, ...result } = await Simulation.run({ seed, ...scenario });
     return { seed, simulatedMs, counts: result.counts, text: result.text };
@@ -53,11 +60,12 @@ export interface Shrunk {
 /** The smallest scenario on which the seed fails in the same way, as far as the time allows. */
 export async function shrink(
   seed: number,
+  kinds: Kinds,
   { by: [first] }: Failure,
   limitMs: number,
 ): Promise<Shrunk | undefined> {
-  const property = fc.asyncProperty(scenarios(), async (scenario) => {
-    const { failure } = await runSchedule(seed, scenario);
+  const property = fc.asyncProperty(scenarios(kinds && { kinds }), async (scenario) => {
+    const { failure } = await runSchedule(seed, kinds, scenario);
     return failure === undefined || !failure.by.includes(first as string);
   });
   const details = await fc.check(property, {
@@ -68,5 +76,5 @@ export async function shrink(
   });
   const [scenario] = details.counterexample ?? [];
   if (scenario === undefined) return undefined;
-  return { scenario, outcome: await runSchedule(seed, scenario), steps: details.numShrinks };
+  return { scenario, outcome: await runSchedule(seed, kinds, scenario), steps: details.numShrinks };
 }

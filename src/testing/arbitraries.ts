@@ -227,8 +227,8 @@ export function workloads(constraints: WorkloadConstraints = {}): fc.Arbitrary<W
     .map((lists) => (lists.length === 0 ? [[]] : lists));
 }
 
-/** The kinds, those that are easiest to understand first. */
-const ALL_KINDS: readonly FaultKind[] = [
+/** All kinds of faults, those that are easiest to understand first. */
+export const faultKinds: readonly FaultKind[] = [
   'cut',
   'crash',
   'callerCrash',
@@ -259,7 +259,7 @@ const ALL_KINDS: readonly FaultKind[] = [
  * ```
  */
 export function faults(constraints: FaultConstraints = {}): fc.Arbitrary<readonly Fault[]> {
-  const { maxFaults = 8, maxMs = 5_000, kinds = ALL_KINDS } = constraints;
+  const { maxFaults = 8, maxMs = 5_000, kinds = faultKinds } = constraints;
   if (kinds.length === 0) return fc.constant([]);
   const byKind = faultsByKind(maxMs * 0.6, maxMs * 0.4);
   const one = fc.oneof({ withCrossShrink: true }, ...kinds.map((kind) => byKind[kind]));
