@@ -16,6 +16,7 @@ import { poolChart } from '../src/actors/pool.ts';
 import { proxyChart } from '../src/actors/proxy.ts';
 import { sessionChart } from '../src/actors/session.ts';
 import { type Chart, transitionsOf } from '../src/actors/statechart.ts';
+import { watchChart } from '../src/actors/watch.ts';
 import { workerChart } from '../src/worker/worker.ts';
 
 /** What is drawn of a chart; its functions play no part. */
@@ -29,6 +30,7 @@ const charts: readonly [file: string, chart: ChartShape][] = [
   ['src/actors/call.ts', callChart],
   ['src/actors/execution.ts', executionChart],
   ['src/actors/peer.ts', peerChart],
+  ['src/actors/watch.ts', watchChart],
   ['src/actors/session.ts', sessionChart],
   ['src/actors/balancer.ts', balancerChart],
   ['src/actors/proxy.ts', proxyChart],

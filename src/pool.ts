@@ -16,9 +16,10 @@ import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/g
 import { checkFunction, checkNames } from './routine/options.ts';
 import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
+import { beatTransport, toBeatAddress } from './transport/beat.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
-import type { Transport } from './transport/transport.ts';
+import type { Dialer } from './transport/transport.ts';
 import { isImporting } from './worker/modules.ts';
 import { WorkerProcess } from './worker/process.ts';
 
@@ -44,6 +45,12 @@ export interface PoolOptions {
   readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
   /** Milliseconds in which a worker must have come up. Default: 30,000. */
   readonly startTimeout?: number;
+  /**
+   * A worker is given up when it gave no sign of life for so many milliseconds: its process is stopped, or
+   * the connection is dead. One that is merely busy gives signs of life. At least 1,000; Infinity: never.
+   * Default: 10,000.
+   */
+  readonly lostAfter?: number;
   /** XState's inspector: sees all actors of the pool. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
@@ -52,18 +59,25 @@ export interface PoolOptions {
 export interface PoolWorker {
   readonly uid: string;
   readonly address: string;
+  /** Where its beat listens: a thread that answers for the process, also while a task blocks it. */
+  readonly beat: string | undefined;
   /** Its process, when this pool spawned it. */
   readonly pid: number | undefined;
   readonly tags: readonly string[];
   /** Calls of this pool that it has now. */
   readonly inFlight: number;
+  /** It does not answer at present: a task blocks its event loop, or its process is stopped. */
+  readonly stalled: boolean;
 }
 
 /** What a pool takes from outside when it is opened with `openWith`. */
 export interface PoolParts {
   /** How it reaches its workers. Default: over gRPC. */
-  readonly transports?: readonly Transport[];
-  /** Where a worker that listens at `address` is reached, by the pool and by the other workers. Default: there. */
+  readonly transports?: readonly Dialer[];
+  /**
+   * Where a worker that listens at `address` is reached, by the pool and by the other workers. Default:
+   * there. Its beat is reached directly.
+   */
   readonly reach?: (address: string) => string;
 }
 
@@ -76,6 +90,8 @@ interface Slot {
 }
 
 const KILL_TIMEOUT_MS = 2_000;
+/** On a busy machine every process is silent for some hundred milliseconds now and then. */
+const LEAST_LOST_AFTER_MS = 1_000;
 /** So long after it has got idle a pool may still keep the process alive. */
 const HOLD_MS = 50;
 /** Node's timers fire at once beyond that. */
@@ -150,6 +166,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxQueue: Number.POSITIVE_INFINITY,
       maxValueBytes: defaultLimits.maxValueBytes,
       startTimeout: 30_000,
+      lostAfter: 10_000,
       ...options,
     };
     const {
@@ -158,6 +175,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxQueue,
       maxValueBytes,
       restarts,
+      lostAfter,
       inspect,
     } = this.#options;
     this.#limits = { ...defaultLimits, maxValueBytes };
@@ -181,9 +199,12 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#proxy = new PoolProxy(this.#actor, {
       env: systemEnv,
       limits: this.#limits,
-      transports: parts.transports ?? [grpcTransport()],
+      // Those given come first: they may have a way of their own to the beats.
+      transports: [...(parts.transports ?? [grpcTransport()]), beatTransport()],
       policy,
       maxQueue,
+      lostAfterMs: lostAfter,
+      lost: (uid, why) => this.#kill(uid, why),
       awaited: () => this.#keepAlive(),
     });
     process.once('exit', this.#cleanUp);
@@ -192,12 +213,13 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   /** The workers that are up. */
   get workers(): readonly PoolWorker[] {
-    const pids = new Map<string, number | undefined>();
+    const own = new Map<string, { pid: number | undefined; beat: string | undefined }>();
     for (const { worker, process } of this.#slots.values()) {
-      if (worker) pids.set(worker.uid, process.pid);
+      if (worker) own.set(worker.uid, { pid: process.pid, beat: worker.beat });
     }
-    return this.#proxy.workers.map(({ uid, address, tags, inFlight }) => {
-      return { uid, address, tags, inFlight, pid: pids.get(uid) };
+    return this.#proxy.workers.map(({ uid, address, tags, inFlight, stalled }) => {
+      const { pid, beat } = own.get(uid) ?? { pid: undefined, beat: undefined };
+      return { uid, address, beat, pid, tags, inFlight, stalled };
     });
   }
 
@@ -321,14 +343,21 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #spawn(): void {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
-    const { tags, concurrency, maxValueBytes, startTimeout } = this.#options;
-    const setup = { address: this.#address(slot), tags, concurrency, maxValueBytes };
+    const { tags, concurrency, maxValueBytes, startTimeout, lostAfter } = this.#options;
+    const setup = {
+      address: this.#address(slot, 'sock'),
+      beat: toBeatAddress(this.#address(slot, 'beat')),
+      tags,
+      concurrency,
+      maxValueBytes,
+      lostAfterMs: lostAfter,
+    };
     const timeouts = { startTimeoutMs: startTimeout, killTimeoutMs: KILL_TIMEOUT_MS };
     const process = new WorkerProcess(setup, timeouts, {
-      started: (uid, address) => {
+      started: (uid, address, beat) => {
         const entry = this.#slots.get(slot);
         const reached = this.#parts.reach?.(address) ?? address;
-        if (entry) entry.worker = { uid, address: reached, tags, capacity: concurrency };
+        if (entry) entry.worker = { uid, address: reached, beat, tags, capacity: concurrency };
         this.#send({ type: 'started', slot });
       },
       leaving: () => this.#send({ type: 'leaving', slot }),
@@ -337,10 +366,17 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#slots.set(slot, { process, worker: undefined });
   }
 
-  /** Where the worker of a slot listens. A socket's path is used once: it may outlive a killed worker. */
-  #address(slot: number): string {
+  /** Where the worker of a slot, and its beat, listen. A socket's path is used once: it may outlive a killed worker. */
+  #address(slot: number, kind: 'sock' | 'beat'): string {
     if (this.#folder === undefined) return 'tcp://127.0.0.1:0';
-    return `unix://${join(this.#folder, `${slot}.sock`)}`;
+    return `unix://${join(this.#folder, `${slot}.${kind}`)}`;
+  }
+
+  /** So that it is replaced: a process that is stopped would hold its place for ever. */
+  #kill(uid: string, why: string): void {
+    for (const { worker, process } of this.#slots.values()) {
+      if (worker?.uid === uid) process.giveUp(why);
+    }
   }
 
   readonly #cleanUp = () => {
@@ -418,13 +454,14 @@ const POOL_OPTIONS = [
   'maxValueBytes',
   'restarts',
   'startTimeout',
+  'lostAfter',
   'inspect',
 ];
 
 /** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
 function checkOptions(options: PoolOptions): PoolOptions {
   checkNames('WorkerPool.open(options)', options, POOL_OPTIONS);
-  const { size, concurrency, maxQueue, maxValueBytes, startTimeout, restarts } = options;
+  const { size, concurrency, maxQueue, maxValueBytes, startTimeout, restarts, lostAfter } = options;
   if (restarts !== undefined) checkNames('restarts', restarts, ['limit', 'windowMs']);
   checkWhole('size', size, 1);
   if (size === Number.POSITIVE_INFINITY) throw new RangeError('size must be finite');
@@ -434,6 +471,14 @@ function checkOptions(options: PoolOptions): PoolOptions {
   checkWhole('restarts.limit', restarts?.limit, 0);
   checkTime('restarts.windowMs', restarts?.windowMs);
   checkTime('startTimeout', startTimeout);
+  if (
+    lostAfter !== undefined &&
+    !(typeof lostAfter === 'number' && lostAfter >= LEAST_LOST_AFTER_MS)
+  ) {
+    throw new RangeError(
+      `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
+    );
+  }
   const { transport, tags, loadBalancer, inspect } = options;
   if (inspect !== undefined && typeof inspect !== 'function') {
     if (typeof inspect?.next !== 'function') {

@@ -22,6 +22,7 @@ import { createLightActor } from './actor.ts';
 import type { BalancerEvent } from './balancer.ts';
 import type { Call, CallEvent, Step } from './call.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
+import { Watch } from './watch.ts';
 
 export type PeerEvent =
   /** A call wants its task sent. */
@@ -168,10 +169,19 @@ export interface PeerPorts {
   readonly limits: Limits;
   /** The caller's epoch. */
   readonly epoch: string;
+  /** A worker is given up when it gave no sign of life for so many milliseconds. */
+  readonly lostAfterMs: number;
+  /**
+   * Opens a channel to a worker, or to its beat.
+   *
+   * @throws ProtocolError when there is no transport for the address
+   */
   connect(address: string): Channel;
   balance(event: BalancerEvent): void;
   /** The peer is over; the worker is not used any more. */
   gone(uid: string): void;
+  /** The worker's process has given no sign of life, and was given up. */
+  lost(uid: string, message: string): void;
   /** A frame for a call that is no longer in progress was dropped. */
   dropped(frame: Frame): void;
 }
@@ -179,6 +189,8 @@ export interface PeerPorts {
 export interface WorkerAddress {
   readonly uid: string;
   readonly address: string;
+  /** Where a thread answers for its process while its event loop is blocked. */
+  readonly beat?: string | undefined;
   readonly tags: readonly string[];
   /** Tasks that it runs at a time; undefined for any number. */
   readonly capacity?: number | undefined;
@@ -196,7 +208,8 @@ const ACK = { type: 'ack' } as const;
 const REFUSED = { type: 'refused' } as const;
 
 export class Peer {
-  readonly view: WorkerView & { inFlight: number };
+  readonly view: WorkerView & { inFlight: number; stalled: boolean };
+  readonly #beat: string | undefined;
   readonly #ports: PeerPorts;
   readonly #actor: AnyActorRef;
   readonly #calls = new Map<number, Call>();
@@ -213,8 +226,9 @@ export class Peer {
   #over = false;
 
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts) {
-    const { uid, address, tags, capacity = Number.POSITIVE_INFINITY } = worker;
-    this.view = { uid, address, tags, capacity, inFlight: 0 };
+    const { uid, address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
+    this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
+    this.#beat = beat;
     this.#ports = ports;
     const logic = toLogic(peerChart, {
       connect: () => this.#connect(),
@@ -247,6 +261,8 @@ export class Peer {
       join: () => {
         this.#timer?.cancel();
         this.announce();
+        // No call may go there until it is heard: it is asked without one.
+        if (this.view.stalled) this.send({ type: 'connect' });
       },
       retire: () => {
         this.#retiring = true;
@@ -331,15 +347,45 @@ export class Peer {
       this.send({ type: 'down', reason });
       return;
     }
-    this.#link = new Link(
+    const link = new Link(
       channel,
       { env, limits, uid: epoch, expects: uid },
       {
-        up: () => this.send({ type: 'up' }),
+        up: () => {
+          this.view.stalled = false;
+          this.send({ type: 'up' });
+        },
         frame: (frame) => this.#receive(frame),
-        closed: (reason) => this.send({ type: 'down', reason }),
+        pong: () => watch.answered(),
+        closed: (reason) => {
+          watch.end();
+          this.send({ type: 'down', reason });
+        },
       },
     );
+    this.#link = link;
+    const watch = this.#watchOver(link);
+  }
+
+  #watchOver(link: Link): Watch {
+    const { env, lostAfterMs, connect, lost } = this.#ports;
+    const beat = this.#beat;
+    return new Watch(this.#actor, {
+      env,
+      lostAfterMs,
+      link,
+      beat: beat === undefined ? undefined : () => connect(beat),
+      stalled: (stalled) => {
+        this.view.stalled = stalled;
+      },
+      lost: (silent) => {
+        const message = silent
+          ? `it gave no sign of life for ${lostAfterMs} ms`
+          : `nothing came from it for ${lostAfterMs} ms, though its process runs: the connection is dead`;
+        link.giveUp(message);
+        if (silent) lost(this.view.uid, message);
+      },
+    });
   }
 
   #send(call: Call): void {

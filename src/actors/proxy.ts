@@ -15,7 +15,7 @@ import type {
   StepResult,
 } from '../routine/dispatcher.ts';
 import type { Limits } from '../transport/link.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { Dialer } from '../transport/transport.ts';
 import { CancelReason } from '../wire/frame.ts';
 import type { Encoded } from '../wire/value.ts';
 import { createLightActor } from './actor.ts';
@@ -76,11 +76,19 @@ export const proxyChart = defineChart<null, ProxyEvent>({
 export interface ProxyOptions {
   readonly env: Env;
   readonly limits: Limits;
-  readonly transports: readonly Transport[];
+  /** Those for the workers' beats included. */
+  readonly transports: readonly Dialer[];
   readonly policy: LoadBalancer;
   readonly maxQueue: number;
   /** Somebody waits for a call, for the first time since `checkAwaited` was false. */
   readonly awaited?: () => void;
+  /**
+   * A worker is given up when it gave no sign of life for so many milliseconds; Infinity: never.
+   * Default: 10,000.
+   */
+  readonly lostAfterMs?: number;
+  /** The process of a worker has given no sign of life, and was given up. */
+  readonly lost?: (uid: string, message: string) => void;
   /** Connects to each worker when it is added, and not when the first call goes there. */
   readonly eager?: boolean;
 }
@@ -95,6 +103,7 @@ export interface ProxyStats {
   readonly droppedFrames: number;
 }
 
+const DEFAULT_LOST_AFTER_MS = 10_000;
 const NEVER = () => {};
 
 export class PoolProxy implements Dispatcher {
@@ -140,6 +149,8 @@ export class PoolProxy implements Dispatcher {
       epoch: this.epoch,
       connect: (address) => this.#connect(address),
       balance: (event) => this.#balancer.send(event),
+      lostAfterMs: options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS,
+      lost: (uid, message) => options.lost?.(uid, message),
       gone: (uid) => this.#peers.delete(uid),
       dropped: () => {
         this.#dropped += 1;

@@ -33,6 +33,7 @@ import {
   executionEffects,
 } from './execution.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
+import { Watch } from './watch.ts';
 
 export type SessionEvent =
   /** The caller has greeted. */
@@ -99,6 +100,8 @@ export interface SessionPorts {
   readonly env: Env;
   readonly limits: Limits;
   readonly uid: string;
+  /** The caller is given up when it gave no sign of life for so many milliseconds; Infinity: never. */
+  readonly callerLostAfterMs: number;
   /** Where the calls of tasks go. */
   readonly dispatcher: Dispatcher;
   /** Shared by all sessions of the worker. */
@@ -126,6 +129,7 @@ export class Session {
   readonly #ports: SessionPorts;
   readonly #actor: AnyActorRef;
   readonly #link: Link;
+  #watch: Watch | undefined;
   readonly #routines: DeclaredRoutine[] = [];
   /** Tasks that the caller waits for, by call number. */
   readonly #waited = new Map<number, Execution>();
@@ -142,7 +146,7 @@ export class Session {
     this.#executionLogic = toLogic(executionChart, this.#executionEffects());
     this.#actor = createLightActor(toLogic(sessionChart, this.#effects()), parent, undefined);
     this.#actor.start();
-    const { env, limits, uid } = ports;
+    const { env, limits, uid, callerLostAfterMs } = ports;
     this.#link = new Link(
       channel,
       { env, limits, uid, accepts: true },
@@ -150,9 +154,22 @@ export class Session {
         up: ({ uid: epoch }) => this.send({ type: 'up', epoch }),
         frame: (frame) => this.#receive(frame),
         flushing: () => this.#acknowledge(),
-        closed: (reason) => this.send({ type: 'down', reason }),
+        pong: () => this.#watch?.answered(),
+        closed: (reason) => {
+          this.#watch?.end();
+          this.send({ type: 'down', reason });
+        },
       },
     );
+    if (callerLostAfterMs !== Number.POSITIVE_INFINITY) {
+      const message = `it gave no sign of life for ${callerLostAfterMs} ms`;
+      this.#watch = new Watch(this.#actor, {
+        env,
+        link: this.#link,
+        lostAfterMs: callerLostAfterMs,
+        lost: () => this.#link.giveUp(message),
+      });
+    }
   }
 
   /** Tasks whose body has not ended. */

@@ -10,6 +10,11 @@ export interface WorkerView {
   readonly inFlight: number;
   /** Tasks that it runs at a time (see `concurrency`); Infinity for any number. */
   readonly capacity: number;
+  /**
+   * It does not answer at present: a task blocks its event loop, or its process is stopped. What is
+   * sent there waits, and may be lost. `roundRobin` and `leastLoaded` choose it last.
+   */
+  readonly stalled: boolean;
 }
 
 /** A task as a balancer sees it. */

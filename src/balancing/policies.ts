@@ -1,20 +1,28 @@
 /** The policies that come with the runtime. */
 import type { LoadBalancer, WorkerView } from './balancer.ts';
 
-/** Each worker in turn. The default. */
+/** Each worker in turn; those that are stalled last. The default. */
 export function roundRobin(): LoadBalancer {
   let turn = 0;
   return {
     *delegate(_task, { workers }) {
+      let stalled: string[] | undefined;
       for (let tries = 0; tries < workers.length; tries += 1) {
         turn = (turn + 1) % workers.length;
-        yield (workers[turn] as WorkerView).uid;
+        const worker = workers[turn] as WorkerView;
+        if (!worker.stalled) {
+          yield worker.uid;
+          continue;
+        }
+        stalled ??= [];
+        stalled.push(worker.uid);
       }
+      if (stalled) yield* stalled;
     },
   };
 }
 
-/** The worker with the fewest calls of this pool; in turn among equals. */
+/** The worker with the fewest calls of this pool; in turn among equals, and those that are stalled last. */
 export function leastLoaded(): LoadBalancer {
   let turn = 0;
   return {
@@ -23,18 +31,22 @@ export function leastLoaded(): LoadBalancer {
       let best = workers[turn] as WorkerView;
       for (let i = 1; i < workers.length; i += 1) {
         const worker = workers[(turn + i) % workers.length] as WorkerView;
-        if (worker.inFlight < best.inFlight) best = worker;
+        if (compare(worker, best) < 0) best = worker;
       }
       yield best.uid;
       const rest = workers.filter((worker) => worker !== best);
-      for (const worker of rest.sort((a, b) => a.inFlight - b.inFlight)) yield worker.uid;
+      for (const worker of rest.sort(compare)) yield worker.uid;
     },
   };
 }
 
+function compare(a: WorkerView, b: WorkerView): number {
+  return a.stalled === b.stalled ? a.inFlight - b.inFlight : a.stalled ? 1 : -1;
+}
+
 /**
  * Tasks with the same tag go to the same worker, as long as it is there; when a worker comes or goes,
- * only its own share of the tags moves. Tasks without a tag go by `fallback`.
+ * only its own share of the tags moves. One that is stalled keeps its tags: their calls wait. Tasks without a tag go by `fallback`.
  *
  * @param fallback default: `roundRobin()`
  */

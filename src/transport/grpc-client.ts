@@ -53,7 +53,7 @@ export class ClientChannel extends GrpcChannel {
     const observed = observe(credentials, (connection) => {
       socket = connection;
     });
-    const client = new Client(target(address), observed, options);
+    const client = new Client(grpcTarget(address), observed, options);
     const stream = client.makeBidiStreamRequest(LINK_PATH, identity, identity, new Metadata());
     this.#client = client;
     this.#stream = stream;
@@ -124,7 +124,7 @@ function observe(
 }
 
 /** The name of the address for grpc-js. Its DNS resolver takes IP addresses too. */
-function target(address: Address): string {
+export function grpcTarget(address: Address): string {
   if (address.scheme === 'unix') return `unix:${address.path}`;
   return formatAddress(address).replace('tcp://', 'dns:');
 }

@@ -92,7 +92,8 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-export interface Transport {
+/** The caller's half of a transport. */
+export interface Dialer {
   /** Address schemes that it serves, e.g. `['tcp', 'unix']`. */
   readonly schemes: readonly string[];
   /**
@@ -100,6 +101,9 @@ export interface Transport {
    * a failure arrives as `closed` with `unreachable`.
    */
   connect(address: string): Channel;
+}
+
+export interface Transport extends Dialer {
   /** Listens on `address`. Rejects with `ListenError` when the address can't be used. */
   listen(address: string, service: ListenerService): Promise<Listener>;
 }

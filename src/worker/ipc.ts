@@ -10,7 +10,7 @@ export type ToWorker =
 
 /** From a worker to its pool. */
 export type FromWorker =
-  | { skein: 'started'; uid: string; address: string }
+  | { skein: 'started'; uid: string; address: string; beat: string }
   | { skein: 'failed'; message: string }
   /** It takes no more tasks, and ends when those that it has are over. */
   | { skein: 'leaving' }
@@ -20,10 +20,14 @@ export type FromWorker =
 export interface WorkerSetup {
   /** Where to listen: `tcp://127.0.0.1:0`, `unix:///...`. */
   readonly address: string;
+  /** Where its beat listens: `beat+tcp://127.0.0.1:0`, `beat+unix:///...`. */
+  readonly beat: string;
   readonly tags: readonly string[];
   /** Tasks that may run at a time; undefined for no limit. */
   readonly concurrency: number | undefined;
   readonly maxValueBytes: number;
+  /** Another worker is given up when it gave no sign of life for so many milliseconds. */
+  readonly lostAfterMs: number;
 }
 
 // On globalThis, so that two copies of the package in one process agree; not in the environment, which

@@ -3,8 +3,10 @@ import { rmSync } from 'node:fs';
 import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
+import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
+import { startBeat } from './beat.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
 import { Worker } from './worker.ts';
 
@@ -31,14 +33,16 @@ async function start(setup: WorkerSetup): Promise<void> {
       env: systemEnv,
       limits: { ...defaultLimits, maxValueBytes: setup.maxValueBytes },
       transports: [grpcTransport()],
+      beats: [beatTransport()],
+      lostAfterMs: setup.lostAfterMs,
       address: setup.address,
       tags: setup.tags,
       concurrency: setup.concurrency,
       stop: leave,
     });
-    const address = await worker.start();
+    const [address, beat] = await Promise.all([worker.start(), startBeat(setup.beat, folder)]);
     setHomeDispatcher(worker.dispatcher);
-    send({ skein: 'started', uid: worker.uid, address });
+    send({ skein: 'started', uid: worker.uid, address, beat });
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));
   }

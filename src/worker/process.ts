@@ -7,7 +7,7 @@ import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
 
 export interface ProcessHandlers {
   /** It listens. */
-  started(uid: string, address: string): void;
+  started(uid: string, address: string, beat: string): void;
   /** It was told to end, though not by the pool: it takes no more tasks. */
   leaving(): void;
   /** It is gone, or did not come up; called exactly once. */
@@ -50,8 +50,7 @@ export class WorkerProcess {
     this.#child.channel?.unref();
     this.#starting = setTimeout(
       () => {
-        this.#failure = `it did not come up within ${options.startTimeoutMs} ms`;
-        this.kill();
+        this.giveUp(`it did not come up within ${options.startTimeoutMs} ms`);
       },
       Math.min(options.startTimeoutMs, LONGEST_TIMER_MS),
     ).unref();
@@ -86,6 +85,12 @@ export class WorkerProcess {
     this.#killing = setTimeout(() => this.kill(), ms).unref();
   }
 
+  /** Kills it, and says why when it is gone. */
+  giveUp(why: string): void {
+    this.#failure ??= why;
+    this.kill();
+  }
+
   kill(): void {
     this.#child.kill('SIGKILL');
   }
@@ -93,7 +98,7 @@ export class WorkerProcess {
   #receive(message: FromWorker): void {
     if (message?.skein === 'started') {
       clearTimeout(this.#starting);
-      this.#handlers.started(message.uid, message.address);
+      this.#handlers.started(message.uid, message.address, message.beat);
     } else if (message?.skein === 'failed') {
       this.#failure = message.message;
     } else if (message?.skein === 'leaving') {

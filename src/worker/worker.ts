@@ -13,6 +13,7 @@ import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import type {
   Channel,
+  Dialer,
   Listener,
   ListenerService,
   Transport,
@@ -32,6 +33,19 @@ export interface WorkerOptions {
    * itself always run. Default: no limit.
    */
   readonly concurrency?: number | undefined;
+  /** How the beats of the pool's other workers are reached. Default: not at all. */
+  readonly beats?: readonly Dialer[];
+  /**
+   * A worker of the pool is given up when it gave no sign of life to the tasks here for so many
+   * milliseconds; Infinity: never. Default: 10,000.
+   */
+  readonly lostAfterMs?: number | undefined;
+  /**
+   * A caller that was not heard for so many milliseconds is given up, and its tasks are aborted; also one
+   * whose event loop was blocked for so long. Default: Infinity, never, since the death of a process
+   * that spawned its workers is known.
+   */
+  readonly callerLostAfterMs?: number | undefined;
   /** Finds a routine. Default: imports its module. */
   readonly resolve?: (
     module: string,
@@ -125,9 +139,10 @@ export class Worker {
     this.#proxy = new PoolProxy(this.#actor, {
       env: options.env,
       limits: options.limits,
-      transports: [this.#memory, ...options.transports],
+      transports: [this.#memory, ...options.transports, ...(options.beats ?? [])],
       policy: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
+      ...(options.lostAfterMs !== undefined && { lostAfterMs: options.lostAfterMs }),
     });
   }
 
@@ -220,6 +235,7 @@ export class Worker {
       env: this.#options.env,
       limits: this.#options.limits,
       uid: this.uid,
+      callerLostAfterMs: this.#options.callerLostAfterMs ?? Number.POSITIVE_INFINITY,
       dispatcher: this.#proxy,
       resolve: this.#options.resolve ?? resolveRoutine,
       admission: this.#admission,

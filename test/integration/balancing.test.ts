@@ -114,6 +114,7 @@ describe('a balancer of one’s own', () => {
       address,
       tags: ['t'],
       inFlight: 0,
+      stalled: false,
       capacity: Number.POSITIVE_INFINITY,
     });
     expect(seen[1]?.workers[0]?.inFlight).toBe(1);

@@ -15,6 +15,7 @@ import {
   type Transition,
   toLogic,
 } from '../../src/actors/statechart.ts';
+import { watchChart } from '../../src/actors/watch.ts';
 import { workerChart } from '../../src/worker/worker.ts';
 import {
   type Compile,
@@ -74,6 +75,13 @@ describe('each chart of the runtime', () => {
     died: fc.record({ message: text }),
     silent: none,
     dismiss: fc.record({ message: text }),
+  });
+  check(watchChart, fc.record({ limit: fc.integer({ min: 2, max: 4 }) }), {
+    heard: none,
+    missed: none,
+    turning: none,
+    blocked: none,
+    end: none,
   });
   check(sessionChart, fc.constant(undefined), {
     up: fc.record({ epoch: text }),

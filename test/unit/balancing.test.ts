@@ -9,6 +9,7 @@ function workersOf(uids: readonly string[]): (WorkerView & { inFlight: number })
     address: `memory://${uid}`,
     tags: [],
     inFlight: 0,
+    stalled: false,
     capacity: 4,
   }));
 }

@@ -73,6 +73,7 @@ async function inspected() {
       new Session(root, channel, {
         ...shared,
         uid: 'worker',
+        callerLostAfterMs: Number.POSITIVE_INFINITY,
         resolve: (_module, name) => routines[name] as RegisteredRoutine,
         dispatcher: {} as never,
         admission: new Admission(),

@@ -1,0 +1,86 @@
+/**
+ * The thread that answers for its worker's process while the event loop is blocked: listens on an
+ * address of its own, ends the process when it must end and can't by itself, and says how long ago
+ * the loop turned. Started by beat.ts. JavaScript, since Node 20 starts no thread from TypeScript.
+ */
+import { rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
+
+/**
+ * @typedef {object} BeatSetup
+ * @property {{ path: string } | { host: string, port: number }} listen
+ * @property {BigInt64Array<SharedArrayBuffer>} turned when the main loop turned last, by `process.hrtime`
+ * @property {number} parent the process id of the parent
+ * @property {string | undefined} folder the workers' sockets: removed with the process of an orphan
+ */
+
+/** @type {BeatSetup} */
+const { listen, turned, parent, folder } = workerData;
+
+/** How often it looks whether the parent lives. */
+const PARENT_MS = 1_000;
+/** A loop that has not turned for so long does not end the process of an orphan by itself. */
+const BLOCKED_MS = 2_000;
+/** So long after the grace time a process that was asked to stop has ended by itself, or never does. */
+const STOP_MS = 2_000;
+/** Node's timers fire at once beyond that. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
+/** Milliseconds since the main loop turned. */
+function idle() {
+  return Number((process.hrtime.bigint() - Atomics.load(turned, 0)) / 1_000_000n);
+}
+
+function kill() {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+/** @type {number} */
+let stopDue = Number.POSITIVE_INFINITY;
+/** @type {NodeJS.Timeout | undefined} */
+let stopping;
+
+/** The shortest grace time of those that were asked for counts. @param {number} graceMs */
+function stop(graceMs) {
+  const due = performance.now() + graceMs + STOP_MS;
+  if (due >= stopDue) return;
+  stopDue = due;
+  clearTimeout(stopping);
+  stopping = setTimeout(kill, Math.min(graceMs + STOP_MS, LONGEST_TIMER_MS));
+}
+
+/** @param {Uint8Array} packet @returns {Uint8Array | undefined} undefined for one that breaks the protocol */
+function answer(packet) {
+  const request = decodeBeat(packet);
+  if (request === undefined || request.kind === 'beat') return undefined;
+  if (request.kind === 'stop') stop(request.ms);
+  return encodeBeat('beat', idle());
+}
+
+const server = createServer((socket) => {
+  const reader = new BeatReader();
+  socket.on('error', () => {});
+  socket.on('data', (bytes) => {
+    for (const packet of reader.read(bytes)) {
+      const reply = answer(packet);
+      if (reply === undefined) return void socket.destroy();
+      // Who does not read its answers gets no more of them.
+      if (socket.writableNeedDrain) return;
+      socket.write(reply);
+    }
+  });
+});
+server.on('error', (error) => parentPort?.postMessage({ error: error.message }));
+server.listen(listen, () => {
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  parentPort?.postMessage({ port });
+});
+
+setInterval(() => {
+  if (process.ppid === parent || idle() < BLOCKED_MS) return;
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  kill();
+}, PARENT_MS);

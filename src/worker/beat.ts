@@ -1,0 +1,51 @@
+/** Starts the thread that answers for this process while its event loop is blocked. */
+import { Worker } from 'node:worker_threads';
+import { ListenError } from '../errors.ts';
+import { formatAddress, parseAddress } from '../transport/address.ts';
+import { beatTarget, toBeatAddress } from '../transport/beat.ts';
+import type { BeatSetup } from './beat-thread.js';
+
+/** How often the loop notes that it turns. */
+const TURN_MS = 100;
+
+/**
+ * Listens on `address` (`beat+unix:///path`, `beat+tcp://host:port`), and resolves with the real one.
+ * Neither the thread nor its timer keeps the process alive.
+ *
+ * @param folder what is removed with the process when its parent is gone and the loop is blocked
+ * @throws ListenError when the address can't be used
+ */
+export async function startBeat(address: string, folder: string | undefined): Promise<string> {
+  const target = parseAddress(beatTarget(address));
+  const turned = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
+  const turn = () => Atomics.store(turned, 0, process.hrtime.bigint());
+  turn();
+  setInterval(turn, TURN_MS).unref();
+  const listen =
+    target.scheme === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
+  const workerData: BeatSetup = { listen, turned, parent: process.ppid, folder };
+  const thread = new Worker(new URL('./beat-thread.js', import.meta.url), {
+    name: 'beat',
+    workerData,
+    // Neither loaders nor options of Node: each would take its time and memory.
+    execArgv: [],
+    env: {},
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 },
+  });
+  thread.unref();
+  const port = await new Promise<number | undefined>((resolve, reject) => {
+    const fail = (message: string) => {
+      reject(new ListenError(`Can't listen on ${address}: ${message}`));
+    };
+    thread.once('message', (message: { port?: number; error?: string }) =>
+      message.error === undefined ? resolve(message.port) : fail(message.error),
+    );
+    thread.once('error', (error) => fail(String(error)));
+  });
+  // Without it this worker is taken for gone when it is busy for long, and for nothing else.
+  thread.on('error', (error) => {
+    process.emitWarning(`the thread that says that this worker lives has ended: ${error}`);
+  });
+  if (target.scheme === 'unix') return address;
+  return toBeatAddress(formatAddress({ ...target, port: port ?? target.port }));
+}

@@ -1,0 +1,19 @@
+/** Routines that block their worker's event loop. */
+import { appendFileSync, existsSync } from 'node:fs';
+import { routine } from '../../../src/index.ts';
+import { pid } from './tasks.ts';
+
+/** Writes the pid, and blocks the event loop for so long, or until the trace is opened. */
+export const block = routine((file: string, ms: number) => {
+  appendFileSync(file, `start ${process.pid}\n`);
+  const end = performance.now() + ms;
+  while (performance.now() < end && !existsSync(`${file}.open`));
+  return process.pid;
+});
+
+/** Blocks the other one of two workers. */
+export const blockElsewhere = routine(async (file: string, ms: number) => {
+  // Workers take turns: the next call goes elsewhere.
+  while ((await pid()) !== process.pid);
+  return { own: process.pid, other: await block(file, ms) };
+});
