@@ -104,6 +104,8 @@ export interface ProxyStats {
 }
 
 const DEFAULT_LOST_AFTER_MS = 10_000;
+/** More than two ticks of a watch: it is sooner to say why no Hello comes than the link is to end for it. */
+const WATCH_MS = 2_500;
 const NEVER = () => {};
 
 export class PoolProxy implements Dispatcher {
@@ -143,13 +145,15 @@ export class PoolProxy implements Dispatcher {
     this.#actor.start();
     this.#balancer = new Balancer(this.#actor, options);
     this.#callLogic = toLogic(callChart, this.#callEffects());
+    const { limits, lostAfterMs = DEFAULT_LOST_AFTER_MS } = options;
+    const leastMs = Number.isFinite(lostAfterMs) ? lostAfterMs + WATCH_MS : 0;
     this.#ports = {
       env: options.env,
-      limits: options.limits,
+      limits: { ...limits, helloTimeoutMs: Math.max(limits.helloTimeoutMs, leastMs) },
       epoch: this.epoch,
       connect: (address) => this.#connect(address),
       balance: (event) => this.#balancer.send(event),
-      lostAfterMs: options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS,
+      lostAfterMs,
       lost: (uid, message) => options.lost?.(uid, message),
       gone: (uid) => this.#peers.delete(uid),
       dropped: () => {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createActor, fromCallback } from 'xstate';
 import type { WorkerAddress } from '../../src/actors/peer.ts';
-import { PoolProxy } from '../../src/actors/proxy.ts';
+import { PoolProxy, type ProxyOptions } from '../../src/actors/proxy.ts';
 import { roundRobin } from '../../src/balancing/policies.ts';
 import { systemEnv } from '../../src/env.ts';
 import {
@@ -157,7 +157,8 @@ describe('a worker that is stopped', () => {
     const file = trace(folder);
     const running = rejection(gate.on(pool)(file.path));
     await file.has('start');
-    const own = pidOf(pool);
+    // The Ack is here before this answer.
+    const own = await pid.on(pool)();
     freeze(own);
     const offered = rejection(pid.on(pool)());
     expect(await running).toMatchObject({ code: 'WORKER_LOST', phase: 'running' });
@@ -264,7 +265,7 @@ class Relay {
 }
 
 /** A proxy of its own, with one worker. */
-function proxyTo(worker: WorkerAddress): DispatchTarget & { readonly proxy: PoolProxy } {
+function proxyTo(worker: WorkerAddress, options: Partial<ProxyOptions> = {}): DispatchTarget {
   const root = createActor(fromCallback(() => {})).start();
   const proxy = new PoolProxy(root, {
     env: systemEnv,
@@ -273,11 +274,31 @@ function proxyTo(worker: WorkerAddress): DispatchTarget & { readonly proxy: Pool
     policy: roundRobin(),
     maxQueue: Number.POSITIVE_INFINITY,
     lostAfterMs: 1_000,
+    ...options,
   });
   proxy.send({ type: 'added', worker });
   cleanups.push(() => proxy.send({ type: 'abort', error: new Error('the test is over') }));
-  return { proxy, [dispatcherOf]: proxy };
+  return { [dispatcherOf]: proxy };
 }
+
+test('a worker that is stopped before it greets is found out before the time for its Hello', async () => {
+  const pool = await open();
+  const { uid, address, beat } = pool.workers[0] as PoolWorker;
+  freeze(pidOf(pool));
+  const lost: string[] = [];
+  const target = proxyTo(
+    { uid, address, beat, tags: [] },
+    {
+      limits: { ...defaultLimits, helloTimeoutMs: 500 },
+      lost: (uid, why) => lost.push(uid, why),
+    },
+  );
+  const controller = new AbortController();
+  const call = rejection(pid.with({ signal: controller.signal, pool: target })());
+  await until(() => expect(lost).toEqual([uid, 'it gave no sign of life for 1000 ms']));
+  controller.abort();
+  await call;
+});
 
 describe('a connection that carries nothing any more', () => {
   test('is given up, though the worker is well, and made anew', async () => {
@@ -288,6 +309,8 @@ describe('a connection that carries nothing any more', () => {
     const file = trace(folder);
     const running = rejection(gate.on(target)(file.path));
     await file.has('start');
+    // The Ack is here before this answer.
+    await pid.on(target)();
     relay.mute();
     expect(await running).toMatchObject({
       phase: 'running',

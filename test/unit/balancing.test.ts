@@ -55,6 +55,27 @@ test('all policies name each worker once', () => {
   );
 });
 
+test('round robin and least loaded name those that are stalled last, and sticky by tag stays', () => {
+  const stalls = fc.array(fc.boolean(), { minLength: 8, maxLength: 8 });
+  fc.assert(
+    fc.property(uids, stalls, fc.nat(10), (names, stalls, before) => {
+      const workers = workersOf(names).map((worker, i) => ({
+        ...worker,
+        stalled: stalls[i] ?? false,
+      }));
+      for (const policy of [roundRobin(), leastLoaded()]) {
+        for (let i = 0; i < before; i += 1) choose(policy, workers);
+        const named = order(policy, workers);
+        const stalled = named.map((uid) => workers.find((worker) => worker.uid === uid)?.stalled);
+        expect(stalled).toEqual([...stalled].sort());
+      }
+      expect(order(stickyByTag(), workers, 'a')).toEqual(
+        order(stickyByTag(), workersOf(names), 'a'),
+      );
+    }),
+  );
+});
+
 describe('round robin', () => {
   test('gives each worker as many as the others', () => {
     fc.assert(
