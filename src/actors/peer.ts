@@ -184,6 +184,8 @@ export interface PeerPorts {
   lost(uid: string, message: string): void;
   /** A frame for a call that is no longer in progress was dropped. */
   dropped(frame: Frame): void;
+  /** An envelope that came twice was dropped. */
+  duplicate(): void;
 }
 
 export interface WorkerAddress {
@@ -356,6 +358,7 @@ export class Peer {
           this.send({ type: 'up' });
         },
         frame: (frame) => this.#receive(frame),
+          duplicate: () => this.#ports.duplicate(),
         pong: () => watch.answered(),
         closed: (reason) => {
           watch.end();

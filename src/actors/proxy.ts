@@ -101,6 +101,8 @@ export interface ProxyStats {
   readonly deadlines: number;
   /** Frames that came for calls that were over. */
   readonly droppedFrames: number;
+  /** Envelopes that a transport brought more than once. */
+  readonly duplicateEnvelopes: number;
 }
 
 const DEFAULT_LOST_AFTER_MS = 10_000;
@@ -124,6 +126,7 @@ export class PoolProxy implements Dispatcher {
   #sequence = 0;
   #inFlight = 0;
   #dropped = 0;
+  #duplicates = 0;
   /** `awaited` was called, and `checkAwaited` has not been false since. */
   #told = false;
   /** Generators in flight. */
@@ -159,6 +162,9 @@ export class PoolProxy implements Dispatcher {
       dropped: () => {
         this.#dropped += 1;
       },
+      duplicate: () => {
+        this.#duplicates += 1;
+      },
     };
   }
 
@@ -173,6 +179,7 @@ export class PoolProxy implements Dispatcher {
       workers: this.#peers.size,
       deadlines: this.#deadlines.size,
       droppedFrames: this.#dropped,
+      duplicateEnvelopes: this.#duplicates,
     };
   }
 

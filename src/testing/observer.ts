@@ -104,7 +104,7 @@ export class Observer implements NetworkObserver {
 
   sent(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array): void {
     if (from !== link.caller) return;
-    for (const frame of decodeEnvelope(packet)) {
+    for (const frame of decodeEnvelope(packet).frames) {
       const notes = this.#notes(link);
       if (frame.body === 'hello') notes.epoch = frame.hello.uid;
       if (frame.body !== 'task') continue;
@@ -118,7 +118,7 @@ export class Observer implements NetworkObserver {
     const to = from === link.caller ? link.worker : link.caller;
     const bodies: string[] = [];
     try {
-      for (const frame of decodeEnvelope(packet)) {
+      for (const frame of decodeEnvelope(packet).frames) {
         bodies.push(frame.body);
         const id = this.#notes(link).calls.get(frame.call);
         if (id === undefined) continue;

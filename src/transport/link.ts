@@ -2,8 +2,9 @@
  * One long-lived connection between a caller and a worker, on a channel of any transport.
  *
  * A link greets (Hello), puts the frames of one turn of the event loop into one envelope, sends large
- * values in chunks between the small frames, holds back when the channel is full, and knows which
- * calls it has written. It knows nothing of what calls mean.
+ * values in chunks between the small frames, holds back when the channel is full, notices what the
+ * channel has lost or repeated, and knows which calls it has written. It knows nothing of what calls
+ * mean.
  */
 import type { Env, Timer } from '../env.ts';
 import { ProtocolError, ValueTooLarge } from '../errors.ts';
@@ -45,6 +46,8 @@ export interface LinkHandlers {
   flushing?(): void;
   /** The other side has answered a ping. */
   pong?(): void;
+  /** An envelope came once more, and was dropped. */
+  duplicate?(): void;
   /** The link ended. Called exactly once. */
   closed(reason: CloseReason): void;
 }
@@ -74,7 +77,7 @@ export class Link {
   #greeting: Timer | undefined;
   #state: 'greeting' | 'up' | 'closed' = 'greeting';
   #writer: EnvelopeWriter | undefined;
-  #sealed: { packet: Uint8Array; lastTask: number }[] = [];
+  #sealed: { writer: EnvelopeWriter; lastTask: number }[] = [];
   #backlog = 0;
   #full = false;
   #paused = false;
@@ -83,6 +86,10 @@ export class Link {
   #flushedAt = Number.NEGATIVE_INFINITY;
   #lastTask = 0;
   #writtenTask = 0;
+  /** The number of the last envelope that was handed to the channel. */
+  #sent = 0;
+  /** The number of the last envelope that was handled. */
+  #handled = 0;
   /** The highest call number of a Task that has arrived. */
   #seenTask = 0;
   #packets = 0;
@@ -243,16 +250,34 @@ export class Link {
   #receive(bytes: Uint8Array): void {
     if (this.#state === 'closed') return;
     this.#packets += 1;
-    let frames: readonly Frame[];
     try {
-      frames = decodeEnvelope(bytes);
-      for (const frame of frames) this.#handle(frame);
+      const { frames, sequence } = decodeEnvelope(bytes);
+      if (this.#isNext(sequence)) for (const frame of frames) this.#handle(frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close(GoodbyeReason.PROTOCOL, error.message);
       this.#end({ code: 'protocol', message: error.message, cause: error });
     }
     if (this.#inbox.creditDue > 0) this.#schedule();
+  }
+
+  /**
+   * Whether an envelope is the next one, and not one that was handled before.
+   *
+   * @throws ProtocolError when something is missing before it, or at its end
+   */
+  #isNext(sequence: number): boolean {
+    const expected = this.#handled + 1;
+    if (sequence === expected) {
+      this.#handled = sequence;
+      return true;
+    }
+    if (sequence === 0) throw new ProtocolError('an envelope without a number: it was cut off');
+    if (sequence > expected) {
+      throw new ProtocolError(`envelope ${sequence} came in place of envelope ${expected}`);
+    }
+    this.#handlers.duplicate?.();
+    return false;
   }
 
   #handle(frame: Frame): void {
@@ -368,9 +393,8 @@ export class Link {
     this.#writer = undefined;
     // A little more room than last time, and never for a whole envelope when little is said.
     this.#room = Math.min(ENVELOPE_BYTES * 2, Math.max(256, (this.#room + writer.bytes * 3) >> 1));
-    const packet = writer.finish();
-    this.#sealed.push({ packet, lastTask: this.#lastTask });
-    this.#backlog += packet.length;
+    this.#sealed.push({ writer, lastTask: this.#lastTask });
+    this.#backlog += writer.bytes;
     this.#balance();
   }
 
@@ -396,7 +420,7 @@ export class Link {
     const room =
       this.#rooms.pop() ??
       Buffer.allocUnsafeSlow(this.#options.limits.chunkBytes + CHUNK_OVERHEAD_BYTES);
-    const packet = encodeChunk(chunk, room);
+    const packet = encodeChunk(chunk, this.#nextNumber(), room);
     this.#full = !this.#channel.send(packet, () => this.#rooms.push(room));
     if (this.#finishing !== undefined && this.#outbox.bytes === 0) this.#finishing();
     if (this.#outbox.ready || this.#writer !== undefined) this.#schedule();
@@ -404,15 +428,21 @@ export class Link {
 
   #write(): void {
     let sent = 0;
-    for (const { packet, lastTask } of this.#sealed) {
+    for (const { writer, lastTask } of this.#sealed) {
       if (this.#full) break;
-      this.#full = !this.#channel.send(packet);
+      this.#backlog -= writer.bytes;
+      this.#full = !this.#channel.send(writer.finish(this.#nextNumber()));
       this.#writtenTask = lastTask;
-      this.#backlog -= packet.length;
       sent += 1;
     }
     if (sent === this.#sealed.length) this.#sealed.length = 0;
     else if (sent > 0) this.#sealed.splice(0, sent);
+  }
+
+  /** Given at the moment of sending: chunks overtake envelopes that are sealed already. */
+  #nextNumber(): number {
+    this.#sent += 1;
+    return this.#sent;
   }
 
   /**

@@ -3,7 +3,8 @@
  *
  * A channel carries packets of bytes both ways, in order, each at most once. It does not repair
  * anything: when a packet may have been lost, the channel closes with a reason, and the layers above
- * decide what that means for the calls.
+ * decide what that means for the calls. Links number their packets, so that one which is missing, cut
+ * or doubled all the same is noticed when the next one comes.
  */
 
 /** Why a channel (and the link on it) ended. */

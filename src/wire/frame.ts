@@ -43,25 +43,32 @@ export type OutFrame = {
 /** A value to be sent, as it stands in a frame. */
 export type OutValue = generated.Init<generated.Value>;
 
+/** An envelope that was received. */
+export interface Envelope {
+  readonly frames: readonly Frame[];
+  /** Its number on its side of the link; 0 when it has none: then its end was cut off. */
+  readonly sequence: number;
+}
+
 /**
  * Reads one packet.
  *
  * @throws ProtocolError when the bytes are not an envelope, or a frame in it has no body known here.
  */
-export function decodeEnvelope(bytes: Uint8Array): readonly Frame[] {
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const reader = new Reader(bytes);
-  let frames: generated.Frame[];
+  let envelope: generated.Envelope;
   try {
-    frames = generated.readEnvelope(reader).frames;
+    envelope = generated.readEnvelope(reader);
   } catch (cause) {
     throw new ProtocolError('malformed envelope', { cause });
   }
   // The generated readers don't look at the end of the buffer: a length that lies leaves them beyond it.
   if (reader.pos !== bytes.length) throw new ProtocolError('malformed envelope: a length is wrong');
-  for (const frame of frames) {
+  for (const frame of envelope.frames) {
     if (frame.body === undefined) throw new ProtocolError('a frame without a known body');
   }
-  return frames as unknown as readonly Frame[];
+  return envelope as unknown as Envelope;
 }
 
 const encoder = new TextEncoder();
@@ -79,6 +86,10 @@ class Reader extends PbfReader {
     return decoder.decode(this.readBytes());
   }
 }
+
+// Where what is written by hand stands in its message; a test holds this equal to the generated code.
+const FRAMES_FIELD = 1;
+const SEQUENCE_FIELD = 2;
 
 /** Collects frames to one envelope. */
 export class EnvelopeWriter {
@@ -100,11 +111,16 @@ export class EnvelopeWriter {
 
   add(frame: OutFrame): void {
     this.#frames += 1;
-    this.#pbf.writeMessage(1, generated.writeFrame, frame as generated.Init<generated.Frame>);
+    this.#pbf.writeMessage(
+      FRAMES_FIELD,
+      generated.writeFrame,
+      frame as generated.Init<generated.Frame>,
+    );
   }
 
   /** The packet. The writer must not be used afterwards. */
-  finish(): Uint8Array {
+  finish(sequence: number): Uint8Array {
+    this.#pbf.writeVarintField(SEQUENCE_FIELD, sequence);
     return this.#pbf.finish();
   }
 }
@@ -112,8 +128,6 @@ export class EnvelopeWriter {
 /** What an envelope with one chunk takes beside the chunk's data, at most. */
 export const CHUNK_OVERHEAD_BYTES = 64;
 
-// Where frames and chunks stand in their messages; a test holds this equal to the generated code.
-const FRAMES_FIELD = 1;
 const CHUNK_FIELD = 6;
 const TRANSFER_FIELD = 1;
 const DATA_FIELD = 2;
@@ -126,6 +140,7 @@ const LENGTH_DELIMITED = 2;
  */
 export function encodeChunk(
   chunk: { transfer: number; data: Uint8Array; total?: number },
+  sequence: number,
   room: Uint8Array,
 ): Uint8Array {
   const { transfer, data, total } = chunk;
@@ -146,6 +161,7 @@ export function encodeChunk(
   writer.buf.set(fields, writer.pos);
   writer.buf.set(data, writer.pos + fields.length);
   writer.pos += length;
+  writer.writeVarintField(SEQUENCE_FIELD, sequence);
   return writer.finish();
 }
 

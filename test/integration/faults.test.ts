@@ -256,11 +256,12 @@ describe('malformed bytes on the Link stream', () => {
       window: 100_000,
     },
   };
-  const envelope = (...frames: OutFrame[]) => {
+  const numbered = (sequence: number, ...frames: OutFrame[]) => {
     const writer = new EnvelopeWriter();
     for (const frame of frames) writer.add(frame);
-    return Buffer.from(writer.finish());
+    return Buffer.from(writer.finish(sequence));
   };
+  const envelope = (...frames: OutFrame[]) => numbered(1, ...frames);
   const task = { routine: 1, sequence: 1, generator: false, caller: '', timeout_ms: 0, tag: '' };
   const declare = { number: 1, module: 'file:///nowhere.mjs', name: 'none' };
 
@@ -292,7 +293,12 @@ describe('malformed bytes on the Link stream', () => {
       'another worker’s uid',
       [envelope({ call: 0, hello: { ...hello.hello, expects: 'x' } as never })],
     ],
-    ['two Hellos', [envelope(hello), envelope(hello)]],
+    ['two Hellos', [numbered(1, hello), numbered(2, hello)]],
+    ['an envelope that is missing', [numbered(1, hello), numbered(3, { call: 1, next: {} })]],
+    [
+      'an envelope without its end',
+      [numbered(1, hello), envelope({ call: 1, next: {} }).subarray(0, -2)],
+    ],
     ['garbage after Hello', [envelope(hello), Buffer.alloc(1000, 0x99)]],
     ['a task of a routine that was not declared', [envelope(hello, { call: 1, task })]],
     [

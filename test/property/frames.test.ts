@@ -6,6 +6,7 @@ import { test } from 'vitest';
 import { ProtocolError } from '../../src/errors.ts';
 import {
   CancelReason,
+  CHUNK_OVERHEAD_BYTES,
   decodeEnvelope,
   EnvelopeWriter,
   encodeChunk,
@@ -93,10 +94,15 @@ const frame = fc.oneof(
 ) as fc.Arbitrary<OutFrame>;
 const frames = fc.array(frame, { maxLength: 6 });
 
-function encode(list: readonly OutFrame[], room?: number): Uint8Array {
+const number = fc.oneof(
+  fc.integer({ min: 1, max: 300 }),
+  uint64.map((some) => some || 1),
+);
+
+function encode(list: readonly OutFrame[], room?: number, sequence = 1): Uint8Array {
   const writer = new EnvelopeWriter(room);
   for (const one of list) writer.add(one);
-  return writer.finish();
+  return writer.finish(sequence);
 }
 
 /** A received frame, as it was given to be sent. */
@@ -125,8 +131,10 @@ function plain(value: unknown): unknown {
 
 test('what is written is read', () => {
   fc.assert(
-    fc.property(frames, fc.nat(300), (list, room) => {
-      deepStrictEqual(plain(decodeEnvelope(encode(list, room)).map(sentOf)), plain(list));
+    fc.property(frames, fc.nat(300), number, (list, room, sequence) => {
+      const read = decodeEnvelope(encode(list, room, sequence));
+      deepStrictEqual(plain(read.frames.map(sentOf)), plain(list));
+      deepStrictEqual(read.sequence, sequence);
     }),
     { numRuns: 3_000 },
   );
@@ -136,24 +144,24 @@ test('what is written is read', () => {
 const misspelt = /[\u{20000}-\u{10FFFF}]/u;
 
 test('fields of a later version are passed over', () => {
-  const number = fc.integer({ min: 100, max: 0x0fff_ffff });
+  const fieldNumber = fc.integer({ min: 100, max: 0x0fff_ffff });
   const field = fc.oneof(
-    fc.tuple(number, uint64).map(
+    fc.tuple(fieldNumber, uint64).map(
       ([at, some]) =>
         (pbf: PbfWriter) =>
           pbf.writeVarintField(at, some),
     ),
-    fc.tuple(number, double).map(
+    fc.tuple(fieldNumber, double).map(
       ([at, some]) =>
         (pbf: PbfWriter) =>
           pbf.writeDoubleField(at, some),
     ),
-    fc.tuple(number, uint32).map(
+    fc.tuple(fieldNumber, uint32).map(
       ([at, some]) =>
         (pbf: PbfWriter) =>
           pbf.writeFixed32Field(at, some),
     ),
-    fc.tuple(number, bytes).map(
+    fc.tuple(fieldNumber, bytes).map(
       ([at, some]) =>
         (pbf: PbfWriter) =>
           pbf.writeBytesField(at, some),
@@ -173,7 +181,7 @@ test('fields of a later version are passed over', () => {
         pbf.writeMessage(1, write, one);
         for (const add of outside) add(pbf);
       }
-      deepStrictEqual(plain(decodeEnvelope(pbf.finish()).map(sentOf)), plain(list));
+      deepStrictEqual(plain(decodeEnvelope(pbf.finish()).frames.map(sentOf)), plain(list));
     }),
     { numRuns: 1_000 },
   );
@@ -243,7 +251,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
 function decodesOrRefuses(bytes: Uint8Array): void {
   let list: readonly Frame[];
   try {
-    list = decodeEnvelope(bytes);
+    list = decodeEnvelope(bytes).frames;
   } catch (error) {
     ok(error instanceof ProtocolError, `not a ProtocolError: ${String(error)}`);
     return;
@@ -270,11 +278,19 @@ test('damaged bytes give frames or are refused', () => {
   );
 });
 
-test('each truncation too', () => {
+test('each truncation is refused, or lacks its number', () => {
   fc.assert(
-    fc.property(frames, (list) => {
-      const whole = encode(list);
-      for (let end = 0; end < whole.length; end += 1) decodesOrRefuses(whole.subarray(0, end));
+    fc.property(frames, number, (list, sequence) => {
+      const whole = encode(list, 0, sequence);
+      for (let end = 0; end < whole.length; end += 1) {
+        const cut = whole.subarray(0, end);
+        decodesOrRefuses(cut);
+        try {
+          deepStrictEqual(decodeEnvelope(cut).sequence, 0);
+        } catch (error) {
+          ok(error instanceof ProtocolError, String(error));
+        }
+      }
     }),
     { numRuns: 200 },
   );
@@ -288,7 +304,7 @@ test('bytes of chance too', () => {
 });
 
 const roundTrip = (tag: string) => {
-  const [read] = decodeEnvelope(encode([{ call: 1, task: { tag } }]));
+  const [read] = decodeEnvelope(encode([{ call: 1, task: { tag } }])).frames;
   return read?.body === 'task' ? read.task.tag : undefined;
 };
 
@@ -312,8 +328,12 @@ test('a chunk written by hand is the chunk that the generated code reads', () =>
     { requiredKeys: ['transfer', 'data'] },
   );
   fc.assert(
-    fc.property(chunk, fc.integer({ min: 0, max: 50_000 }), (sent, room) => {
-      const [frame, ...more] = decodeEnvelope(encodeChunk(sent, new Uint8Array(room)));
+    fc.property(chunk, number, fc.integer({ min: 0, max: 50_000 }), (sent, number, room) => {
+      const packet = encodeChunk(sent, number, new Uint8Array(room));
+      const { frames, sequence } = decodeEnvelope(packet);
+      const [frame, ...more] = frames;
+      deepStrictEqual(sequence, number);
+      ok(packet.length <= sent.data.length + CHUNK_OVERHEAD_BYTES);
       ok(frame?.body === 'chunk' && frame.call === 0 && more.length === 0);
       const { transfer, data, total, abandoned } = frame.chunk;
       deepStrictEqual([transfer, total, abandoned], [sent.transfer, sent.total ?? 0, false]);

@@ -39,6 +39,8 @@ export class End implements Channel {
   paused = false;
   full = false;
   closed = false;
+  /** It was sent to while it was full: only a link that closes may do so. */
+  #pressed = false;
 
   /** @param capacity packets on the way that make it full */
   constructor(loop: Loop, capacity: number) {
@@ -52,9 +54,9 @@ export class End implements Channel {
 
   send(packet: Uint8Array): boolean {
     if (this.closed) return false;
-    if (this.full) throw new Error('it was sent to while it was full');
+    if (this.full) this.#pressed = true;
     this.waiting.push(packet);
-    for (const frame of decodeEnvelope(packet)) {
+    for (const frame of decodeEnvelope(packet).frames) {
       this.frames.push(frame);
       if (frame.body === 'chunk') this.uncredited += frame.chunk.data?.length ?? 0;
     }
@@ -63,16 +65,17 @@ export class End implements Channel {
     return !this.full;
   }
 
-  take(packet: Uint8Array): void {
-    if (this.closed) return;
-    for (const frame of decodeEnvelope(packet)) {
+  /** @param arrivals what arrives of the packet */
+  take(packet: Uint8Array, arrivals: readonly Uint8Array[]): void {
+    for (const frame of decodeEnvelope(packet).frames) {
       if (frame.body === 'credit') this.uncredited -= frame.credit.bytes;
     }
-    this.handlers[0]?.packet(packet);
+    for (const one of arrivals) if (!this.closed) this.handlers[0]?.packet(one);
   }
 
   /** Tells the owner that there is room again. */
   relieve(): void {
+    if (this.#pressed) throw new Error('it was sent to while it was full');
     if (!this.full || this.closed || this.waiting.length > this.#capacity / 2) return;
     this.full = false;
     this.handlers[0]?.drain();
@@ -87,6 +90,7 @@ export class End implements Channel {
   }
 
   close(reason: CloseReason): void {
+    this.#pressed = false;
     this.#loop.env.turn(() => this.end(reason));
   }
 
@@ -106,12 +110,19 @@ export interface Side {
   readonly ended: CloseReason[];
   /** Answers to its pings. */
   pongs: number;
+  /** Envelopes that it dropped, since they had come before. */
+  duplicates: number;
 }
+
+/** What arrives in the place of a packet when a transport does not keep its word. */
+export type Fault = (packet: Uint8Array) => readonly Uint8Array[];
 
 export interface PairOptions {
   readonly limits?: Partial<Limits>;
   /** Packets on the way, each way, that make the channel full. */
   readonly capacity?: number;
+  /** What happens to the packets of each side. */
+  readonly faults?: { readonly caller?: Fault; readonly worker?: Fault };
   /** What a side does with a frame, beside noting it. */
   readonly onFrame?: (side: Side, frame: Frame) => void;
 }
@@ -121,8 +132,10 @@ export class Pair {
   readonly loop = new Loop();
   readonly caller: Side;
   readonly worker: Side;
+  readonly #faults: NonNullable<PairOptions['faults']>;
 
-  constructor({ limits, capacity = 4, onFrame }: PairOptions = {}) {
+  constructor({ limits, capacity = 4, faults = {}, onFrame }: PairOptions = {}) {
+    this.#faults = faults;
     const all = { ...defaultLimits, ...limits };
     const { env } = this.loop;
     const side = (options: { uid: string; accepts?: boolean }): Side => {
@@ -141,10 +154,13 @@ export class Pair {
           pong: () => {
             own.pongs += 1;
           },
+          duplicate: () => {
+            own.duplicates += 1;
+          },
           closed: (reason) => ended.push(reason),
         },
       );
-      const own: Side = { link, end, heard, ended, pongs: 0 };
+      const own: Side = { link, end, heard, ended, pongs: 0, duplicates: 0 };
       return own;
     };
     this.caller = side({ uid: 'caller' });
@@ -156,8 +172,8 @@ export class Pair {
   step(choice: number): boolean {
     const actions = [
       () => this.loop.step(),
-      () => deliver(this.caller, this.worker),
-      () => deliver(this.worker, this.caller),
+      () => this.#deliver('caller'),
+      () => this.#deliver('worker'),
     ];
     // The next one when this one has nothing to do.
     for (let i = 0; i < actions.length; i += 1) {
@@ -168,9 +184,7 @@ export class Pair {
 
   /** Until nothing happens any more; only what this side sends arrives. */
   run(from: 'caller' | 'worker'): void {
-    const [sender, receiver] =
-      from === 'caller' ? [this.caller, this.worker] : [this.worker, this.caller];
-    while (this.loop.step() || deliver(sender, receiver));
+    while (this.loop.step() || this.#deliver(from));
   }
 
   /** Until nothing happens any more. */
@@ -187,13 +201,15 @@ export class Pair {
       end.waiting.length = 0;
     }
   }
-}
 
-function deliver(from: Side, to: Side): boolean {
-  if (to.end.paused) return false;
-  const packet = from.end.waiting.shift();
-  if (packet === undefined) return false;
-  to.end.take(packet);
-  from.end.relieve();
-  return true;
+  #deliver(from: 'caller' | 'worker'): boolean {
+    const [sender, receiver] =
+      from === 'caller' ? [this.caller, this.worker] : [this.worker, this.caller];
+    if (receiver.end.paused) return false;
+    const packet = sender.end.waiting.shift();
+    if (packet === undefined) return false;
+    receiver.end.take(packet, this.#faults[from]?.(packet) ?? [packet]);
+    sender.end.relieve();
+    return true;
+  }
 }

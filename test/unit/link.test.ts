@@ -26,7 +26,8 @@ describe('a ping', () => {
     const pair = new Pair(options);
     const writer = new EnvelopeWriter();
     for (let i = 0; i < 10_000; i += 1) writer.add({ call: 0, ping: {} });
-    pair.worker.end.take(writer.finish());
+    const packet = writer.finish(2);
+    pair.worker.end.take(packet, [packet]);
     pair.settle();
     expect(sent(pair.worker, 'pong')).toBe(1);
   });

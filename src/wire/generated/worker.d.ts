@@ -12,6 +12,7 @@ export type Init<T> = T extends Uint8Array
 
 export interface Envelope {
   frames: Frame[];
+  sequence: number;
 }
 export function readEnvelope(pbf: PbfReader, end?: number): Envelope;
 export function writeEnvelope(obj: Init<Envelope>, pbf: PbfWriter): void;
