@@ -358,7 +358,7 @@ export class Peer {
           this.send({ type: 'up' });
         },
         frame: (frame) => this.#receive(frame),
-          duplicate: () => this.#ports.duplicate(),
+        duplicate: () => this.#ports.duplicate(),
         pong: () => watch.answered(),
         closed: (reason) => {
           watch.end();

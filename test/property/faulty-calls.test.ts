@@ -73,6 +73,7 @@ async function meet(weather: Weather) {
         resolve: () => count,
         dispatcher: {} as never,
         admission,
+        callerLostAfterMs: Number.POSITIVE_INFINITY,
         takePlace: () => true,
         freePlace: () => {},
         closed: () => {},
@@ -85,7 +86,13 @@ async function meet(weather: Weather) {
     ...inner,
     connect: (address: string) => exposed(inner.connect(address), weather),
   };
-  const options = { ...shared, transports: [transport], policy: roundRobin(), maxQueue: 1_000 };
+  const options = {
+    ...shared,
+    transports: [transport],
+    policy: roundRobin(),
+    maxQueue: 1_000,
+    lostAfterMs: Number.POSITIVE_INFINITY,
+  };
   const proxy = new PoolProxy(root, options);
   proxy.send({ type: 'added', worker: { uid: 'worker', address: 'memory://worker', tags: [] } });
   const request = {
