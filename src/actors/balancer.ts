@@ -117,7 +117,12 @@ export class Balancer {
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
         const able = this.#able(refused);
-        if (!this.#choose(call, able)) this.#wait(call, able);
+        if (this.#choose(call, able)) return;
+        // A worker that refused has left, or is full. One that is here and not full is back: no event
+        // would tell of it again.
+        const back = able.workers.length === 0 && refused.length > 0;
+        if (back && this.#choose(call, this.#able([]))) return;
+        this.#wait(call, able);
       },
       queue: (_context, { call }: EventOf<BalancerEvent, 'ask'>) => this.#wait(call, NOBODY),
       forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => {

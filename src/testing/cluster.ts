@@ -18,11 +18,13 @@ import type { ClusterPlan } from './scenario.ts';
 
 /** What a frame has beside the value in it, at most. */
 const FRAME_BYTES = 1024;
+/** A worker waits so many times longer for a caller, which nobody answers for, than callers do for it. */
+const CALLER_PATIENCE = 5;
 /** Milliseconds between two looks at what is held. */
 const LOOK_MS = 20;
 
 export interface ClusterOptions {
-  readonly plan: ClusterPlan & { readonly discoveryMs: readonly [number, number] };
+  readonly plan: ClusterPlan & Required<Pick<ClusterPlan, 'discoveryMs' | 'lostAfterMs'>>;
   readonly limits: Limits;
   readonly world: World;
   readonly network: Network;
@@ -79,6 +81,8 @@ export class WorkerHost {
         transports: [network.transport(process)],
         address: this.address,
         concurrency: plan.concurrency,
+        lostAfterMs: plan.lostAfterMs,
+        callerLostAfterMs: plan.lostAfterMs * CALLER_PATIENCE,
         resolve: (module, name) => observer.watch(process, find(module, name)),
         inspect: observer.inspector(process, () => worker.dispatcher.epoch),
       });
@@ -87,7 +91,8 @@ export class WorkerHost {
       observer.note(process, { type: 'up', role: 'worker', uid, epoch: dispatcher.epoch });
       void worker.start().then((address) => {
         const capacity = plan.concurrency;
-        this.#cluster.list({ uid, address, tags: [], ...(capacity && { capacity }) });
+        const beat = network.beat(process);
+        this.#cluster.list({ uid, address, beat, tags: [], ...(capacity && { capacity }) });
       });
     });
   }
@@ -175,7 +180,7 @@ export class CallerHost implements DispatchTarget {
   readonly #proxy: PoolProxy;
 
   constructor(cluster: Cluster, index: number) {
-    const { limits, world, network, observer } = cluster.options;
+    const { plan, limits, world, network, observer } = cluster.options;
     this.#cluster = cluster;
     this.process = new SimulatedProcess(world, `caller-${index + 1}`);
     const { process } = this;
@@ -191,6 +196,7 @@ export class CallerHost implements DispatchTarget {
         transports: [network.transport(process)],
         policy: roundRobin(),
         maxQueue: Number.POSITIVE_INFINITY,
+        lostAfterMs: plan.lostAfterMs,
       });
     });
     const { epoch } = this.#proxy;

@@ -8,6 +8,7 @@ import type {
   ListenerService,
   Transport,
 } from '../transport/transport.ts';
+import { SimulatedBeat } from './beat.ts';
 import type { Appointment, Clock } from './clock.ts';
 import type { SimulatedProcess } from './process.ts';
 import type { Random } from './random.ts';
@@ -62,6 +63,10 @@ export class Network {
   readonly #silences = new Map<string, number>();
   readonly #damages = new Map<string, Damage[]>();
   readonly #slow = new Map<string, number>();
+  /** Processes by the addresses of the threads that answer for them. */
+  readonly #beating = new Map<string, SimulatedProcess>();
+  /** Those that died with their machines, so that nobody answers for them. */
+  readonly #vanished = new Set<SimulatedProcess>();
   #links = 0;
 
   constructor(options: NetworkOptions) {
@@ -92,8 +97,10 @@ export class Network {
   /** What `process` has of the network: addresses like `sim://worker-1`. */
   transport(process: SimulatedProcess): Transport {
     return {
-      schemes: ['sim'],
+      schemes: ['sim', 'beat+sim'],
       connect: (address) => {
+        const beating = this.#beating.get(address);
+        if (beating) return new SimulatedBeat(address, process, beating, this.travel);
         this.#links += 1;
         const connection = new Connection(this, `link-${this.#links}`, process, address);
         this.#connections.add(connection);
@@ -108,8 +115,16 @@ export class Network {
     };
   }
 
+  /** The address of the thread that answers for a process. */
+  beat(process: SimulatedProcess): string {
+    const address = `beat+sim://${process.name}`;
+    this.#beating.set(address, process);
+    return address;
+  }
+
   /** What the death of a process does to its connections. */
   crash(process: SimulatedProcess, silent: boolean): void {
+    if (silent) this.#vanished.add(process);
     for (const [address, host] of this.#hosts) {
       if (host.process === process) this.#hosts.delete(address);
     }
@@ -119,6 +134,11 @@ export class Network {
       else connection.break();
     }
   }
+
+  /** Runs `fn` when what `from` sends now arrives at `to`, if it does. */
+  readonly travel = (from: SimulatedProcess, to: SimulatedProcess, fn: () => void): void => {
+    if (!this.isSilent(from, to)) this.#options.clock.after(this.delay(to), fn);
+  };
 
   /** Breaks the connections between two processes; both are told. */
   cut(one: SimulatedProcess, other: SimulatedProcess): void {
@@ -144,6 +164,7 @@ export class Network {
   }
 
   isSilent(from: SimulatedProcess, to: SimulatedProcess): boolean {
+    if (this.#vanished.has(from) || this.#vanished.has(to)) return true;
     return this.#silences.has(`${from.name} ${to.name}`);
   }
 

@@ -28,7 +28,7 @@ export interface SimulationOptions {
   readonly faults?: readonly Fault[] | FaultDraw;
   /**
    * Simulated milliseconds in which everything must have come to rest when the faults are over and the
-   * programs have ended. Default: 60,000.
+   * programs have ended. Default: 20,000.
    */
   readonly graceMs?: number;
   /** Simulated milliseconds in which the programs must have ended. Default: 3,600,000. */
@@ -84,6 +84,7 @@ const LIMITS: Limits = {
   chunkBytes: 2 * 1024,
   maxBacklogBytes: 64 * 1024,
   maxHeldBytes: 256 * 1024,
+  helloTimeoutMs: 2_000,
 };
 
 /** Connections that were closed are over after so many milliseconds. */
@@ -94,6 +95,7 @@ const DEFAULTS = {
   callers: 1,
   delayMs: [0.05, 2],
   discoveryMs: [0, 20],
+  lostAfterMs: 1_000,
 } as const;
 
 /** One simulated run. */
@@ -159,7 +161,7 @@ export class Simulation {
   }
 
   async #run<T>(program: Program<T> | undefined): Promise<SimulationResult<T>> {
-    const { workload = [], graceMs = 60_000, limitMs = 3_600_000 } = this.#options;
+    const { workload = [], graceMs = 20_000, limitMs = 3_600_000 } = this.#options;
     const faults = this.#drawn();
     this.#cluster.start();
     const runs = this.#cluster.callers.map((caller, index) => {

@@ -1,0 +1,45 @@
+/** What the simulation has found: each was broken once. */
+import { expect, test } from 'vitest';
+import { type CallPlan, type Fault, Simulation } from '../../../src/testing/index.ts';
+
+const call: CallPlan = {
+  at: 0,
+  task: {
+    kind: 'function',
+    workMs: 0,
+    yields: 0,
+    outcome: 'return',
+    deaf: false,
+    bytes: 0,
+    nested: [],
+  },
+  idempotent: false,
+  pauseMs: 0,
+  retries: 0,
+};
+
+/** One caller and one worker. */
+async function run(calls: readonly CallPlan[], faults: readonly Fault[]) {
+  const cluster = { workers: 1, callers: 1 };
+  return await Simulation.run({ seed: 1, cluster, workload: [calls], faults });
+}
+
+test('a call that a worker refused goes there when the worker is back, though nothing tells of it', async () => {
+  const { counts } = await run(
+    [call, { ...call, at: 900 }],
+    [
+      { at: 500, kind: 'stop', worker: 0, ms: 3_000 },
+      { at: 600, kind: 'cut', caller: 0, worker: 0 },
+      { at: 1_000, kind: 'ghost', caller: 0, worker: 0, ms: 10_000, answered: true },
+    ],
+  );
+  expect(counts).toMatchObject({ calls: 2, results: 2, errors: {} });
+});
+
+test('a worker whose greeting was cut short on its way is tried again', async () => {
+  const { counts } = await run(
+    [call],
+    [{ at: 0, kind: 'truncate', caller: 0, worker: 0, way: 'toCaller' }],
+  );
+  expect(counts).toMatchObject({ calls: 1, results: 1, errors: {} });
+});
