@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { AnyActorRef, InspectionEvent } from 'xstate';
+import { LightActor } from '../actors/actor.ts';
 import type { Call } from '../actors/call.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { currentScope, type TaskScope } from '../routine/task.ts';
@@ -259,9 +260,9 @@ const NACK_NAMES = new Map(
 );
 
 function callOf(actor: AnyActorRef): Call | undefined {
-  const snapshot: { context?: { call?: Call; refused?: unknown } } | undefined =
-    actor.getSnapshot();
-  const { refused, call } = snapshot?.context ?? {};
+  // Those of XState can't be asked while they are made; none of them is a call.
+  if (!(actor instanceof LightActor)) return undefined;
+  const { refused, call } = actor.getSnapshot().context ?? {};
   return refused === undefined ? undefined : call;
 }
 
