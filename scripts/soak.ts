@@ -7,8 +7,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { SingleBar } from 'cli-progress';
-import { faultKinds } from '../src/testing/arbitraries.ts';
 import { addCounts, type Counts, NO_COUNTS } from '../src/testing/counts.ts';
+import { faultKinds } from '../src/testing/draw.ts';
 import type { FaultKind } from '../src/testing/scenario.ts';
 import { type Report, runJobs } from './soak/jobs.ts';
 import { printFailure, printShrunk, printSummary, replayLine } from './soak/report.ts';

@@ -228,7 +228,7 @@ export function workloads(constraints: WorkloadConstraints = {}): fc.Arbitrary<W
 }
 
 /** All kinds of faults, those that are easiest to understand first. */
-export const faultKinds: readonly FaultKind[] = [
+const KINDS: readonly FaultKind[] = [
   'cut',
   'crash',
   'callerCrash',
@@ -259,7 +259,7 @@ export const faultKinds: readonly FaultKind[] = [
  * ```
  */
 export function faults(constraints: FaultConstraints = {}): fc.Arbitrary<readonly Fault[]> {
-  const { maxFaults = 8, maxMs = 5_000, kinds = faultKinds } = constraints;
+  const { maxFaults = 8, maxMs = 5_000, kinds = KINDS } = constraints;
   if (kinds.length === 0) return fc.constant([]);
   const byKind = faultsByKind(maxMs * 0.6, maxMs * 0.4);
   const one = fc.oneof({ withCrossShrink: true }, ...kinds.map((kind) => byKind[kind]));

@@ -135,8 +135,11 @@ const truePhase: Rule = {
   },
 };
 
+/** A generator whose task was taken has begun, though its first step may come later. */
 function neverBegan(history: CallHistory, loss: Settled): Finding | undefined {
-  const began = history.first('start');
+  const began = history.call?.generator
+    ? history.all('task').find(({ way }) => way === 'arrived')
+    : history.first('start');
   if (began !== undefined && began.at <= loss.at) return undefined;
   const message = `${history.id} ended with WorkerLost in phase 'running', and its body had not started`;
   return { message, events: began ? [loss, began] : [loss] };

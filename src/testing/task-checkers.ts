@@ -8,6 +8,8 @@ import type { CallHistory, Run, TraceIndex } from './trace-index.ts';
  * got that one has got all before it.
  */
 export const TURN_MS = 1;
+/** The reason of a Nack. */
+const DUPLICATE = 'DUPLICATE';
 /** So long after the faults have ended, in milliseconds, everybody knows who is gone. */
 const NOTICE_MS = 3_000;
 
@@ -50,6 +52,23 @@ const sentAgain: Rule = {
         if (event.type !== 'task' || event.way !== 'sent' || started === undefined) continue;
         const message = `${id} was sent again, though its body had started at ${time(started.at)}`;
         yield { message, events: [call, started, event] };
+        break;
+      }
+    }
+  },
+};
+
+const trueDuplicate: Rule = {
+  name: 'true-duplicate',
+  promise: 'a task is refused as a duplicate only when it arrived twice',
+  *find({ calls }) {
+    for (const { id, events } of calls.values()) {
+      let arrivals = 0;
+      for (const event of events) {
+        if (event.type === 'task' && event.way === 'arrived') arrivals += 1;
+        if (event.type !== 'nack' || event.reason !== DUPLICATE || arrivals > 1) continue;
+        const message = `${id} was refused as a duplicate, and had arrived once`;
+        yield { message, events: [...events.filter(({ type }) => type === 'task'), event] };
         break;
       }
     }
@@ -145,4 +164,10 @@ function groups<T, K>(list: readonly T[], key: (item: T) => K): Iterable<T[]> {
   return map.values();
 }
 
-export const taskRules: readonly Rule[] = [atMostOnce, sentAgain, cancelArrives, orphans];
+export const taskRules: readonly Rule[] = [
+  atMostOnce,
+  sentAgain,
+  trueDuplicate,
+  cancelArrives,
+  orphans,
+];

@@ -212,6 +212,26 @@ const cases: Readonly<Record<string, Cases>> = {
     },
   },
 
+  'true-duplicate': {
+    good: {
+      'it arrived twice': given(arrived(4), nack(6, 'DUPLICATE'), ...finished),
+      busy: offered(
+        arrived(3),
+        nack(4),
+        ...elsewhere,
+        start(9, OTHER),
+        end(9, result('r'), OTHER),
+        settle(11),
+      ),
+    },
+    bad: {
+      'it arrived once': [
+        offered(arrived(3), nack(4, 'DUPLICATE'), state(4, 'failed'), settle(4, lost)),
+        'true-duplicate: caller-1:1 was refused as a duplicate, and had arrived once',
+      ],
+    },
+  },
+
   'cancel-arrives': {
     good: {
       told: given(state(5, 'cancelled'), settle(5, error('stop')), abort(6), end(7)),
@@ -367,6 +387,14 @@ const cases: Readonly<Record<string, Cases>> = {
   'true-phase': {
     good: {
       'running, and had begun': given(state(5, 'running'), abort(6), settle(7, runningLost)),
+      'running, a generator that waits for its first step': [
+        ...processes,
+        call(1, { generator: true }),
+        ...routed,
+        arrived(3),
+        state(5, 'running'),
+        settle(7, runningLost),
+      ],
       'offered, and never begun': offered(packet(6, WORKER, 5), settle(7, lost)),
       'offered, and had begun unheard': given(abort(6), settle(7, lost)),
       'offered, and its worker spoke before it began': given(
