@@ -178,8 +178,8 @@ export interface PeerPorts {
    */
   connect(address: string): Channel;
   balance(event: BalancerEvent): void;
-  /** The peer is over; the worker is not used any more. */
-  gone(uid: string): void;
+  /** The peer is over; the worker is not used any more. `number` is the last that it gave to a call. */
+  gone(uid: string, number: number): void;
   /** The worker's process has given no sign of life, and was given up. */
   lost(uid: string, message: string): void;
   /** A frame for a call that is no longer in progress was dropped. */
@@ -220,18 +220,20 @@ export class Peer {
   readonly #sending = new Set<Call>();
   #routines = new Map<object, number>();
   #link: Link | undefined;
-  #number = 0;
+  #number: number;
   #timer: Timer | undefined;
   #busy: Timer | undefined;
   /** It ends with the last of its calls. */
   #retiring = false;
   #over = false;
 
-  constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts) {
+  /** @param lastNumber after which its calls are numbered: a worker that knows the caller admits no other */
+  constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts, lastNumber: number) {
     const { uid, address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
     this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
     this.#beat = beat;
     this.#ports = ports;
+    this.#number = lastNumber;
     const logic = toLogic(peerChart, {
       connect: () => this.#connect(),
       hold: (_context, { call }: EventOf<PeerEvent, 'offer'>) => {
@@ -278,7 +280,7 @@ export class Peer {
         this.#over = true;
         this.#timer?.cancel();
         this.#busy?.cancel();
-        ports.gone(this.view.uid);
+        ports.gone(this.view.uid, this.#number);
       },
     });
     this.#actor = createLightActor(logic, parent, undefined, `peer ${worker.uid}`);

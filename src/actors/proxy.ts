@@ -124,6 +124,8 @@ export class PoolProxy implements Dispatcher {
   #resolveClosed: () => void = NEVER;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #sequence = 0;
+  /** Highest call number that a peer which is over has given: its worker may come back. */
+  #lastNumber = 0;
   #inFlight = 0;
   #dropped = 0;
   #duplicates = 0;
@@ -158,7 +160,10 @@ export class PoolProxy implements Dispatcher {
       balance: (event) => this.#balancer.send(event),
       lostAfterMs,
       lost: (uid, message) => options.lost?.(uid, message),
-      gone: (uid) => this.#peers.delete(uid),
+      gone: (uid, number) => {
+        this.#peers.delete(uid);
+        this.#lastNumber = Math.max(this.#lastNumber, number);
+      },
       dropped: () => {
         this.#dropped += 1;
       },
@@ -342,7 +347,7 @@ export class PoolProxy implements Dispatcher {
       add: (_context: null, { worker }: EventOf<ProxyEvent, 'added'>) => {
         const known = this.#peers.get(worker.uid);
         if (known) return known.send({ type: 'listed' });
-        const peer = new Peer(this.#actor, worker, this.#ports);
+        const peer = new Peer(this.#actor, worker, this.#ports, this.#lastNumber);
         this.#peers.set(worker.uid, peer);
         peer.announce();
         if (this.#options.eager) peer.send({ type: 'connect' });
