@@ -22,7 +22,7 @@ const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const programs: Program[] = [
   ...readme.matchAll(/^```\w+\n(\/\/ ([\w.]+\.(?:c?[jt]s|json))\n.*?)^```$/gms),
 ].map(([, code, file]) => ({ code: code as string, file: file as string }));
-const mains = programs.filter(({ code }) => code.includes('WorkerPool.open('));
+const mains = programs.filter(({ code }) => /WorkerPool\.open\(|Simulation\.run\(/.test(code));
 
 /** What the program says it prints: the comments behind `console.log`. */
 function promised(code: string): string {
@@ -104,6 +104,7 @@ describe('the installed package', () => {
       ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json', 'proto'].sort(),
     );
     expect(paths).toContain('docs/values.md');
+    expect(paths).toContain('docs/simulation.md');
     expect(paths).toContain('docs/statecharts.md');
   });
 
