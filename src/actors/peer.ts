@@ -50,7 +50,7 @@ export type PeerEvent =
   /** The proxy closes. */
   | { type: 'dismiss'; message: string };
 
-interface PeerContext {
+export interface PeerContext {
   /** Failures since the link was last up; the pause grows with them. */
   readonly failures: number;
   /** How the worker's process ended. */
@@ -80,7 +80,6 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       on: {
         connect: { target: 'connecting', effects: ['connect'] },
         offer: { target: 'connecting', effects: ['hold', 'connect'] },
-        drained: { target: 'draining' },
         unlisted: { target: 'gone' },
         died: dismissed,
         dismiss: dismissed,
