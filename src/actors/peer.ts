@@ -502,8 +502,9 @@ export class Peer {
       case NackReason.DUPLICATE:
         return this.#tell(call, { type: 'duplicate' });
       case NackReason.DRAINING:
-        this.#refuse(call);
-        return this.send({ type: 'drained' });
+        // First, so that the call does not come back here.
+        this.send({ type: 'drained' });
+        return this.#refuse(call);
       default:
         this.#retryBusy();
         this.#refuse(call);
