@@ -1,0 +1,115 @@
+/**
+ * The rooms of the runtime are walked along their charts. The paths come from XState's model of each
+ * chart; what takes them is the room itself, driven from outside.
+ */
+import { afterAll, describe, expect, test } from 'vitest';
+import type { AnyEventObject } from 'xstate';
+import { balancerChart } from '../../src/actors/balancer.ts';
+import { type CallContext, callChart } from '../../src/actors/call.ts';
+import { executionChart } from '../../src/actors/execution.ts';
+import { type PeerContext, peerChart } from '../../src/actors/peer.ts';
+import { proxyChart } from '../../src/actors/proxy.ts';
+import { sessionChart } from '../../src/actors/session.ts';
+import { CallRig } from './models/call-rig.ts';
+import { ExecutionRig, type TaskKind } from './models/execution-rig.ts';
+import { type AnyChart, describeTransition, type Path, pathsOf } from './models/paths.ts';
+import { PeerRig } from './models/peer-rig.ts';
+import { SessionRig } from './models/session-rig.ts';
+import { describePath, type Rig, Score, walkPath } from './models/walk.ts';
+import { Watch } from './models/watch.ts';
+import { eventTypes } from './statecharts.ts';
+
+const walked = [callChart, peerChart, sessionChart, executionChart];
+const score = new Score(walked);
+const watch = new Watch([...walked, proxyChart, balancerChart]);
+
+/** Transitions that nothing from outside leads to, and why. */
+const unreachable: { readonly [transition: string]: string } = {};
+
+/** How the runtime is made to walk a chart. */
+interface Walkable {
+  readonly chart: AnyChart;
+  /** The events that the model knows: one for each outcome of a guard. */
+  readonly events: readonly AnyEventObject[];
+  /** What the actor may begin with. */
+  readonly inputs?: readonly unknown[];
+  readonly distinguish?: (context: never) => unknown;
+  /** @param variant says which of several ways an event is made to happen */
+  rig(variant: number, input: never, path: Path): Rig;
+}
+
+const types = (chart: AnyChart, ...special: AnyEventObject[]): AnyEventObject[] => {
+  const named = new Set(special.map(({ type }) => type));
+  const others = eventTypes(chart).filter((type) => !named.has(type));
+  return [...others.map((type) => ({ type })), ...special];
+};
+
+const VARIANTS = [0, 1, 2];
+
+const walkables: readonly Walkable[] = [
+  {
+    chart: callChart,
+    events: types(callChart, { type: 'result', done: true }, { type: 'result', done: false }),
+    inputs: [{}],
+    // The second worker is not the first.
+    distinguish: ({ refused }: CallContext) => refused.length,
+    rig: (variant, _input, path) => new CallRig(watch, variant, path),
+  },
+  {
+    chart: sessionChart,
+    events: types(sessionChart),
+    rig: (variant) => new SessionRig(watch, variant),
+  },
+  {
+    chart: executionChart,
+    events: types(executionChart, { type: 'stop', leaving: true }, { type: 'stop' }),
+    inputs: [
+      { generator: false },
+      { generator: true },
+      { generator: true, step: {} },
+    ] satisfies TaskKind[],
+    rig: (variant, kind) => new ExecutionRig(watch, variant, kind),
+  },
+  {
+    chart: peerChart,
+    events: types(
+      peerChart,
+      { type: 'down', reason: { code: 'refused', message: '' } },
+      { type: 'down', reason: { code: 'lost', message: '' } },
+      { type: 'unlisted', free: true },
+      { type: 'unlisted', free: false },
+    ),
+    // A link after one that failed is another one.
+    distinguish: ({ failures }: PeerContext) => Math.min(failures, 1),
+    rig: (variant) => new PeerRig(watch, variant),
+  },
+];
+
+describe.each(walkables)('$chart.id', ({ chart, inputs = [undefined], rig, ...model }) => {
+  test('goes each way that its chart shows, and keeps what each state promises', async () => {
+    for (const input of inputs) {
+      for (const path of pathsOf(chart, { ...model, input })) {
+        for (const variant of VARIANTS) {
+          watch.clear();
+          try {
+            await walkPath(rig(variant, input as never, path), path, watch, score);
+          } catch (cause) {
+            const kind = input === undefined ? '' : ` ${JSON.stringify(input)}`;
+            const where = `${chart.id}${kind}, variant ${variant}: ${describePath(path)}`;
+            throw new Error(`on the path of ${where}\n${(cause as Error).message}`, { cause });
+          }
+        }
+      }
+    }
+  });
+
+  test('has no transition that was not walked', () => {
+    const missing = score
+      .missing(chart)
+      .map((name) => `${name.split(' ')[0]}: ${describeTransition(chart, name)}`)
+      .filter((name) => !(`${chart.id} ${name}` in unreachable));
+    expect(missing, 'transitions of the chart that no path of these tests takes').toEqual([]);
+  });
+});
+
+afterAll(() => console.log(score.table));
