@@ -22,9 +22,12 @@ export const FAULTS = [
   'kill',
   'term',
   'stop',
+  'stall',
   'reset',
   'end',
   'hold',
+  'sever',
+  'partition',
   'delay',
   'throttle',
 ] as const satisfies readonly FaultKind[];

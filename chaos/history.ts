@@ -62,8 +62,14 @@ export type FaultKind =
   | 'reset'
   /** The connection is ended in order, in the midst of the work. */
   | 'end'
+  /** SIGSTOP, and nobody continues it. */
+  | 'stall'
   /** The connection carries nothing for a time, one way or both. */
   | 'hold'
+  /** The connection carries nothing any more, one way or both; new ones do. */
+  | 'sever'
+  /** The worker can't be reached for a time: neither old connections nor new ones carry anything. */
+  | 'partition'
   /** All that the connection carries comes late. */
   | 'delay'
   /** The connection is slow. */
@@ -88,4 +94,12 @@ export interface History {
 }
 
 /** Faults after which calls on the worker may be lost. */
-export const LOSSY: ReadonlySet<FaultKind> = new Set(['kill', 'term', 'reset', 'end']);
+export const LOSSY: ReadonlySet<FaultKind> = new Set([
+  'kill',
+  'term',
+  'stall',
+  'reset',
+  'end',
+  'sever',
+  'partition',
+]);

@@ -9,9 +9,16 @@ export type Direction = 'up' | 'down' | 'both';
 /** How a connection is ended. */
 export type Cut = 'reset' | 'end';
 
+/** At once: by itself Node first writes what a slow reader has not taken yet. */
+function reset(socket: Socket): void {
+  socket.resetAndDestroy();
+  socket.destroy();
+}
+
 /** One direction of a connection. */
 class Flow {
   readonly #to: Socket;
+  #holds = 0;
   #thawed: Promise<void> | undefined;
   #thaw: () => void = () => {};
   /** Milliseconds that each piece waits. */
@@ -27,17 +34,20 @@ class Flow {
     });
     from.on('end', () => void this.#pass(() => to.end()));
     from.on('close', (hadError) => {
-      if (hadError) void this.#pass(() => to.resetAndDestroy());
+      if (hadError) void this.#pass(() => reset(to));
     });
   }
 
   hold(): void {
+    this.#holds += 1;
     this.#thawed ??= new Promise((resolve) => {
       this.#thaw = resolve;
     });
   }
 
-  thaw(): void {
+  release(): void {
+    this.#holds -= 1;
+    if (this.#holds > 0) return;
     this.#thawed = undefined;
     this.#thaw();
   }
@@ -91,28 +101,36 @@ class Pair {
 
   cut(how: Cut): void {
     for (const socket of [this.#caller, this.#worker]) {
-      if (how === 'reset') socket.resetAndDestroy();
+      if (how === 'reset') reset(socket);
       else socket.destroySoon();
     }
   }
 }
 
-/** Where the connections to one worker come through. */
+interface Hold {
+  readonly direction: Direction;
+  readonly flows: Flow[];
+}
+
+/** The sockets that are open, and which side they are on. */
+type Sockets = Map<Socket, string>;
+
+/** Where the connections to one address come through. */
 export class Front {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
-  readonly #sockets: Set<Socket>;
+  readonly #sockets: Sockets;
   #target: { host: string; port: number } | undefined;
-  /** What new connections meet, too. */
-  #held: Direction | undefined;
+  /** Those that hold new connections, too. */
+  readonly #holds = new Set<Hold>();
 
-  private constructor(server: Server, sockets: Set<Socket>) {
+  private constructor(server: Server, sockets: Sockets) {
     this.#server = server;
     this.#sockets = sockets;
     server.on('connection', (socket) => this.#accept(socket));
   }
 
-  static async open(sockets: Set<Socket>): Promise<Front> {
+  static async open(sockets: Sockets): Promise<Front> {
     const server = createServer({ allowHalfOpen: true });
     const front = new Front(server, sockets);
     server.listen(0, '127.0.0.1').unref();
@@ -133,15 +151,19 @@ export class Front {
     for (const pair of this.#pairs) pair.cut(how);
   }
 
-  /** Half-open: nothing goes on in that direction, and nobody is told. Also for new connections. */
-  hold(direction: Direction): void {
-    this.#held = direction;
-    for (const flow of this.#flows(direction)) flow.hold();
-  }
-
-  thaw(): void {
-    this.#held = undefined;
-    for (const flow of this.#flows('both')) flow.thaw();
+  /**
+   * Half-open: nothing goes on in that direction, and nobody is told, until what this gives is called.
+   *
+   * @param fresh whether connections that come later are held, too
+   */
+  hold(direction: Direction, fresh: boolean): () => void {
+    const hold = { direction, flows: this.#flows(direction) };
+    for (const flow of hold.flows) flow.hold();
+    if (fresh) this.#holds.add(hold);
+    return () => {
+      this.#holds.delete(hold);
+      for (const flow of hold.flows) flow.release();
+    };
   }
 
   /** Each piece waits so long. Connections that come later are not slowed down. */
@@ -169,65 +191,73 @@ export class Front {
       return;
     }
     const worker = connect({ ...this.#target, allowHalfOpen: true });
+    this.#sockets.set(caller, 'caller side').set(worker, 'worker side');
     for (const socket of [caller, worker]) {
-      this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     }
     const pair = new Pair(caller, worker, () => this.#pairs.delete(pair));
     this.#pairs.add(pair);
-    if (this.#held) for (const flow of pair.flows(this.#held)) flow.hold();
+    for (const { direction, flows } of this.#holds) {
+      const held = pair.flows(direction);
+      for (const flow of held) flow.hold();
+      flows.push(...held);
+    }
   }
 }
 
 export class Relay {
   readonly #fronts = new Map<string, Front>();
   readonly #spares: Front[];
-  readonly #sockets: Set<Socket>;
+  readonly #sockets: Sockets;
   #closed = false;
 
-  private constructor(spares: Front[], sockets: Set<Socket>) {
+  private constructor(spares: Front[], sockets: Sockets) {
     this.#spares = spares;
     this.#sockets = sockets;
   }
 
-  /** @param spares workers that may appear within one turn of the event loop */
+  /** @param spares addresses that may appear within one turn of the event loop */
   static async open(spares: number): Promise<Relay> {
-    const sockets = new Set<Socket>();
+    const sockets = new Map();
     const fronts = Array.from({ length: spares }, () => Front.open(sockets));
     return new Relay(await Promise.all(fronts), sockets);
   }
 
-  /** Sockets that are open now, on both sides. */
-  get sockets(): number {
-    return this.#sockets.size;
+  /** The sockets that are open now, described. */
+  get sockets(): string[] {
+    return [...this.#sockets].map(([socket, side]) => {
+      const { localPort, remotePort, connecting, bytesRead, bytesWritten } = socket;
+      const { writableLength, writableEnded, readableEnded, destroyed } = socket;
+      const state = { connecting, writableLength, writableEnded, readableEnded, destroyed };
+      const set = Object.entries(state).filter(([, value]) => value);
+      const pause = socket.isPaused() ? ', paused' : '';
+      return (
+        `socket of the relay, ${side}, ${localPort} to ${remotePort}, ${bytesRead} bytes read, ` +
+        `${bytesWritten} written, ${set.map(([name, value]) => `${name} ${value}`).join(', ')}${pause}`
+      );
+    });
   }
 
   /**
-   * What stands before the worker that listens at that address.
+   * Where the address is reached through the relay: `tcp://host:port`, also behind another scheme.
    *
-   * @throws Error when too many workers appeared at once
+   * @throws Error when too many addresses appeared at once
    */
-  front(address: string): Front {
-    let front = this.#fronts.get(address);
-    if (front === undefined) {
-      // One that listens already: the pool wants an address at once.
-      front = this.#spares.pop();
-      if (front === undefined) throw new Error('the relay has no spare front');
-      front.aim(address);
-      this.#fronts.set(address, front);
-      void this.#refill();
-    }
-    return front;
+  reach(address: string): string {
+    const [, before = '', target = ''] = /^(.*)(tcp:.*)$/.exec(address) ?? [];
+    // One that listens already: the pool wants an address at once.
+    const front = this.#spares.pop();
+    if (front === undefined) throw new Error('the relay has no spare front');
+    front.aim(target);
+    const reached = before + front.address;
+    this.#fronts.set(reached, front);
+    void this.#refill();
+    return reached;
   }
 
-  /** What is reached at that address of the relay. */
-  at(address: string): Front | undefined {
-    for (const front of this.#fronts.values()) if (front.address === address) return front;
-    return undefined;
-  }
-
-  thaw(): void {
-    for (const front of this.#fronts.values()) front.thaw();
+  /** What stands at an address that `reach` gave. */
+  at(reached: string): Front | undefined {
+    return this.#fronts.get(reached);
   }
 
   close(): void {

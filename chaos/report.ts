@@ -37,9 +37,12 @@ const FAULT_NAMES: Readonly<Record<(typeof FAULTS)[number], string>> = {
   kill: 'killed (SIGKILL)',
   term: 'told to end (SIGTERM)',
   stop: 'stopped and continued',
+  stall: 'stopped for good',
   reset: 'connection reset',
   end: 'connection ended',
   hold: 'connection half-open for a time',
+  sever: 'connection half-open for good',
+  partition: 'out of reach for a time',
   delay: 'connection delayed',
   throttle: 'connection slowed down',
 };

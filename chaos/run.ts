@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openWith, WorkerPool } from '../src/pool.ts';
 import { Calls } from './calls.ts';
 import type { Execution, Fault, History } from './history.ts';
-import { Monkey } from './monkey.ts';
+import { LOST_AFTER_MS, Monkey } from './monkey.ts';
 import { judge, type Violation } from './oracle.ts';
 import { Random } from './random.ts';
 import { Relay } from './relay.ts';
@@ -55,7 +55,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'skein-chaos-'));
   const file = join(folder, 'trace');
   writeFileSync(file, '');
-  const relay = await Relay.open(2 * size + 8);
+  const relay = await Relay.open(4 * size + 8);
   const seen = new Map<string, number | undefined>();
   const pool = await WorkerPool[openWith](
     {
@@ -63,9 +63,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       transport: 'tcp',
       // Fewer places than calls, so that workers refuse and calls wait.
       concurrency: Math.max(1, Math.ceil((0.75 * concurrency) / size)),
+      lostAfter: LOST_AFTER_MS,
       restarts: { limit: Number.POSITIVE_INFINITY },
     },
-    { reach: (address) => relay.front(address).address },
+    { reach: (address) => relay.reach(address) },
   );
   const start = performance.now();
   const now = () => performance.now() - start;
@@ -142,7 +143,7 @@ async function untidy(relay: Relay, pids: readonly (number | undefined)[]): Prom
   let left: string[];
   do {
     left = pids.filter((pid) => pid !== undefined && isAlive(pid)).map((pid) => `process ${pid}`);
-    if (relay.sockets > 0) left.push(`${relay.sockets} sockets of the relay`);
+    left.push(...relay.sockets);
     if (left.length === 0) break;
     await sleep(20);
   } while (performance.now() < due);

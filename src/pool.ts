@@ -75,8 +75,8 @@ export interface PoolParts {
   /** How it reaches its workers. Default: over gRPC. */
   readonly transports?: readonly Dialer[];
   /**
-   * Where a worker that listens at `address` is reached, by the pool and by the other workers. Default:
-   * there. Its beat is reached directly.
+   * Where what listens at `address`, a worker or its beat, is reached by the pool and by the other
+   * workers. Default: there.
    */
   readonly reach?: (address: string) => string;
 }
@@ -356,8 +356,16 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const process = new WorkerProcess(setup, timeouts, {
       started: (uid, address, beat) => {
         const entry = this.#slots.get(slot);
-        const reached = this.#parts.reach?.(address) ?? address;
-        if (entry) entry.worker = { uid, address: reached, beat, tags, capacity: concurrency };
+        const { reach = (there) => there } = this.#parts;
+        if (entry) {
+          entry.worker = {
+            uid,
+            address: reach(address),
+            beat: beat === undefined ? undefined : reach(beat),
+            tags,
+            capacity: concurrency,
+          };
+        }
         this.#send({ type: 'started', slot });
       },
       leaving: () => this.#send({ type: 'leaving', slot }),
