@@ -6,21 +6,13 @@
 import type { AnyActorRef } from 'xstate';
 import type { WorkerView } from '../balancing/balancer.ts';
 import type { Env, Timer } from '../env.ts';
-import { ProtocolError, SkeinError } from '../errors.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
-import { decodeError } from '../wire/error.ts';
-import {
-  CancelReason,
-  type Frame,
-  type FrameOf,
-  NackReason,
-  type OutValue,
-  type Value,
-} from '../wire/frame.ts';
+import type { CancelReason, Frame } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
 import type { BalancerEvent } from './balancer.ts';
-import type { Call, CallEvent, Step } from './call.ts';
+import type { Call } from './call.ts';
+import { Offers } from './offers.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 import { Watch } from './watch.ts';
 
@@ -205,7 +197,6 @@ const BUSY_PAUSE_MS = 50;
 /** The kernel ends the links of a process that has ended; what they still hold is read by then. */
 const PARTING_MS = 1_000;
 
-const ACK = { type: 'ack' } as const;
 const REFUSED = { type: 'refused' } as const;
 
 export class Peer {
@@ -213,13 +204,10 @@ export class Peer {
   readonly #beat: string | undefined;
   readonly #ports: PeerPorts;
   readonly #actor: AnyActorRef;
-  readonly #calls = new Map<number, Call>();
+  /** Calls that wait for the link. */
   readonly #held = new Set<Call>();
-  /** Calls whose large arguments are on their way in chunks. */
-  readonly #sending = new Set<Call>();
-  #routines = new Map<object, number>();
+  readonly #offers: Offers;
   #link: Link | undefined;
-  #number: number;
   #timer: Timer | undefined;
   #busy: Timer | undefined;
   /** It ends with the last of its calls. */
@@ -232,7 +220,14 @@ export class Peer {
     this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
     this.#beat = beat;
     this.#ports = ports;
-    this.#number = lastNumber;
+    const offersPorts = {
+      env: ports.env,
+      refuse: (call: Call) => this.#refuse(call),
+      busy: () => this.#retryBusy(),
+      drained: () => this.send({ type: 'drained' }),
+      dropped: (frame: Frame) => ports.dropped(frame),
+    };
+    this.#offers = new Offers(offersPorts, lastNumber);
     const logic = toLogic(peerChart, {
       connect: () => this.#connect(),
       hold: (_context, { call }: EventOf<PeerEvent, 'offer'>) => {
@@ -241,9 +236,9 @@ export class Peer {
       sendHeld: () => {
         const held = [...this.#held];
         this.#held.clear();
-        for (const call of held) this.#send(call);
+        for (const call of held) this.#offers.send(call);
       },
-      send: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#send(call),
+      send: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#offers.send(call),
       refuse: (_context, { call }: EventOf<PeerEvent, 'offer'>) => this.#refuse(call),
       refuseHeld: () => this.#loseAll('the link never came up'),
       lose: ({ death }, { reason }: EventOf<PeerEvent, 'down'>) =>
@@ -279,7 +274,7 @@ export class Peer {
         this.#over = true;
         this.#timer?.cancel();
         this.#busy?.cancel();
-        ports.gone(this.view.uid, this.#number);
+        ports.gone(this.view.uid, this.#offers.lastNumber);
       },
     });
     this.#actor = createLightActor(logic, parent, undefined, `peer ${worker.uid}`);
@@ -293,7 +288,7 @@ export class Peer {
 
   /** The calls that are offered here, or run on the worker. */
   get calls(): Call[] {
-    return [...this.#held, ...this.#sending, ...this.#calls.values()];
+    return [...this.#held, ...this.#offers.calls];
   }
 
   send(event: PeerEvent): void {
@@ -309,26 +304,19 @@ export class Peer {
 
   /** Sends a generator's next step. */
   step(call: Call): void {
-    const { step, number } = call;
-    if (step === undefined || number === 0) return;
-    this.#attempt(call, () => this.#sendStep(number, step));
+    this.#offers.step(call);
   }
 
   /** The caller of `call` gave up. */
   withdraw(call: Call, reason: CancelReason): void {
-    if (this.#held.delete(call)) return;
-    call.abandon?.();
-    this.#sending.delete(call);
-    if (!this.#calls.delete(call.number)) return;
-    this.#link?.send({ call: call.number, cancel: { reason } });
+    if (!this.#held.delete(call)) this.#offers.withdraw(call, reason);
   }
 
   /** A call that was offered here has ended, or goes elsewhere. */
   release(call: Call): void {
     call.place = '';
     this.#held.delete(call);
-    this.#sending.delete(call);
-    this.#calls.delete(call.number);
+    this.#offers.delete(call);
     this.view.inFlight -= 1;
     if (this.#retiring && this.view.inFlight === 0) this.send({ type: 'idle' });
   }
@@ -341,7 +329,6 @@ export class Peer {
   #connect(): void {
     const { env, limits, epoch } = this.#ports;
     const { uid, address } = this.view;
-    this.#routines = new Map();
     let channel: Channel;
     try {
       channel = this.#ports.connect(address);
@@ -358,7 +345,7 @@ export class Peer {
           this.view.stalled = false;
           this.send({ type: 'up' });
         },
-        frame: (frame) => this.#receive(frame),
+        frame: (frame) => this.#offers.receive(frame),
         duplicate: () => this.#ports.duplicate(),
         pong: () => watch.answered(),
         closed: (reason) => {
@@ -368,6 +355,7 @@ export class Peer {
       },
     );
     this.#link = link;
+    this.#offers.begin(link);
     const watch = this.#watchOver(link);
   }
 
@@ -392,125 +380,6 @@ export class Peer {
     });
   }
 
-  #send(call: Call): void {
-    const link = this.#link;
-    const { args } = call;
-    if (link === undefined || args === undefined) return;
-    const routine = this.#declare(call.request.routine);
-    call.number = 0;
-    const value = link.inline(args);
-    if (value !== undefined) return this.#sendTask(call, routine, value);
-    this.#sending.add(call);
-    this.#attempt(call, () => {
-      call.abandon = link.transfer(args, (sent) => this.#sendTask(call, routine, sent));
-    });
-  }
-
-  /** Numbers are given at the moment when the frame goes into an envelope, so that they count up. */
-  #sendTask(call: Call, routine: number, args: OutValue): void {
-    const { request, deadline } = call;
-    this.#number += 1;
-    call.number = this.#number;
-    call.abandon = undefined;
-    this.#sending.delete(call);
-    this.#calls.set(call.number, call);
-    const timeoutMs = deadline ? Math.max(1, deadline.due - this.#ports.env.now()) : 0;
-    this.#link?.send({
-      call: call.number,
-      task: {
-        routine,
-        args,
-        sequence: call.sequence,
-        generator: request.generator,
-        caller: request.caller,
-        timeout_ms: timeoutMs,
-        tag: request.tag,
-      },
-    });
-    // The first step of a generator goes with it, in the same envelope.
-    if (call.step !== undefined) this.step(call);
-  }
-
-  /** The routine's number on this link; says its name the first time. */
-  #declare(routine: { module: string; name: string }): number {
-    let number = this.#routines.get(routine);
-    if (number === undefined) {
-      number = this.#routines.size + 1;
-      this.#routines.set(routine, number);
-      const { module, name } = routine;
-      this.#link?.send({ call: 0, routine: { number, module, name } });
-    }
-    return number;
-  }
-
-  #sendStep(call: number, { kind, value }: Step): void {
-    this.#link?.deliver(value, (sent) => {
-      if (kind === 'throw') return { call, throw: { error: sent } };
-      if (kind === 'return') return { call, return: { value: sent } };
-      return sent === undefined ? { call, next: {} } : { call, send: { value: sent } };
-    });
-  }
-
-  /** What can't be sent, or can't be read, fails its own call and no other. */
-  #attempt(call: Call, action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
-      if (this.#calls.delete(call.number)) {
-        this.#link?.send({ call: call.number, cancel: { reason: CancelReason.ABORTED } });
-      }
-      this.#tell(call, { type: 'failed', error });
-    }
-  }
-
-  #receive(frame: Frame): void {
-    const call = this.#calls.get(frame.call);
-    if (call === undefined) {
-      this.#ports.dropped(frame);
-      this.#link?.discard(frame);
-      return;
-    }
-    switch (frame.body) {
-      case 'ack':
-        return this.#tell(call, ACK);
-      case 'result': {
-        const { value, done } = frame.result;
-        this.#attempt(call, () => {
-          const received = this.#link?.received(value);
-          this.#tell(call, { type: 'result', value: received, done });
-        });
-        return;
-      }
-      case 'error':
-        return this.#attempt(call, () => {
-          this.#tell(call, { type: 'failed', error: this.#error(frame.error.error) });
-        });
-      case 'nack':
-        return this.#refused(call, frame);
-      default:
-        throw new ProtocolError(`a ${frame.body} frame from a worker`);
-    }
-  }
-
-  #refused(call: Call, { nack }: FrameOf<'nack'>): void {
-    switch (nack.reason) {
-      case NackReason.FAILED:
-        return this.#attempt(call, () => {
-          this.#tell(call, { type: 'failed', error: this.#error(nack.error) });
-        });
-      case NackReason.DUPLICATE:
-        return this.#tell(call, { type: 'duplicate' });
-      case NackReason.DRAINING:
-        // First, so that the call does not come back here.
-        this.send({ type: 'drained' });
-        return this.#refuse(call);
-      default:
-        this.#retryBusy();
-        this.#refuse(call);
-    }
-  }
-
   /** Busy with the tasks of others: no end of a call here will tell that there is room. */
   #retryBusy(): void {
     this.#ports.balance({ type: 'full', uid: this.view.uid });
@@ -520,32 +389,16 @@ export class Peer {
     });
   }
 
-  #error(value: Value | undefined): unknown {
-    const received = this.#link?.received(value);
-    return received ? decodeError(received.item) : new ProtocolError('an error without a value');
-  }
-
   #refuse(call: Call): void {
     this.release(call);
-    this.#tell(call, REFUSED);
+    call.actor?.send(REFUSED);
   }
 
   #loseAll(message: string, cause?: unknown): void {
-    const written = this.#link?.writtenTask ?? 0;
-    const calls = [...this.#calls.values()];
-    const unsent = [...this.#held, ...this.#sending];
-    this.#link = undefined;
+    const held = [...this.#held];
     this.#held.clear();
-    this.#sending.clear();
-    this.#calls.clear();
-    for (const call of unsent) this.#refuse(call);
-    for (const call of calls) {
-      if (call.number > written) this.#refuse(call);
-      else this.#tell(call, { type: 'lost', message, cause });
-    }
-  }
-
-  #tell(call: Call, event: CallEvent): void {
-    call.actor?.send(event);
+    this.#link = undefined;
+    for (const call of held) this.#refuse(call);
+    this.#offers.end(message, cause);
   }
 }

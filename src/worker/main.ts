@@ -40,9 +40,14 @@ async function start(setup: WorkerSetup): Promise<void> {
       concurrency: setup.concurrency,
       stop: leave,
     });
-    const [address, beat] = await Promise.all([worker.start(), startBeat(setup.beat, folder)]);
+    const { uid } = worker;
+    const address = await worker.start();
     setHomeDispatcher(worker.dispatcher);
-    send({ skein: 'started', uid: worker.uid, address, beat });
+    // The thread takes its time to start. Where its address is known before, nobody waits for it.
+    const known = setup.beat.startsWith('beat+unix:');
+    if (known) send({ skein: 'started', uid, address, beat: setup.beat });
+    const beat = await startBeat(setup.beat, folder);
+    if (!known) send({ skein: 'started', uid, address, beat });
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));
   }

@@ -1,0 +1,230 @@
+/**
+ * The calls whose tasks a caller has offered to one worker: writes their tasks and steps to the link,
+ * hands the worker's answers to them, and says of each whether it may have started when the link is lost.
+ */
+import type { Env } from '../env.ts';
+import { ProtocolError, SkeinError } from '../errors.ts';
+import type { Link } from '../transport/link.ts';
+import { decodeError } from '../wire/error.ts';
+import {
+  CancelReason,
+  type Frame,
+  type FrameOf,
+  NackReason,
+  type OutValue,
+  type Value,
+} from '../wire/frame.ts';
+import type { Call, CallEvent, Step } from './call.ts';
+
+export interface OffersPorts {
+  readonly env: Env;
+  /** The worker surely never starts this call. */
+  refuse(call: Call): void;
+  /** The worker has as many tasks as it may. */
+  busy(): void;
+  /** The worker takes no more tasks. */
+  drained(): void;
+  /** A frame for a call that is no longer in progress was dropped. */
+  dropped(frame: Frame): void;
+}
+
+const ACK = { type: 'ack' } as const;
+
+export class Offers {
+  readonly #ports: OffersPorts;
+  /** By their numbers. */
+  readonly #calls = new Map<number, Call>();
+  /** Calls whose large arguments are on their way in chunks. */
+  readonly #sending = new Set<Call>();
+  #routines = new Map<object, number>();
+  #link: Link | undefined;
+  /** Counts on from one link to the next. */
+  #number: number;
+
+  /** @param lastNumber after which its calls are numbered: a worker that knows the caller admits no other */
+  constructor(ports: OffersPorts, lastNumber: number) {
+    this.#ports = ports;
+    this.#number = lastNumber;
+  }
+
+  /** The last number that was given to a call. */
+  get lastNumber(): number {
+    return this.#number;
+  }
+
+  get calls(): Call[] {
+    return [...this.#sending, ...this.#calls.values()];
+  }
+
+  /** A new link to the worker. */
+  begin(link: Link): void {
+    this.#link = link;
+    this.#routines = new Map();
+  }
+
+  /** The link is no more: what the worker may have seen is lost, what it can't have seen is refused. */
+  end(message: string, cause?: unknown): void {
+    const written = this.#link?.writtenTask ?? 0;
+    const calls = [...this.#calls.values()];
+    const unsent = [...this.#sending];
+    this.#link = undefined;
+    this.#sending.clear();
+    this.#calls.clear();
+    for (const call of unsent) this.#ports.refuse(call);
+    for (const call of calls) {
+      if (call.number > written) this.#ports.refuse(call);
+      else this.#tell(call, { type: 'lost', message, cause });
+    }
+  }
+
+  /** The caller of `call` gave up. */
+  withdraw(call: Call, reason: CancelReason): void {
+    call.abandon?.();
+    this.#sending.delete(call);
+    if (!this.#calls.delete(call.number)) return;
+    this.#link?.send({ call: call.number, cancel: { reason } });
+  }
+
+  /** The call is over here. */
+  delete(call: Call): void {
+    this.#sending.delete(call);
+    this.#calls.delete(call.number);
+  }
+
+  /** Sends a generator's next step. */
+  step(call: Call): void {
+    const { step, number } = call;
+    if (step === undefined || number === 0) return;
+    this.#attempt(call, () => this.#sendStep(number, step));
+  }
+
+  /** Sends the task of a call. */
+  send(call: Call): void {
+    const link = this.#link;
+    const { args } = call;
+    if (link === undefined || args === undefined) return;
+    const routine = this.#declare(call.request.routine);
+    call.number = 0;
+    const value = link.inline(args);
+    if (value !== undefined) return this.#sendTask(call, routine, value);
+    this.#sending.add(call);
+    this.#attempt(call, () => {
+      call.abandon = link.transfer(args, (sent) => this.#sendTask(call, routine, sent));
+    });
+  }
+
+  /** Numbers are given at the moment when the frame goes into an envelope, so that they count up. */
+  #sendTask(call: Call, routine: number, args: OutValue): void {
+    const { request, deadline } = call;
+    this.#number += 1;
+    call.number = this.#number;
+    call.abandon = undefined;
+    this.#sending.delete(call);
+    this.#calls.set(call.number, call);
+    const timeoutMs = deadline ? Math.max(1, deadline.due - this.#ports.env.now()) : 0;
+    this.#link?.send({
+      call: call.number,
+      task: {
+        routine,
+        args,
+        sequence: call.sequence,
+        generator: request.generator,
+        caller: request.caller,
+        timeout_ms: timeoutMs,
+        tag: request.tag,
+      },
+    });
+    // The first step of a generator goes with it, in the same envelope.
+    if (call.step !== undefined) this.step(call);
+  }
+
+  /** The routine's number on this link; says its name the first time. */
+  #declare(routine: { module: string; name: string }): number {
+    let number = this.#routines.get(routine);
+    if (number === undefined) {
+      number = this.#routines.size + 1;
+      this.#routines.set(routine, number);
+      const { module, name } = routine;
+      this.#link?.send({ call: 0, routine: { number, module, name } });
+    }
+    return number;
+  }
+
+  #sendStep(call: number, { kind, value }: Step): void {
+    this.#link?.deliver(value, (sent) => {
+      if (kind === 'throw') return { call, throw: { error: sent } };
+      if (kind === 'return') return { call, return: { value: sent } };
+      return sent === undefined ? { call, next: {} } : { call, send: { value: sent } };
+    });
+  }
+
+  /** What can't be sent, or can't be read, fails its own call and no other. */
+  #attempt(call: Call, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
+      if (this.#calls.delete(call.number)) {
+        this.#link?.send({ call: call.number, cancel: { reason: CancelReason.ABORTED } });
+      }
+      this.#tell(call, { type: 'failed', error });
+    }
+  }
+
+  /** A frame of a call has come. */
+  receive(frame: Frame): void {
+    const call = this.#calls.get(frame.call);
+    if (call === undefined) {
+      this.#ports.dropped(frame);
+      this.#link?.discard(frame);
+      return;
+    }
+    switch (frame.body) {
+      case 'ack':
+        return this.#tell(call, ACK);
+      case 'result': {
+        const { value, done } = frame.result;
+        this.#attempt(call, () => {
+          const received = this.#link?.received(value);
+          this.#tell(call, { type: 'result', value: received, done });
+        });
+        return;
+      }
+      case 'error':
+        return this.#attempt(call, () => {
+          this.#tell(call, { type: 'failed', error: this.#error(frame.error.error) });
+        });
+      case 'nack':
+        return this.#refused(call, frame);
+      default:
+        throw new ProtocolError(`a ${frame.body} frame from a worker`);
+    }
+  }
+
+  #refused(call: Call, { nack }: FrameOf<'nack'>): void {
+    switch (nack.reason) {
+      case NackReason.FAILED:
+        return this.#attempt(call, () => {
+          this.#tell(call, { type: 'failed', error: this.#error(nack.error) });
+        });
+      case NackReason.DUPLICATE:
+        return this.#tell(call, { type: 'duplicate' });
+      case NackReason.DRAINING:
+        // First, so that the call does not come back here.
+        this.#ports.drained();
+        return this.#ports.refuse(call);
+      default:
+        this.#ports.busy();
+        this.#ports.refuse(call);
+    }
+  }
+
+  #error(value: Value | undefined): unknown {
+    const received = this.#link?.received(value);
+    return received ? decodeError(received.item) : new ProtocolError('an error without a value');
+  }
+
+  #tell(call: Call, event: CallEvent): void {
+    call.actor?.send(event);
+  }
+}
