@@ -92,11 +92,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const healedAt = now();
   await Promise.race([lanes, sleep(SETTLE_MS, undefined, { ref: false })]);
   const endedAt = now();
+  // Those that ended last are still being replaced, on a busy machine for seconds.
+  while (pool.workers.length < size && now() < healedAt + SETTLE_MS) await sleep(20);
   clearInterval(watch);
   look();
 
   // Calls that hang are reported one by one.
   const leftovers = calls.inFlight > 0 ? [] : inHand(pool);
+  if (pool.workers.length < size)
+    leftovers.push(`a gap: ${pool.workers.length} of ${size} workers`);
   await pool.close({ grace: 0 });
   leftovers.push(...(await untidy(relay, [...seen.values()])));
   relay.close();
