@@ -10,6 +10,7 @@ import { SingleBar } from 'cli-progress';
 import { addCounts, type Counts, NO_COUNTS } from '../src/testing/counts.ts';
 import { faultKinds } from '../src/testing/draw.ts';
 import type { FaultKind } from '../src/testing/scenario.ts';
+import { formatTrace } from '../src/testing/trace.ts';
 import { type Report, runJobs } from './soak/jobs.ts';
 import { printFailure, printShrunk, printSummary, replayLine } from './soak/report.ts';
 import { type Kinds, runSchedule, shrink } from './soak/schedule.ts';
@@ -201,8 +202,8 @@ async function explain(report: Report, kinds: Kinds): Promise<void> {
 
 /** One schedule, with its trace. */
 async function showTrace({ seed, kinds }: Options): Promise<void> {
-  const { text, failure } = await runSchedule(seed, kinds);
-  process.stdout.write(text);
+  const { trace, failure } = await runSchedule(seed, kinds);
+  process.stdout.write(formatTrace(trace));
   if (failure === undefined) return;
   process.exitCode = 1;
   for (const one of failure.texts) console.error(`\n${one}`);

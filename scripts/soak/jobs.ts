@@ -75,6 +75,6 @@ function failed(seed: number, { exitCode, signalCode }: ChildProcess): Report {
     exitCode === null && signalCode === null
       ? `did not end within ${HANG_MS / 1_000} s`
       : `ended its process (${signalCode ?? `exit code ${exitCode}`})`;
-  const failure = { by: ['process'], texts: [`the schedule ${how}`] };
+  const failure = { by: ['process'], texts: [`the schedule ${how}`], at: 0 };
   return { seed, counts: NO_COUNTS, simulatedMs: 0, failure };
 }

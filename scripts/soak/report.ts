@@ -2,11 +2,14 @@
 import { inspect } from 'node:util';
 import type { Counts, CountsByName } from '../../src/testing/counts.ts';
 import type { Scenario } from '../../src/testing/scenario.ts';
+import { formatTrace, type TraceEvent } from '../../src/testing/trace.ts';
 import type { Report } from './jobs.ts';
 import type { Kinds, Shrunk } from './schedule.ts';
 
-/** So many lines of a failing trace are shown. */
-const TAIL_LINES = 60;
+/** So many events of a failing trace are shown. */
+const TAIL_EVENTS = 60;
+/** What happens so long after a violation, in simulated milliseconds, is shown too. */
+const AFTER_MS = 5;
 /** So many violations of one schedule are shown. */
 const MOST_VIOLATIONS = 10;
 
@@ -61,15 +64,18 @@ export function replayLine(seed: number, kinds: Kinds): string {
 }
 
 export function printShrunk(seed: number, { scenario, outcome, steps }: Shrunk): void {
-  const lines = outcome.text.trimEnd().split('\n');
-  const shown = lines.slice(-TAIL_LINES);
   console.log(`\nShrunk in ${steps} steps, to:\n`);
   console.log(`await Simulation.run({ seed: ${seed}, ...${printable(scenario)} });\n`);
-  for (const text of outcome.failure?.texts.slice(0, MOST_VIOLATIONS) ?? [])
-    console.log(`${text}\n`);
-  if (shown.length < lines.length)
-    console.log(`The last ${shown.length} of ${lines.length} events:`);
-  console.log(shown.join('\n'));
+  const { texts = [], at = 0 } = outcome.failure ?? {};
+  for (const text of texts.slice(0, MOST_VIOLATIONS)) console.log(`${text}\n`);
+  const events = outcome.trace.filter((event) => event.at <= at + AFTER_MS && !isBeat(event));
+  const shown = events.slice(-TAIL_EVENTS);
+  const what = shown.length < events.length ? `The last ${shown.length} events` : 'All events';
+  console.log(`${what} until then, without pings:\n\n${formatTrace(shown)}`);
+}
+
+function isBeat(event: TraceEvent): boolean {
+  return event.type === 'packet' && /^(p[io]ng\+?)+$/.test(event.frames);
 }
 
 /** As data that can be pasted into a test. */

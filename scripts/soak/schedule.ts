@@ -6,7 +6,7 @@ import { type Counts, count } from '../../src/testing/counts.ts';
 import { SimulationFailure } from '../../src/testing/failure.ts';
 import type { FaultKind, Scenario } from '../../src/testing/scenario.ts';
 import { Simulation } from '../../src/testing/simulation.ts';
-import { formatTrace } from '../../src/testing/trace.ts';
+import type { Trace } from '../../src/testing/trace.ts';
 
 /** The kinds of faults that may strike; undefined for all. */
 export type Kinds = readonly FaultKind[] | undefined;
@@ -16,6 +16,8 @@ export interface Failure {
   readonly by: readonly string[];
   /** What was wrong, and each violation with its evidence. */
   readonly texts: readonly string[];
+  /** Simulated milliseconds of the last violation. */
+  readonly at: number;
 }
 
 export interface Outcome {
@@ -23,8 +25,7 @@ export interface Outcome {
   readonly counts: Counts;
   readonly simulatedMs: number;
   readonly failure?: Failure;
-  /** The trace as text. */
-  readonly text: string;
+  readonly trace: Trace;
 }
 
 /** Runs what a seed stands for, or another scenario on that seed. */
@@ -34,8 +35,8 @@ export async function runSchedule(
   scenario = scenarioOf(seed, kinds && { kinds }),
 ): Promise<Outcome> {
   try {
-    const { elapsedMs: simulatedMs, ...result } = await Simulation.run({ seed, ...scenario });
-    return { seed, simulatedMs, counts: result.counts, text: result.text };
+    const { trace, counts, elapsedMs } = await Simulation.run({ seed, ...scenario });
+    return { seed, simulatedMs: elapsedMs, counts, trace };
   } catch (error) {
     if (!(error instanceof SimulationFailure)) throw error;
     const { trace, violations, message } = error;
@@ -44,9 +45,10 @@ export async function runSchedule(
     const failure = {
       by: by.length > 0 ? by : [what],
       texts: [what, ...violations.map(formatViolation)],
+      at: violations.at(-1)?.at ?? Number.POSITIVE_INFINITY,
     };
     const simulatedMs = trace.at(-1)?.at ?? 0;
-    return { seed, counts: count(trace), simulatedMs, failure, text: formatTrace(trace) };
+    return { seed, counts: count(trace), simulatedMs, failure, trace };
   }
 }
 

@@ -52,7 +52,8 @@ export class CallHistory {
     const runs: Run[] = [];
     const links = new Map<string, string>();
     for (const event of this.events) {
-      if (event.type === 'task') links.set(event.process, event.link);
+      // Not what was sent: a worker that runs its own calls has no link to itself.
+      if (event.type === 'task' && event.way === 'arrived') links.set(event.process, event.link);
       if (event.type === 'start') runs.push(new Run(event, links.get(event.process)));
       if (event.type === 'yield' || event.type === 'abort' || event.type === 'end') {
         runs.findLast((run) => run.owns(event))?.add(event);

@@ -269,6 +269,16 @@ const cases: Readonly<Record<string, Cases>> = {
       'told when the link ends': given(down(5, WORKER), abort(5), settle(7, runningLost), end(9)),
       'told when the caller is gone': given(gone(5, CALLER), abort(2_000)),
       'ended by itself': given(gone(5, CALLER), end(20)),
+      'sent on a lost link, and run at home': [
+        up(WORKER, 'worker'),
+        { ...call(1), process: WORKER },
+        { ...sent(1), process: WORKER },
+        nack(2),
+        down(2, WORKER),
+        start(3),
+        end(5),
+        settle(5),
+      ],
       'gone too': given(gone(5, CALLER), gone(6, WORKER)),
     },
     bad: {
