@@ -24,19 +24,22 @@ const nothingLeft: Rule = {
   promise: 'when the faults have ended and the time of grace has passed, nothing is left over',
   *find({ healed, held, processes }) {
     if (healed === undefined || held.length === 0) return;
-    for (const { name, up, gone, held: last } of processes.values()) {
-      if (up === undefined || gone !== undefined) continue;
-      if (last === undefined || last.at < healed.at) {
-        const message = `nobody looked at what ${name} holds after the faults had ended`;
-        yield { message, events: [healed, ...(last ? [last] : [])] };
-        continue;
-      }
-      const left = Object.entries(last.what).filter(
-        ([what, value]) => what.startsWith('left') && value !== 0,
+    const looked = new Set<string>();
+    for (const event of held) {
+      const { process, at } = event;
+      if (at < healed.at) continue;
+      looked.add(process);
+      const left = Object.entries(event.what).filter(
+        ([name, value]) => name.startsWith('left') && value !== 0,
       );
-      if (left.length === 0) continue;
-      const what = left.map(([key, value]) => `${key} = ${value}`).join(', ');
-      yield { message: `${name} has something left over at its end: ${what}`, events: [last] };
+      if (left.length === 0 || processes.get(process)?.gone?.crashed) continue;
+      const what = left.map(([name, value]) => `${name} = ${value}`).join(', ');
+      yield { message: `${process} has something left over at its end: ${what}`, events: [event] };
+    }
+    for (const { name, up, gone } of processes.values()) {
+      if (up === undefined || gone !== undefined || looked.has(name)) continue;
+      const message = `nobody looked at what ${name} holds after the faults had ended`;
+      yield { message, events: [up, healed] };
     }
   },
 };

@@ -102,8 +102,6 @@ export interface ProcessHistory {
   readonly name: string;
   up: TraceEventOf<'up'> | undefined;
   gone: TraceEventOf<'gone'> | undefined;
-  /** The last look at what it holds. */
-  held: TraceEventOf<'held'> | undefined;
   /** The first thing that it did after it was gone. */
   haunts: TraceEvent | undefined;
 }
@@ -128,7 +126,7 @@ export class TraceIndex {
   process(name: string): ProcessHistory {
     let process = this.processes.get(name);
     if (process === undefined) {
-      process = { name, up: undefined, gone: undefined, held: undefined, haunts: undefined };
+      process = { name, up: undefined, gone: undefined, haunts: undefined };
       this.processes.set(name, process);
     }
     return process;
@@ -178,7 +176,6 @@ export class TraceIndex {
         process.gone ??= event;
         return;
       case 'held':
-        process.held = event;
         this.held.push(event);
         return;
       case 'uncaught':

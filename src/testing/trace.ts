@@ -84,7 +84,10 @@ export type TraceBody =
   | { readonly type: 'abort'; readonly id: string; readonly attempt: number }
   /** The body of a task ended. */
   | ({ readonly type: 'end'; readonly id: string; readonly attempt: number } & Outcome)
-  /** What a process holds, looked at from time to time and at the end. */
+  /**
+   * What a process holds. Each `x` has to be within `xLimit`, where there is one. After the faults have
+   * ended, what begins with `left` has to be 0.
+   */
   | { readonly type: 'held'; readonly what: Readonly<Record<string, number>> }
   /** An error that nobody handled: in a real process it would be its end. */
   | { readonly type: 'uncaught'; readonly message: string }

@@ -546,11 +546,18 @@ const cases: Readonly<Record<string, Cases>> = {
         healed(10),
         held(20, WORKER, { leftCalls: 0, workers: 2 }),
       ],
-      gone: [
+      crashed: [
         up(WORKER, 'worker'),
         healed(10),
         held(20, WORKER, { leftCalls: 3 }),
         gone(30, WORKER),
+      ],
+      'gone before anybody looked': [
+        up(WORKER, 'worker'),
+        up(OTHER, 'worker'),
+        gone(5, WORKER, false),
+        healed(10),
+        held(20, OTHER, {}),
       ],
     },
     bad: {
@@ -561,6 +568,16 @@ const cases: Readonly<Record<string, Cases>> = {
           held(20, WORKER, { leftCalls: 3, leftTasks: 0, leftTimers: 1 }),
         ],
         'nothing-left: worker-1.1 has something left over at its end: leftCalls = 3, leftTimers = 1',
+      ],
+      'timers, when it has ended': [
+        [
+          up(WORKER, 'worker'),
+          healed(10),
+          held(20, WORKER, { leftCalls: 0 }),
+          held(30, WORKER, { leftTimers: 1 }),
+          gone(30, WORKER, false),
+        ],
+        'nothing-left: worker-1.1 has something left over at its end: leftTimers = 1',
       ],
       'nobody looked': [
         [up(WORKER, 'worker'), held(5, WORKER, { leftCalls: 0 }), healed(10)],
@@ -615,7 +632,11 @@ test('the trace of 10,000 calls is checked in well under a second', () => {
       return 'id' in moved ? { ...moved, id: `caller-1:${i}` } : moved;
     }),
   ).flat();
-  const before = performance.now();
-  expect(check(trace)).toEqual([]);
-  expect(performance.now() - before).toBeLessThan(1_000);
+  const times = Array.from({ length: 3 }, () => {
+    const fresh = [...trace];
+    const before = performance.now();
+    expect(check(fresh)).toEqual([]);
+    return performance.now() - before;
+  });
+  expect(Math.min(...times)).toBeLessThan(1_000);
 });
