@@ -20,6 +20,9 @@ export interface Failure {
   readonly at: number;
 }
 
+/** Simulated milliseconds in which everything must come to rest: nobody waits longer for a sign of life. */
+export const GRACE_MS = 15_000;
+
 export interface Outcome {
   readonly seed: number;
   readonly counts: Counts;
@@ -35,7 +38,11 @@ export async function runSchedule(
   scenario = scenarioOf(seed, kinds && { kinds }),
 ): Promise<Outcome> {
   try {
-    const { trace, counts, elapsedMs } = await Simulation.run({ seed, ...scenario });
+    const { trace, counts, elapsedMs } = await Simulation.run({
+      seed,
+      graceMs: GRACE_MS,
+      ...scenario,
+    });
     return { seed, simulatedMs: elapsedMs, counts, trace };
   } catch (error) {
     if (!(error instanceof SimulationFailure)) throw error;

@@ -4,21 +4,14 @@ import { scenarioOf } from '../../src/testing/arbitraries.ts';
 import { addCounts, type Counts, NO_COUNTS } from '../../src/testing/counts.ts';
 import { faultKinds } from '../../src/testing/draw.ts';
 import { SimulationFailure } from '../../src/testing/failure.ts';
-import type { CallPlan, Scenario, TaskPlan } from '../../src/testing/scenario.ts';
+import type { CallPlan, TaskPlan } from '../../src/testing/scenario.ts';
 import { Simulation } from '../../src/testing/simulation.ts';
 
 /** Schedules in a normal run; `npm run soak` runs more. */
 const SCHEDULES = 300;
 
-/** Without those that links do not notice yet. */
-function scenarioFor(seed: number): Scenario {
-  const kinds = faultKinds.filter((kind) => !['duplicate', 'lose', 'halfOpen'].includes(kind));
-  const scenario = scenarioOf(seed, { kinds });
-  const faults = scenario.faults.map((fault) =>
-    'silent' in fault ? { ...fault, silent: false } : fault,
-  );
-  return { ...scenario, faults };
-}
+/** Simulated milliseconds in which everything comes to rest. */
+const graceMs = 15_000;
 
 const task: TaskPlan = {
   kind: 'function',
@@ -37,10 +30,10 @@ function call(at: number, more: Partial<CallPlan> = {}): CallPlan {
 test(`${SCHEDULES} schedules break no promise, and meet all faults`, async () => {
   let counts: Counts = NO_COUNTS;
   for (let seed = 1; seed <= SCHEDULES; seed += 1) {
-    const result = await Simulation.run({ seed, ...scenarioFor(seed) });
+    const result = await Simulation.run({ seed, graceMs, ...scenarioOf(seed) });
     counts = addCounts(counts, result.counts);
   }
-  expect(Object.keys(counts.faults)).toHaveLength(14);
+  expect(Object.keys(counts.faults)).toHaveLength(faultKinds.length);
   expect(Object.keys(counts.losses)).toEqual(['offered', 'running']);
   expect(Object.keys(counts.nacks)).toEqual(expect.arrayContaining(['BUSY', 'DRAINING']));
   for (const name of ['crashes', 'restarts', 'aborts', 'nestedCalls', 'values'] as const) {
@@ -51,21 +44,22 @@ test(`${SCHEDULES} schedules break no promise, and meet all faults`, async () =>
 describe('the same seed', () => {
   test('gives the same trace, byte for byte', async () => {
     for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
-      const one = await Simulation.run({ seed, ...scenarioFor(seed) });
-      const other = await Simulation.run({ seed, ...scenarioFor(seed) });
+      const one = await Simulation.run({ seed, graceMs, ...scenarioOf(seed) });
+      const other = await Simulation.run({ seed, graceMs, ...scenarioOf(seed) });
       expect(other.text).toBe(one.text);
     }
   });
 
   test('gives it in whatever part of a turn it begins', async () => {
-    const run = async () => (await Simulation.run({ seed: 2, ...scenarioFor(2) })).text;
+    const run = async () => (await Simulation.run({ seed: 2, graceMs, ...scenarioOf(2) })).text;
     const inTimer = new Promise<string>((resolve) => setTimeout(() => resolve(run())));
     const inTick = new Promise<string>((resolve) => process.nextTick(() => resolve(run())));
     expect(new Set([await inTimer, await inTick, await run()]).size).toBe(1);
   });
 
   test('gives it while other simulations run', async () => {
-    const run = async (seed: number) => (await Simulation.run({ seed, ...scenarioFor(seed) })).text;
+    const run = async (seed: number) =>
+      (await Simulation.run({ seed, graceMs, ...scenarioOf(seed) })).text;
     const alone = [await run(2), await run(3)];
     expect(await Promise.all([run(2), run(3)])).toEqual(alone);
   });
