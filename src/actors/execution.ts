@@ -30,7 +30,7 @@ export interface Execution {
   body: Body | undefined;
   /** The step that the caller asked for, until it is answered. */
   step: ExecutionStep | undefined;
-  /** A result or an error was sent. */
+  /** A result or an error was sent, or nobody waits for one. A large one that is on its way was not. */
   answered: boolean;
   /** Finds the routine and reads the arguments; throws or rejects when it can't. */
   load: ((execution: Execution) => Promise<void> | undefined) | undefined;

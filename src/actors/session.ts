@@ -250,6 +250,7 @@ export class Session {
         const timedOut = frame.cancel.reason === CancelReason.TIMEOUT;
         const error = aborted(timedOut ? 'its time ran out' : 'its caller gave up');
         this.#waited.delete(frame.call);
+        execution.answered = true;
         return execution.actor?.send({ type: 'cancel', error });
       }
       default:
@@ -261,7 +262,7 @@ export class Session {
   #acknowledge(): void {
     if (this.#unacknowledged.length === 0) return;
     for (const { call, answered } of this.#unacknowledged) {
-      if (!answered && this.#waited.has(call)) this.#link.send({ call, ack: {} });
+      if (!answered) this.#link.send({ call, ack: {} });
     }
     this.#unacknowledged = [];
   }

@@ -95,4 +95,16 @@ describe('found by the simulation', () => {
     });
     expect(counts).toMatchObject({ results: 2, nacks: {} });
   });
+
+  test('a task that ended at once is known to have begun while its large result is on its way', async () => {
+    const { counts, trace } = await Simulation.run({
+      seed: 1,
+      cluster: { workers: 1, callers: 1, delayMs: [1, 1], discoveryMs: [0, 0] },
+      workload: [[call(0, { task: { ...task, kind: 'generator', bytes: 150_000 } })]],
+      faults: [{ at: 35, kind: 'cut', caller: 0, worker: 0 }],
+    });
+    const ended = trace.find(({ type }) => type === 'end');
+    expect(ended?.at).toBeLessThan(35);
+    expect(counts).toMatchObject({ losses: { running: 1 } });
+  });
 });
