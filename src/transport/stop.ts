@@ -21,15 +21,16 @@ export interface StopTarget {
  * Asks a worker to stop, and resolves when no task of it runs any more, or its process has ended.
  *
  * @param graceMs milliseconds that tasks may go on before they are aborted; 2 s later the process is
- * killed, if need be. Undefined waits for all of them.
+ * killed, if need be. Undefined and Infinity wait for all of them.
  * @throws Error when the worker can't be reached, or its connection is lost and it has no beat that tells
  * whether its process has ended
  */
 export async function stopWorker(target: StopTarget, graceMs?: number): Promise<void> {
   const { address, beat } = target;
-  const killed = beat === undefined || graceMs === undefined ? undefined : stopBeat(beat, graceMs);
+  const ms = graceMs === Number.POSITIVE_INFINITY ? undefined : graceMs;
+  const killed = beat === undefined || ms === undefined ? undefined : stopBeat(beat, ms);
   try {
-    await stopCall(address, graceMs);
+    await stopCall(address, ms);
   } catch (error) {
     if (!(await killed?.ended)) throw error;
   } finally {

@@ -1,0 +1,121 @@
+/** The thread that answers for a worker's process, as those see it who call it. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type PoolWorker, WorkerPool } from '../../src/index.ts';
+import { beatTransport } from '../../src/transport/beat.ts';
+import { stopWorker } from '../../src/transport/stop.ts';
+import type { CloseReason } from '../../src/transport/transport.ts';
+import { type Beat, decodeBeat, encodeBeat } from '../../src/wire/beat.js';
+import { WorkerProcess } from '../../src/worker/process.ts';
+import { rejection, scratchFolder, trace, until } from './helpers.ts';
+import { block } from './routines/busy.ts';
+
+const folder = scratchFolder();
+
+/** A channel to a beat, and what came of it. */
+function dial(address: string) {
+  const beats: (Beat | undefined)[] = [];
+  const channel = beatTransport().connect(address);
+  const closed = new Promise<CloseReason>((resolve) => {
+    channel.open({
+      packet: (bytes) => beats.push(decodeBeat(bytes)),
+      drain: () => {},
+      closed: resolve,
+    });
+  });
+  return { channel, beats, closed };
+}
+
+describe.each(['unix', 'tcp'] as const)('the beat of a worker, over %s', (transport) => {
+  let pool: WorkerPool;
+  let worker: PoolWorker;
+  beforeAll(async () => {
+    pool = await WorkerPool.open({ size: 1, transport });
+    worker = pool.workers[0] as PoolWorker;
+  });
+  afterAll(() => pool.close({ grace: 0 }));
+
+  test('says how long ago the event loop turned, also while it is blocked', async () => {
+    const { channel, beats, closed } = await until(async () => {
+      const line = dial(worker.beat as string);
+      line.channel.send(encodeBeat('poke'));
+      await until(() => expect(line.beats).toHaveLength(1), 1_000);
+      return line;
+    });
+    expect(beats[0]?.kind).toBe('beat');
+    const file = trace(folder);
+    const blocked = block.on(pool)(file.path, 60_000);
+    await file.has('start');
+    await until(() => {
+      channel.send(encodeBeat('poke'));
+      expect(beats.at(-1)?.ms).toBeGreaterThan(500);
+    });
+    file.open();
+    await blocked;
+    await until(() => {
+      channel.send(encodeBeat('poke'));
+      expect(beats.at(-1)?.ms).toBeLessThan(250);
+    });
+    channel.close({ code: 'closed', message: 'enough' });
+    expect(await closed).toEqual({ code: 'closed', message: 'enough' });
+  });
+
+  test.each([
+    ['a packet that is none', Buffer.from('GET / HTTP/1.1\r\n')],
+    ['an answer', encodeBeat('beat', 1)],
+  ])('hangs up on %s, and serves others on', async (_what, bytes) => {
+    const bad = dial(worker.beat as string);
+    bad.channel.send(bytes);
+    expect(await bad.closed).toMatchObject({ code: 'lost' });
+    const good = dial(worker.beat as string);
+    good.channel.send(encodeBeat('poke'));
+    await until(() => expect(good.beats).toHaveLength(1));
+    good.channel.close({ code: 'closed', message: 'enough' });
+  });
+});
+
+test.each([
+  ['beat+unix:///nowhere/at/all.beat', /No beat answers at .*ENOENT/],
+  ['beat+tcp://127.0.0.1:1', /No beat answers at .*ECONNREFUSED/],
+  ['unix:///a.sock', /is not the address of a beat/],
+  ['beat+udp://a', /is not an address/],
+])('a channel to %s tells that nobody is there', async (address, message) => {
+  expect(await dial(address).closed).toMatchObject({
+    code: 'unreachable',
+    message: expect.stringMatching(message),
+  });
+});
+
+test('Stop of a worker that is not there fails with the reason', async () => {
+  const target = {
+    address: 'unix:///nowhere/at/all.sock',
+    beat: 'beat+unix:///nowhere/at/all.beat',
+  };
+  expect(await rejection(stopWorker(target, 0))).toHaveProperty(
+    'message',
+    expect.stringContaining('ENOENT'),
+  );
+});
+
+test.each(['unix', 'tcp'])(
+  'a worker whose beat can’t listen over %s ends, and says why',
+  async (scheme) => {
+    const place =
+      scheme === 'unix' ? `unix://${join(folder, 'none', 'a.beat')}` : 'tcp://192.0.2.1:0';
+    const why = await new Promise<string>((exited) => {
+      new WorkerProcess(
+        {
+          address: 'tcp://127.0.0.1:0',
+          beat: `beat+${place}`,
+          tags: [],
+          concurrency: undefined,
+          maxValueBytes: 1_000,
+          lostAfterMs: 1_000,
+        },
+        { startTimeoutMs: 20_000, killTimeoutMs: 1_000 },
+        { started: () => {}, leaving: () => {}, exited },
+      );
+    });
+    expect(why).toContain(`Can't listen on beat+${place}`);
+  },
+);
