@@ -8,20 +8,26 @@ import { balancerChart } from '../../src/actors/balancer.ts';
 import { type CallContext, callChart } from '../../src/actors/call.ts';
 import { executionChart } from '../../src/actors/execution.ts';
 import { type PeerContext, peerChart } from '../../src/actors/peer.ts';
+import { type PoolInput, poolChart } from '../../src/actors/pool.ts';
 import { proxyChart } from '../../src/actors/proxy.ts';
 import { sessionChart } from '../../src/actors/session.ts';
+import { type WatchContext, watchChart } from '../../src/actors/watch.ts';
+import { workerChart } from '../../src/worker/worker.ts';
 import { CallRig } from './models/call-rig.ts';
 import { ExecutionRig, type TaskKind } from './models/execution-rig.ts';
+import { Inspector } from './models/inspector.ts';
+import { LogicRig } from './models/logic-rig.ts';
 import { type AnyChart, describeTransition, type Path, pathsOf } from './models/paths.ts';
 import { PeerRig } from './models/peer-rig.ts';
 import { SessionRig } from './models/session-rig.ts';
 import { describePath, type Rig, Score, walkPath } from './models/walk.ts';
-import { Watch } from './models/watch.ts';
+import { WatchRig } from './models/watch-rig.ts';
 import { eventTypes } from './statecharts.ts';
 
-const walked = [callChart, peerChart, sessionChart, executionChart];
-const score = new Score(walked);
-const watch = new Watch([...walked, proxyChart, balancerChart]);
+const walked = [callChart, peerChart, watchChart, sessionChart, executionChart];
+const alone = [balancerChart, proxyChart, poolChart, workerChart];
+const score = new Score([...walked, ...alone]);
+const inspector = new Inspector([...walked, ...alone]);
 
 /** Transitions that nothing from outside leads to, and why. */
 const unreachable: { readonly [transition: string]: string } = {};
@@ -46,19 +52,19 @@ const types = (chart: AnyChart, ...special: AnyEventObject[]): AnyEventObject[] 
 
 const VARIANTS = [0, 1, 2];
 
-const walkables: readonly Walkable[] = [
+const rooms: readonly Walkable[] = [
   {
     chart: callChart,
     events: types(callChart, { type: 'result', done: true }, { type: 'result', done: false }),
     inputs: [{}],
     // The second worker is not the first.
     distinguish: ({ refused }: CallContext) => refused.length,
-    rig: (variant, _input, path) => new CallRig(watch, variant, path),
+    rig: (variant, _input, path) => new CallRig(inspector, variant, path),
   },
   {
     chart: sessionChart,
     events: types(sessionChart),
-    rig: (variant) => new SessionRig(watch, variant),
+    rig: (variant) => new SessionRig(inspector, variant),
   },
   {
     chart: executionChart,
@@ -68,7 +74,7 @@ const walkables: readonly Walkable[] = [
       { generator: true },
       { generator: true, step: {} },
     ] satisfies TaskKind[],
-    rig: (variant, kind) => new ExecutionRig(watch, variant, kind),
+    rig: (variant, kind) => new ExecutionRig(inspector, variant, kind),
   },
   {
     chart: peerChart,
@@ -81,35 +87,74 @@ const walkables: readonly Walkable[] = [
     ),
     // A link after one that failed is another one.
     distinguish: ({ failures }: PeerContext) => Math.min(failures, 1),
-    rig: (variant) => new PeerRig(watch, variant),
+    rig: (variant) => new PeerRig(inspector, variant),
+  },
+  {
+    chart: watchChart,
+    events: types(watchChart),
+    inputs: [{ limit: 4 }],
+    distinguish: ({ silent }: WatchContext) => silent,
+    rig: (variant) => new WatchRig(inspector, variant),
   },
 ];
 
-describe.each(walkables)('$chart.id', ({ chart, inputs = [undefined], rig, ...model }) => {
-  test('goes each way that its chart shows, and keeps what each state promises', async () => {
-    for (const input of inputs) {
-      for (const path of pathsOf(chart, { ...model, input })) {
-        for (const variant of VARIANTS) {
-          watch.clear();
-          try {
-            await walkPath(rig(variant, input as never, path), path, watch, score);
-          } catch (cause) {
-            const kind = input === undefined ? '' : ` ${JSON.stringify(input)}`;
-            const where = `${chart.id}${kind}, variant ${variant}: ${describePath(path)}`;
-            throw new Error(`on the path of ${where}\n${(cause as Error).message}`, { cause });
+/** Those whose rooms are walked elsewhere, or only with processes; here their charts are. */
+const compiled: readonly Walkable[] = [
+  { chart: balancerChart, events: types(balancerChart) },
+  { chart: proxyChart, events: types(proxyChart) },
+  {
+    chart: poolChart,
+    events: [
+      ...types(poolChart, { type: 'close', graceMs: 0 }, { type: 'close', graceMs: 100 }),
+      ...[0, 1].map((slot) => ({ type: 'exited', slot, at: 0, why: 'killed' })),
+      { type: 'leaving', slot: 0 },
+    ],
+    inputs: [
+      { size: 1, maxRestarts: 1, windowMs: 1_000 },
+      { size: 1, maxRestarts: 0, windowMs: 1_000 },
+      { size: 2, maxRestarts: 1, windowMs: 1_000 },
+    ] satisfies PoolInput[],
+  },
+  {
+    chart: workerChart,
+    events: types(workerChart),
+  },
+].map((model) => ({
+  ...model,
+  rig: (_variant, input) => new LogicRig(inspector, model.chart, input),
+}));
+
+describe.each([...rooms, ...compiled])(
+  '$chart.id',
+  ({ chart, inputs = [undefined], rig, ...model }) => {
+    test('goes each way that its chart shows, and keeps what each state promises', async () => {
+      for (const input of inputs) {
+        for (const path of pathsOf(chart, { ...model, input })) {
+          for (const variant of VARIANTS) {
+            inspector.clear();
+            try {
+              await walkPath(rig(variant, input as never, path), path, inspector, score);
+            } catch (cause) {
+              const kind = input === undefined ? '' : ` ${JSON.stringify(input)}`;
+              const where = `${chart.id}${kind}, variant ${variant}: ${describePath(path)}`;
+              throw new Error(`on the path of ${where}\n${(cause as Error).message}`, { cause });
+            }
           }
         }
       }
-    }
-  });
+    });
 
-  test('has no transition that was not walked', () => {
-    const missing = score
-      .missing(chart)
-      .map((name) => `${name.split(' ')[0]}: ${describeTransition(chart, name)}`)
-      .filter((name) => !(`${chart.id} ${name}` in unreachable));
-    expect(missing, 'transitions of the chart that no path of these tests takes').toEqual([]);
-  });
+    test('has no transition that was not walked', () => {
+      const missing = score
+        .missing(chart)
+        .map((name) => `${name.split(' ')[0]}: ${describeTransition(chart, name)}`)
+        .filter((name) => !(`${chart.id} ${name}` in unreachable));
+      expect(missing, 'transitions of the chart that no path of these tests takes').toEqual([]);
+    });
+  },
+);
+
+afterAll(() => {
+  const only = alone.map(({ id }) => id).join(', ');
+  console.log(`${score.table}\nof ${only} the compiled chart alone, without its room`);
 });
-
-afterAll(() => console.log(score.table));

@@ -14,9 +14,9 @@ import {
   PROTOCOL_VERSION,
 } from '../../../src/wire/frame.ts';
 import { encodeArgs, encodeValue } from '../../../src/wire/value.ts';
+import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
 import { Impossible, type Rig } from './walk.ts';
-import type { Watch, Watched } from './watch.ts';
 import { Script, World } from './world.ts';
 
 const MODULE = 'file:///routines.js';
@@ -29,7 +29,7 @@ interface Outcome {
 
 export class CallRig implements Rig {
   readonly world = new World();
-  readonly #watch: Watch;
+  readonly #inspector: Inspector;
   readonly #variant: number;
   readonly #generator: boolean;
   readonly #abort = new AbortController();
@@ -41,22 +41,22 @@ export class CallRig implements Rig {
   /** Connections stay silent. */
   #silent = false;
 
-  constructor(watch: Watch, variant: number, path: Path) {
-    this.#watch = watch;
+  constructor(inspector: Inspector, variant: number, path: Path) {
+    this.#inspector = inspector;
     this.#variant = variant;
     // What only generators do; other paths are gone by functions too.
     const stepping = path.some(({ name }) => / step | result 1/.test(` ${name}`));
     this.#generator = stepping || variant === 2;
   }
 
-  get subject(): Watched {
-    return this.#watch.actorsOf('call')[0] as Watched;
+  get subject(): Inspected {
+    return this.#inspector.actorsOf('call')[0] as Inspected;
   }
 
   start(): void {
     const root = createActor(
       fromCallback(() => {}),
-      { inspect: this.#watch.inspect },
+      { inspect: this.#inspector.inspect },
     ).start();
     const connect = () => {
       const wire = new Script();

@@ -2,9 +2,9 @@
 import { expect } from 'vitest';
 import { RoutineNotFound } from '../../../src/errors.ts';
 import type { OutFrame } from '../../../src/wire/frame.ts';
+import type { Inspected, Inspector } from './inspector.ts';
 import type { Step } from './paths.ts';
 import type { Rig } from './walk.ts';
-import type { Watch, Watched } from './watch.ts';
 import { type Held, WorkerSide } from './worker-side.ts';
 
 /** What the chart's guards look at, as the model sees it. */
@@ -23,8 +23,8 @@ export class ExecutionRig implements Rig {
   readonly #kind: TaskKind;
   #call = 0;
 
-  constructor(watch: Watch, variant: number, kind: TaskKind) {
-    this.#side = new WorkerSide(watch);
+  constructor(inspector: Inspector, variant: number, kind: TaskKind) {
+    this.#side = new WorkerSide(inspector);
     this.#variant = variant;
     this.#kind = kind;
   }
@@ -33,7 +33,7 @@ export class ExecutionRig implements Rig {
     return this.#side.world;
   }
 
-  get subject(): Watched {
+  get subject(): Inspected {
     return this.#side.actor('execution');
   }
 

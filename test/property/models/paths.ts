@@ -68,7 +68,7 @@ export interface PathOptions {
   readonly events: readonly AnyEventObject[];
   /** What the actor begins with. */
   readonly input?: unknown;
-  /** States are told apart by this part of their context, too. */
+  /** States are told apart by this part of their context, too. It must have few values. */
   readonly distinguish?: (context: never) => unknown;
 }
 
@@ -86,6 +86,7 @@ export function pathsOf(
   const simple = getSimplePaths(machine, {
     events,
     input,
+    limit: 10_000,
     serializeState: (snapshot) => {
       const { value, context } = modelOf(snapshot as Snapshot);
       return `${value} ${distinguish(context as never)}` as never;

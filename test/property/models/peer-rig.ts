@@ -7,9 +7,9 @@ import { Peer } from '../../../src/actors/peer.ts';
 import { defaultLimits } from '../../../src/transport/link.ts';
 import { GoodbyeReason, NackReason, PROTOCOL_VERSION } from '../../../src/wire/frame.ts';
 import { encodeArgs } from '../../../src/wire/value.ts';
+import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
 import { Impossible, type Rig } from './walk.ts';
-import type { Watch, Watched } from './watch.ts';
 import { Script, World } from './world.ts';
 
 const UID = 'worker';
@@ -23,7 +23,7 @@ interface Offered {
 
 export class PeerRig implements Rig {
   readonly world = new World();
-  readonly #watch: Watch;
+  readonly #inspector: Inspector;
   readonly #variant: number;
   readonly #wires: Script[] = [];
   readonly #offered: Offered[] = [];
@@ -36,19 +36,19 @@ export class PeerRig implements Rig {
   /** The worker said in its Goodbye that it had not seen the tasks on the way. */
   #unseen = false;
 
-  constructor(watch: Watch, variant: number) {
-    this.#watch = watch;
+  constructor(inspector: Inspector, variant: number) {
+    this.#inspector = inspector;
     this.#variant = variant;
   }
 
-  get subject(): Watched {
-    return this.#watch.actorsOf('peer')[0] as Watched;
+  get subject(): Inspected {
+    return this.#inspector.actorsOf('peer')[0] as Inspected;
   }
 
   start(): void {
     const root = createActor(
       fromCallback(() => {}),
-      { inspect: this.#watch.inspect },
+      { inspect: this.#inspector.inspect },
     ).start();
     const worker = { uid: UID, address: 'script:worker', tags: [] };
     const ports = {

@@ -1,9 +1,9 @@
 /** A session on its chart: the caller's frames, the worker's wish to stop, and the end of the wire. */
 import { expect } from 'vitest';
 import { GoodbyeReason, NackReason } from '../../../src/wire/frame.ts';
+import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
 import { Impossible, type Rig } from './walk.ts';
-import type { Watch, Watched } from './watch.ts';
 import { LARGE, WorkerSide } from './worker-side.ts';
 
 export class SessionRig implements Rig {
@@ -12,8 +12,8 @@ export class SessionRig implements Rig {
   /** Tasks that were offered when the session took none. */
   #late = 0;
 
-  constructor(watch: Watch, variant: number) {
-    this.#side = new WorkerSide(watch);
+  constructor(inspector: Inspector, variant: number) {
+    this.#side = new WorkerSide(inspector);
     this.#variant = variant;
   }
 
@@ -21,7 +21,7 @@ export class SessionRig implements Rig {
     return this.#side.world;
   }
 
-  get subject(): Watched {
+  get subject(): Inspected {
     return this.#side.actor('session');
   }
 

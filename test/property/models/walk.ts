@@ -1,15 +1,15 @@
 /** Walks the runtime along the paths of a chart, and keeps the score of what was walked. */
 import { expect } from 'vitest';
 import { transitionNames } from '../statecharts.ts';
+import type { Inspected, Inspector } from './inspector.ts';
 import { type AnyChart, describeTransition, type Path, type Step } from './paths.ts';
-import type { Watch, Watched } from './watch.ts';
 import type { World } from './world.ts';
 
 /** A part of the runtime that can be made to take the transitions of its chart. */
 export interface Rig {
   readonly world: World;
   /** The actor that takes the path; there when `start` is over. */
-  readonly subject: Watched;
+  readonly subject: Inspected;
   start(): void;
   /**
    * Makes the step's event happen, from outside. Before it may come events that leave the state as
@@ -84,7 +84,12 @@ export class Score {
 }
 
 /** Walks one path. Its steps are counted when they were taken, and not when it is over. */
-export async function walkPath(rig: Rig, path: Path, watch: Watch, score: Score): Promise<void> {
+export async function walkPath(
+  rig: Rig,
+  path: Path,
+  inspector: Inspector,
+  score: Score,
+): Promise<void> {
   const { world } = rig;
   rig.start();
   await world.settle();
@@ -125,7 +130,7 @@ export async function walkPath(rig: Rig, path: Path, watch: Watch, score: Score)
     } else at += further.indexOf(moved);
   }
   await rig.finish();
-  expect(watch.differences).toEqual([]);
+  expect(inspector.differences).toEqual([]);
 }
 
 function attempt(rig: Rig, step: Step, rest: Path): boolean {

@@ -8,7 +8,7 @@ import { currentTask } from '../../../src/routine/task.ts';
 import { defaultLimits } from '../../../src/transport/link.ts';
 import { type NackReason, type OutFrame, PROTOCOL_VERSION } from '../../../src/wire/frame.ts';
 import { encodeArgs } from '../../../src/wire/value.ts';
-import type { Watch, Watched } from './watch.ts';
+import type { Inspected, Inspector } from './inspector.ts';
 import { Script, World } from './world.ts';
 
 const MODULE = 'file:///routines.js';
@@ -50,16 +50,16 @@ export class WorkerSide {
   places = 0;
   closed = 0;
   calls = 0;
-  readonly #watch: Watch;
+  readonly #inspector: Inspector;
   readonly #root: AnyActorRef;
   readonly #routines: { readonly [name: string]: RegisteredRoutine };
   session!: Session;
 
-  constructor(watch: Watch) {
-    this.#watch = watch;
+  constructor(inspector: Inspector) {
+    this.#inspector = inspector;
     this.#root = createActor(
       fromCallback(() => {}),
-      { inspect: watch.inspect },
+      { inspect: inspector.inspect },
     ).start();
     const site = { module: MODULE, line: 1, column: 1 };
     this.#routines = {
@@ -68,8 +68,8 @@ export class WorkerSide {
     };
   }
 
-  actor(id: string): Watched {
-    return this.#watch.actorsOf(id)[0] as Watched;
+  actor(id: string): Inspected {
+    return this.#inspector.actorsOf(id)[0] as Inspected;
   }
 
   /** @param holdLoads the routines are found when the test says so, and not at once */
@@ -149,7 +149,7 @@ export class WorkerSide {
     expect(this.session.inFlight).toBe(0);
     expect(this.places).toBe(0);
     expect(this.world.timers.size).toBe(0);
-    for (const { taken } of this.#watch.actorsOf('execution')) {
+    for (const { taken } of this.#inspector.actorsOf('execution')) {
       expect(taken.at(-1)?.to).toMatch(/^(done|failed|refused|aborted)$/);
     }
     for (let call = 1; call <= this.calls; call += 1) this.#checkAnswers(call);

@@ -12,7 +12,7 @@ export interface Taken {
   readonly name: string | undefined;
 }
 
-export interface Watched {
+export interface Inspected {
   readonly chart: AnyChart;
   readonly taken: Taken[];
 }
@@ -23,13 +23,13 @@ interface Real {
   readonly status: string;
 }
 
-interface Replay extends Watched {
+interface Replay extends Inspected {
   readonly machine: AnyStateMachine;
   // biome-ignore lint/suspicious/noExplicitAny: machines of all types
   snapshot: any;
 }
 
-export class Watch {
+export class Inspector {
   /** Where the runtime went another way than its chart. */
   readonly differences: string[] = [];
   /** By the initial state: to ask an actor for the id of its chart makes a machine each time. */
@@ -50,11 +50,11 @@ export class Watch {
   }
 
   /** The actors of a chart, in the order of their making. */
-  actorsOf(id: string): Watched[] {
+  actorsOf(id: string): Inspected[] {
     return [...this.#actors.values()].filter(({ chart }) => chart.id === id);
   }
 
-  get all(): Iterable<Watched> {
+  get all(): Iterable<Inspected> {
     return this.#actors.values();
   }
 
