@@ -27,8 +27,10 @@ export interface Call {
   readonly sequence: number;
   readonly request: CallRequest;
   readonly waiter: Waiter;
-  /** Given up when the worker has taken the task: it will not be sent again. */
+  /** Given up when the task will surely not be sent again. */
   args: Encoded | undefined;
+  /** Counts the workers that may have run the task, the one that it is offered to now included. */
+  attempt: number;
   actor: AnyActorRef | undefined;
   /** The worker that it is offered to or runs on now, or empty. */
   place: string;
@@ -72,6 +74,12 @@ export interface CallContext {
   readonly refused: readonly string[];
 }
 
+const again = {
+  target: 'routing',
+  guard: 'repeatable',
+  assign: 'afresh',
+  effects: ['retry'],
+} as const;
 const failed = { target: 'failed', effects: ['reject'] } as const;
 const cancelled = { target: 'cancelled', effects: ['withdraw', 'reject'] } as const;
 
@@ -83,8 +91,10 @@ export const callChart = defineChart<CallContext, CallEvent, Call>({
     worker: (_context, event) => ({ worker: (event as EventOf<CallEvent, 'assigned'>).worker }),
     refusal: ({ refused, worker }) =>
       refused.includes(worker) ? {} : { refused: [...refused, worker] },
+    afresh: () => ({ refused: [] }),
   },
   guards: {
+    repeatable: ({ call }) => call.args !== undefined && call.attempt < call.request.attempts,
     done: (_context, event) => (event as EventOf<CallEvent, 'result'>).done,
   },
   states: {
@@ -108,7 +118,7 @@ export const callChart = defineChart<CallContext, CallEvent, Call>({
         ],
         refused: { target: 'routing', assign: 'refusal' },
         failed,
-        lost: { target: 'failed', effects: ['rejectOffered'] },
+        lost: [again, { target: 'failed', effects: ['rejectOffered'] }],
         duplicate: { target: 'failed', effects: ['rejectDuplicate'] },
         cancel: cancelled,
       },
@@ -119,7 +129,7 @@ export const callChart = defineChart<CallContext, CallEvent, Call>({
         result: [{ target: 'done', guard: 'done', effects: ['resolve'] }, { effects: ['resolve'] }],
         step: { effects: ['forward'] },
         failed,
-        lost: { target: 'failed', effects: ['rejectRunning'] },
+        lost: [again, { target: 'failed', effects: ['rejectRunning'] }],
         cancel: cancelled,
       },
     },
@@ -137,6 +147,8 @@ export interface CallPorts {
   offer(call: Call, worker: string): void;
   /** Sends the generator's next step to the worker. */
   forward(call: Call): void;
+  /** The worker was lost, and the call looks for another one. */
+  leave(call: Call): void;
   /** The caller gave up: out of the balancer's queue, or off the worker. */
   withdraw(call: Call, reason: CancelReason): void;
   /** The call is over. */
@@ -146,8 +158,7 @@ export interface CallPorts {
 export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
   const lose = ({ call, worker }: CallContext, phase: LostPhase, why: string, cause?: unknown) => {
     const { key } = call.request.routine;
-    const known = phase === 'running' ? 'It had begun' : 'It may have begun';
-    const message = `worker ${worker} was lost while it had a task of ${key}: ${why}. ${known}, so it was not sent to another worker`;
+    const message = `worker ${worker} was lost while it had a task of ${key}: ${why}. ${whyNotAgain(call, phase)}`;
     call.waiter.reject(new WorkerLost(message, { phase, worker, cause }));
   };
   const lost = (phase: LostPhase) => (context: CallContext, event: CallEvent) => {
@@ -158,7 +169,11 @@ export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
     ask: ({ call, refused }) => ports.ask(call, refused),
     offer: ({ call, worker }) => ports.offer(call, worker),
     accepted: ({ call }) => {
-      call.args = undefined;
+      if (call.attempt >= call.request.attempts) call.args = undefined;
+    },
+    retry: ({ call }) => {
+      ports.leave(call);
+      call.attempt += 1;
     },
     forward: ({ call }) => ports.forward(call),
     withdraw: ({ call }, event) =>
@@ -166,6 +181,8 @@ export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
     resolve: ({ call }, event) => {
       const { value, done } = event as EventOf<CallEvent, 'result'>;
       call.step = undefined;
+      // The consumer of a generator would get its values twice.
+      call.args = undefined;
       call.waiter.resolve(value, done);
     },
     reject: ({ call }, event) => call.waiter.reject((event as { error: unknown }).error),
@@ -175,4 +192,13 @@ export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
       lose(context, 'offered', 'it had seen the number of the call before'),
     release: ({ call }) => ports.release(call),
   };
+}
+
+function whyNotAgain({ args, attempt, request }: Call, phase: LostPhase): string {
+  if (request.attempts > 1) {
+    if (attempt === request.attempts) return `It was attempt ${attempt} of ${attempt}`;
+    if (!args) return 'It had given values, so it was not sent to another worker';
+  }
+  const known = phase === 'running' ? 'It had begun' : 'It may have begun';
+  return `${known}, so it was not sent to another worker`;
 }

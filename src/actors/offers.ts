@@ -89,6 +89,8 @@ export class Offers {
   delete(call: Call): void {
     this.#sending.delete(call);
     this.#calls.delete(call.number);
+    // Another worker may have given the same number to a call of its own.
+    call.number = 0;
   }
 
   /** Sends a generator's next step. */
@@ -132,6 +134,7 @@ export class Offers {
         caller: request.caller,
         timeout_ms: timeoutMs,
         tag: request.tag,
+        attempt: call.attempt > 1 ? call.attempt : 0,
       },
     });
     // The first step of a generator goes with it, in the same envelope.

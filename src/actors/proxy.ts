@@ -244,6 +244,7 @@ export class PoolProxy implements Dispatcher {
       request,
       waiter,
       args,
+      attempt: 1,
       actor: undefined,
       place: '',
       number: 0,
@@ -318,6 +319,7 @@ export class PoolProxy implements Dispatcher {
         else call.actor?.send({ type: 'refused' });
       },
       forward: (call) => this.#peers.get(call.place)?.step(call),
+      leave: (call) => this.#leave(call),
       withdraw: (call, reason) => {
         const peer = this.#peers.get(call.place);
         if (peer) peer.withdraw(call, reason);
@@ -328,18 +330,22 @@ export class PoolProxy implements Dispatcher {
   }
 
   #release(call: Call): void {
-    const peer = this.#peers.get(call.place);
     call.unlisten?.();
     if (call.deadline) this.#deadlines.remove(call.deadline);
     this.#inFlight -= 1;
     call.actor = undefined;
     if (call.request.generator) this.#generators.delete(call);
-    if (peer) {
-      peer.release(call);
-      const { uid } = peer.view;
-      if (this.#balancer.awaits(uid)) this.#balancer.send({ type: 'freed', uid });
-    }
+    this.#leave(call);
     if (this.#inFlight === 0 && this.#state === 'draining') this.send({ type: 'idle' });
+  }
+
+  /** The call is no longer on its worker, which has room for another one. */
+  #leave(call: Call): void {
+    const peer = this.#peers.get(call.place);
+    if (!peer) return;
+    peer.release(call);
+    const { uid } = peer.view;
+    if (this.#balancer.awaits(uid)) this.#balancer.send({ type: 'freed', uid });
   }
 
   #effects() {

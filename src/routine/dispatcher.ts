@@ -15,6 +15,8 @@ export interface RoutineId {
 export interface CallRequest {
   readonly routine: RoutineId;
   readonly generator: boolean;
+  /** How often the task may be sent to workers that may then have run it: 1 unless it is idempotent. */
+  readonly attempts: number;
   /** Milliseconds until the call has to be over; undefined for no limit. */
   readonly timeoutMs: number | undefined;
   readonly tag: string;

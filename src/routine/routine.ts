@@ -26,7 +26,21 @@ export interface RoutineOptions {
   readonly name?: string;
   /** URL or path of the module that defines it. Default: the one that calls `routine`. */
   readonly module?: string;
+  /**
+   * Whether the body may run more than once for one call. When true, a call whose worker was lost is
+   * sent to another one, though it may have begun: at least once in place of at most once. The
+   * attempts may overlap, since a worker that was lost may go on for a while. A generator is sent
+   * again only until its consumer has got a first value. Default: false.
+   */
+  readonly idempotent?: boolean;
+  /**
+   * With `idempotent: true`: how many times a call is sent to a worker that is then lost, before it
+   * fails with `WorkerLost`. A whole number from 1 on. Default: 5.
+   */
+  readonly attempts?: number;
 }
+
+const DEFAULT_ATTEMPTS = 5;
 
 // biome-ignore lint/suspicious/noExplicitAny: only `any` lets every function in
 type AnyFunction = (...args: any[]) => any;
@@ -52,6 +66,7 @@ export type Routine<F extends AnyFunction> = Remote<F> & {
 interface Definition {
   readonly id: RoutineId;
   readonly generator: boolean;
+  readonly attempts: number;
   /** The request of a call without options, outside of any task. */
   readonly plain: CallRequest;
 }
@@ -64,7 +79,8 @@ interface Definition {
  * needs a name there: the function's, or that of the variable it is assigned to.
  *
  * @throws RoutineIdentityError when it has no name, or one that another routine of the module has
- * @throws TypeError when `fn` is no function
+ * @throws RangeError when `attempts` is not a whole number from 1 on
+ * @throws TypeError when `fn` is no function, or an option is not what it should be
  * @example
  * ```ts
  * export const add = routine(async (x: number, y: number) => x + y);
@@ -81,7 +97,8 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   if (typeof fn !== 'function') {
     throw new TypeError(`routine(fn) takes a function, not ${fn === null ? 'null' : typeof fn}`);
   }
-  checkNames('routine(fn, options)', options, ['name', 'module']);
+  checkNames('routine(fn, options)', options, ['name', 'module', 'idempotent', 'attempts']);
+  const attempts = attemptsOf(options);
   const site = callSite(routine, options.module);
   const module = options.module === undefined ? site.module : moduleUrl(options.module);
   const name = options.name ?? (fn.name || nameAt(site));
@@ -94,7 +111,8 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   const generator = isGenerator(fn);
   register({ module, name, generator, fn, site });
   const id = { module, name, key: `${module}#${name}` };
-  const definition: Definition = { id, generator, plain: { routine: id, generator, ...NO_TERMS } };
+  const plainRequest = { routine: id, generator, attempts, ...NO_TERMS };
+  const definition: Definition = { id, generator, attempts, plain: plainRequest };
   const remote = bind(definition, undefined);
   Object.defineProperties(remote, {
     name: { value: name, configurable: true },
@@ -111,6 +129,22 @@ function plain(fn: AnyFunction, name: string): AnyFunction {
   const bound = fn.bind(undefined);
   Object.defineProperty(bound, 'name', { value: name, configurable: true });
   return bound;
+}
+
+function attemptsOf({ idempotent = false, attempts }: RoutineOptions): number {
+  if (typeof idempotent !== 'boolean') {
+    throw new TypeError(`idempotent must be true or false, not ${String(idempotent)}`);
+  }
+  if (attempts === undefined) return idempotent ? DEFAULT_ATTEMPTS : 1;
+  if (!idempotent) {
+    throw new TypeError(
+      'attempts is only for routines with idempotent: true; the body of another one never runs again',
+    );
+  }
+  if (!Number.isSafeInteger(attempts) || attempts < 1) {
+    throw new RangeError(`attempts must be a whole number from 1 on, not ${String(attempts)}`);
+  }
+  return attempts;
 }
 
 function isGenerator(fn: AnyFunction): boolean {
@@ -138,9 +172,9 @@ function prepare(definition: Definition, options: CallOptions | undefined) {
 }
 
 // Field by field: a spread that adds keys takes Node 20 two microseconds.
-function requestOf({ id, generator }: Definition, terms: Terms): CallRequest {
+function requestOf({ id, generator, attempts }: Definition, terms: Terms): CallRequest {
   const { timeoutMs, tag, caller, signal } = terms;
-  return { routine: id, generator, timeoutMs, tag, caller, signal };
+  return { routine: id, generator, attempts, timeoutMs, tag, caller, signal };
 }
 
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {

@@ -10,6 +10,11 @@ export interface CurrentTask {
   readonly routine: string;
   /** The uid of the worker that runs it, as in `pool.workers`. */
   readonly worker: string;
+  /**
+   * 1, or more when a worker was lost that may have run this task before: only the tasks of routines
+   * with `idempotent: true` are sent again. The `id` is the same each time.
+   */
+  readonly attempt: number;
   /** Id of the task that made this call; undefined when it came from outside of any task. */
   readonly caller: string | undefined;
   /** Aborts when the caller cancels, its time runs out, its connection is lost, or the worker stops. */
@@ -88,6 +93,7 @@ export interface Clock {
 export class TaskScope implements CurrentTask, Abortable {
   readonly routine: string;
   readonly worker: string;
+  readonly attempt: number;
   readonly caller: string | undefined;
   readonly tag: string | undefined;
   readonly #epoch: string;
@@ -104,13 +110,20 @@ export class TaskScope implements CurrentTask, Abortable {
     worker: string,
     epoch: string,
     routine: string,
-    task: { sequence: number; caller: string; tag: string; timeout_ms: number },
+    task: {
+      sequence: number;
+      attempt: number;
+      caller: string;
+      tag: string;
+      timeout_ms: number;
+    },
   ) {
     this.#clock = clock;
     this.#epoch = epoch;
     this.#sequence = task.sequence;
     this.routine = routine;
     this.worker = worker;
+    this.attempt = task.attempt || 1;
     this.caller = task.caller || undefined;
     this.tag = task.tag || undefined;
     this.#due = task.timeout_ms > 0 ? clock.now() + task.timeout_ms : undefined;

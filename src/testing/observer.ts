@@ -148,8 +148,8 @@ export class Observer implements NetworkObserver {
   }
 
   #called(process: SimulatedProcess, id: string, call: Call): void {
-    const { routine, generator, caller } = call.request;
-    const { idempotent = false } = call.request as { idempotent?: boolean };
+    const { routine, generator, caller, attempts } = call.request;
+    const idempotent = attempts > 1;
     const { name } = routine;
     this.note(process, { type: 'call', id, routine: name, generator, idempotent, parent: caller });
     const { waiter } = call;
@@ -189,7 +189,7 @@ class BodyNotes {
     this.#process = process;
     this.#task = task;
     this.#id = task.id;
-    this.#attempt = (task as { attempt?: number }).attempt ?? 1;
+    this.#attempt = task.attempt;
     this.#routine = routine.name;
   }
 

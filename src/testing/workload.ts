@@ -43,6 +43,8 @@ async function* runGenerator(plan: TaskPlan, _data: Uint8Array) {
 
 const task = routine(runFunction, { name: 'task' });
 const stream = routine(runGenerator, { name: 'stream' });
+const taskAgain = routine(runFunction, { name: 'taskAgain', idempotent: true });
+const streamAgain = routine(runGenerator, { name: 'streamAgain', idempotent: true });
 
 /** Makes one planned call, and tries again as often as the plan says. Never rejects. */
 export async function perform(plan: CallPlan): Promise<void> {
@@ -67,8 +69,13 @@ async function call(plan: CallPlan): Promise<void> {
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
   };
   const data = new Uint8Array(plan.task.bytes);
-  if (plan.task.kind === 'function') await task.with(options)(plan.task, data);
-  else await consume(stream.with(options)(plan.task, data), plan);
+  if (plan.task.kind === 'function') {
+    const run = plan.idempotent ? taskAgain : task;
+    await run.with(options)(plan.task, data);
+  } else {
+    const run = plan.idempotent ? streamAgain : stream;
+    await consume(run.with(options)(plan.task, data), plan);
+  }
 }
 
 async function consume(values: AsyncIterable<unknown>, { take, pauseMs }: CallPlan): Promise<void> {

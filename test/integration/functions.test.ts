@@ -256,7 +256,8 @@ describe('options', () => {
     });
     expect(thrown(() => routine(() => 1, { nmae: 'one' } as never))).toMatchObject({
       name: 'TypeError',
-      message: "routine(fn, options) has no option 'nmae'; it may have name, module",
+      message:
+        "routine(fn, options) has no option 'nmae'; it may have name, module, idempotent, attempts",
     });
     expect(await rejection(pool.close({ grase: 5 } as never))).toMatchObject({
       name: 'TypeError',

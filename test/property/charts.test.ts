@@ -38,7 +38,12 @@ const reason = fc.record({
 const graceMs = fc.constantFrom(undefined, 0, 0, 100);
 
 describe('each chart of the runtime', () => {
-  check(callChart, fc.constant({} as Call), {
+  const call = fc.record({
+    args: fc.constantFrom(undefined, new Uint8Array()),
+    attempt: fc.integer({ min: 1, max: 2 }),
+    request: fc.record({ attempts: fc.integer({ min: 1, max: 3 }) }),
+  }) as fc.Arbitrary<Call>;
+  check(callChart, call, {
     assigned: fc.record({ worker: text }),
     unavailable: fc.record({ error: opaque }),
     ack: none,

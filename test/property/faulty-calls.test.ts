@@ -49,7 +49,7 @@ function exposed(channel: Channel, weather: Weather): Channel {
 }
 
 /** A caller and a worker. */
-async function meet(weather: Weather) {
+async function meet(weather: Weather, attempts = 1) {
   const ran = new Map<number, number>();
   const admission = new Admission();
   const root = createActor(fromCallback(() => {})).start();
@@ -61,6 +61,7 @@ async function meet(weather: Weather) {
     generator: false,
     fn: async (which: number, size: Uint8Array) => {
       ran.set(which, (ran.get(which) ?? 0) + 1);
+      await turn();
       return [which, size];
     },
     site: { module: MODULE, line: 1, column: 1 },
@@ -98,6 +99,7 @@ async function meet(weather: Weather) {
   const request = {
     routine: { module: MODULE, name: 'count', key: `${MODULE}#count` },
     generator: false,
+    attempts,
     timeoutMs: undefined,
     tag: '',
     caller: '',
@@ -108,37 +110,48 @@ async function meet(weather: Weather) {
   return { proxy, ran, call };
 }
 
-test('each call ends: its body ran once and it has the result, or it is told that it is lost', async () => {
-  const weathers = fates(
-    { weight: 30, arbitrary: whole },
-    { weight: 3, arbitrary: harmless },
-    { weight: 1, arbitrary: harmful },
-  );
-  // The larger ones take chunks.
-  const sizes = fc.array(fc.constantFrom(0, 10, 100, 1_000), {
-    minLength: 1,
-    maxLength: 40,
-    size: 'max',
+const weathers = fates(
+  { weight: 30, arbitrary: whole },
+  { weight: 3, arbitrary: harmless },
+  { weight: 1, arbitrary: harmful },
+);
+// The larger ones take chunks.
+const sizes = fc.array(fc.constantFrom(0, 10, 100, 1_000), {
+  minLength: 1,
+  maxLength: 40,
+  size: 'max',
+});
+
+/** Makes a call of each size, some turns apart, and waits until all have ended. */
+async function settle(
+  sizes: readonly number[],
+  call: (which: number, bytes: number) => Promise<unknown[]>,
+  weather: Weather,
+) {
+  let over = false;
+  const calls = Promise.allSettled(
+    sizes.map(async (size, which) => {
+      for (let i = 0; i < which; i += 1) await turn();
+      return call(which, size);
+    }),
+  ).finally(() => {
+    over = true;
   });
+  for (let i = 0; i < sizes.length + 20; i += 1) await turn();
+  weather.end();
+  // What was lost last shows when something follows.
+  while (!over) await call(-1, 0).catch(() => {});
+  return await calls;
+}
+
+test('each call ends: its body ran once and it has the result, or it is told that it is lost', async () => {
   const count = { lost: 0, ended: 0, duplicates: 0 };
   await fc.assert(
     fc.asyncProperty(sizes, weathers, async (sizes, fates) => {
       const weather = new Weather(fates);
       const { proxy, ran, call } = await meet(weather);
-      let over = false;
-      const calls = Promise.allSettled(
-        sizes.map(async (size, which) => {
-          for (let i = 0; i < which; i += 1) await turn();
-          return call(which, size);
-        }),
-      ).finally(() => {
-        over = true;
-      });
-      for (let i = 0; i < sizes.length + 20; i += 1) await turn();
-      weather.end();
-      // What was lost last shows when something follows.
-      while (!over) await call(-1, 0).catch(() => {});
-      for (const [which, outcome] of (await calls).entries()) {
+      const outcomes = await settle(sizes, call, weather);
+      for (const [which, outcome] of outcomes.entries()) {
         count.ended += 1;
         const times = ran.get(which) ?? 0;
         ok(times <= 1, `call ${which} ran ${times} times`);
@@ -161,4 +174,22 @@ test('each call ends: its body ran once and it has the result, or it is told tha
   expect(count.lost).toBeGreaterThan(20);
   expect(count.ended - count.lost).toBeGreaterThan(200);
   expect(count.duplicates).toBeGreaterThan(20);
+});
+
+test('each call of an idempotent routine has its result in the end, on the same worker', async () => {
+  let again = 0;
+  await fc.assert(
+    fc.asyncProperty(sizes, weathers, async (sizes, fates) => {
+      const weather = new Weather(fates);
+      const { proxy, ran, call } = await meet(weather, 1_000);
+      const outcomes = await settle(sizes, call, weather);
+      for (const [which, outcome] of outcomes.entries()) {
+        expect(outcome).toMatchObject({ status: 'fulfilled', value: [which, expect.anything()] });
+        again += (ran.get(which) as number) - 1;
+      }
+      proxy.send({ type: 'abort', error: new Error('closed') });
+    }),
+    { numRuns: 100 },
+  );
+  expect(again).toBeGreaterThan(20);
 });

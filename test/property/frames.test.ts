@@ -73,6 +73,7 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
     caller: text,
     timeout_ms: double,
     tag: text,
+    attempt: uint32,
   }),
   ack: fc.constant({}),
   nack: fc.record({ reason: oneOf(NackReason), message: text, error: maybeValue }),

@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { AnyEventObject } from 'xstate';
 import { balancerChart } from '../../src/actors/balancer.ts';
-import { type CallContext, callChart } from '../../src/actors/call.ts';
+import { type Call, type CallContext, callChart } from '../../src/actors/call.ts';
 import { executionChart } from '../../src/actors/execution.ts';
 import { type PeerContext, peerChart } from '../../src/actors/peer.ts';
 import { type PoolInput, poolChart } from '../../src/actors/pool.ts';
@@ -56,10 +56,12 @@ const rooms: readonly Walkable[] = [
   {
     chart: callChart,
     events: types(callChart, { type: 'result', done: true }, { type: 'result', done: false }),
-    inputs: [{}],
+    // Those that are sent again are so as often as a path goes.
+    inputs: [{ request: { attempts: 1 } }, { args: [], attempt: 1, request: { attempts: 1_000 } }],
     // The second worker is not the first.
     distinguish: ({ refused }: CallContext) => refused.length,
-    rig: (variant, _input, path) => new CallRig(inspector, variant, path),
+    rig: (variant, { request }: Call, path) =>
+      new CallRig(inspector, variant, path, request.attempts),
   },
   {
     chart: sessionChart,

@@ -48,6 +48,7 @@ function requestOf(name: string) {
   return {
     routine: { module: MODULE, name, key: `${MODULE}#${name}` },
     generator: routines[name]?.generator ?? false,
+    attempts: 1,
     timeoutMs: undefined,
     tag: '',
     caller: '',

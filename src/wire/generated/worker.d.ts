@@ -110,6 +110,7 @@ export interface Task {
   caller: string;
   timeout_ms: number;
   tag: string;
+  attempt: number;
 }
 export function readTask(pbf: PbfReader, end?: number): Task;
 export function writeTask(obj: Init<Task>, pbf: PbfWriter): void;

@@ -170,7 +170,7 @@ export function writeValue(obj, pbf) {
 }
 
 export function readTask(pbf, end) {
-    const obj = {routine: 0, args: undefined, sequence: 0, generator: false, caller: "", timeout_ms: 0, tag: ""};
+    const obj = {routine: 0, args: undefined, sequence: 0, generator: false, caller: "", timeout_ms: 0, tag: "", attempt: 0};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.routine = pbf.readVarint();
@@ -180,6 +180,7 @@ export function readTask(pbf, end) {
         else if (field === 5) obj.caller = pbf.readString();
         else if (field === 6) obj.timeout_ms = pbf.readDouble();
         else if (field === 7) obj.tag = pbf.readString();
+        else if (field === 8) obj.attempt = pbf.readVarint();
     }
     return obj;
 }
@@ -191,6 +192,7 @@ export function writeTask(obj, pbf) {
     if (obj.caller) pbf.writeStringField(5, obj.caller);
     if (obj.timeout_ms) pbf.writeDoubleField(6, obj.timeout_ms);
     if (obj.tag) pbf.writeStringField(7, obj.tag);
+    if (obj.attempt) pbf.writeVarintField(8, obj.attempt);
 }
 
 export function readAck(pbf, end) {

@@ -40,9 +40,11 @@ export class CallRig implements Rig {
   #steps: RemoteGenerator | undefined;
   /** Connections stay silent. */
   #silent = false;
+  readonly #attempts: number;
 
-  constructor(inspector: Inspector, variant: number, path: Path) {
+  constructor(inspector: Inspector, variant: number, path: Path, attempts: number) {
     this.#inspector = inspector;
+    this.#attempts = attempts;
     this.#variant = variant;
     // What only generators do; other paths are gone by functions too.
     const stepping = path.some(({ name }) => / step | result 1/.test(` ${name}`));
@@ -74,6 +76,7 @@ export class CallRig implements Rig {
     const request: CallRequest = {
       routine: { module: MODULE, name: 'work', key: `${MODULE}#work` },
       generator: this.#generator,
+      attempts: this.#attempts,
       timeoutMs: TIMEOUT_MS,
       tag: '',
       caller: '',
@@ -106,6 +109,7 @@ export class CallRig implements Rig {
       case 'failed':
         return this.#fail(name.startsWith('offered'));
       case 'lost':
+        this.#checkRepeatable();
         return this.#wire.end({ code: 'lost', message: 'cut' });
       case 'step':
         // One at a time: the one before is answered first.
@@ -245,13 +249,20 @@ export class CallRig implements Rig {
     else this.world.fire(TIMEOUT_MS);
   }
 
-  /** A task goes to another worker only when the one before has surely not started it. */
+  /** The model does not know that a call gives up its arguments. */
+  #checkRepeatable(): void {
+    const given = this.#outcomes.some(({ state }) => state === 'resolved');
+    if (given && this.#attempts > 1) throw new Impossible('its consumer has values');
+  }
+
+  /** A task goes on only when it has surely not started, or may be started again. */
   #checkTasks(): void {
     const asked = this.#wires.filter((wire) => wire.framesOf('task').length > 0);
     for (const wire of asked) expect(wire.framesOf('task')).toHaveLength(1);
     const { taken } = this.subject;
-    const refusals = taken.filter(({ event }) => event.type === 'refused').length;
-    expect(asked.length).toBeLessThanOrEqual(refusals + 1);
+    const again = this.#attempts > 1 ? /^(refused|lost)$/ : /^refused$/;
+    const retries = taken.filter(({ event }) => again.test(event.type)).length;
+    expect(asked.length).toBeLessThanOrEqual(retries + 1);
   }
 
   /** The worker that has the task hears that nobody waits for it. */

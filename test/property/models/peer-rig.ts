@@ -165,9 +165,18 @@ export class PeerRig implements Rig {
     const generator = false;
     const call: Call = {
       sequence: length + 1,
-      request: { routine, generator, timeoutMs: undefined, tag: '', caller: '', signal: undefined },
+      request: {
+        routine,
+        generator,
+        attempts: 1,
+        timeoutMs: undefined,
+        tag: '',
+        caller: '',
+        signal: undefined,
+      },
       waiter: { resolve: () => {}, reject: () => {} },
       args: encodeArgs([]),
+      attempt: 1,
       actor: undefined,
       place: '',
       number: 0,
