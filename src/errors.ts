@@ -69,7 +69,7 @@ export type LostPhase = 'offered' | 'running';
 
 /**
  * The worker was lost after the task had been sent to it, so the task may have run, in part or
- * whole. It was not sent again.
+ * whole. It was not sent again; or, where the routine is `idempotent`, this was the last attempt.
  */
 export class WorkerLost extends SkeinError {
   readonly code = 'WORKER_LOST';
