@@ -21,7 +21,9 @@ export interface Failure {
 }
 
 /** Simulated milliseconds in which everything must come to rest: nobody waits longer for a sign of life. */
-export const GRACE_MS = 15_000;
+const GRACE_MS = 15_000;
+/** Simulated milliseconds that the callers may take. */
+const LIMIT_MS = 600_000;
 
 export interface Outcome {
   readonly seed: number;
@@ -41,6 +43,7 @@ export async function runSchedule(
     const { trace, counts, elapsedMs } = await Simulation.run({
       seed,
       graceMs: GRACE_MS,
+      limitMs: LIMIT_MS,
       ...scenario,
     });
     return { seed, simulatedMs: elapsedMs, counts, trace };
