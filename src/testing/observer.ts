@@ -11,7 +11,7 @@ import { currentScope, type TaskScope } from '../routine/task.ts';
 import { decodeEnvelope, NackReason } from '../wire/frame.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import type { Clock } from './clock.ts';
-import type { LinkEnds, NetworkObserver } from './network.ts';
+import type { LinkEnds, NetworkObserver } from './connection.ts';
 import type { SimulatedProcess } from './process.ts';
 import type { Outcome, TraceBody, TraceEvent } from './trace.ts';
 
