@@ -139,9 +139,13 @@ export class Connection {
   ended(end: End, reason: CloseReason): void {
     const { observer } = this.network.options;
     if (this.far) observer.disconnected(this.ends, end.process, reason.message);
-    const other = this.other(end);
+    this.forgetIfOver();
+  }
+
+  /** A side is over when it was told so, or is dead. */
+  forgetIfOver(): void {
     const isOver = (one: End | undefined) => one === undefined || one.isOver || one.process.isDead;
-    if (isOver(end) && isOver(other)) this.network.forget(this);
+    if (isOver(this.near) && isOver(this.far)) this.network.forget(this);
   }
 }
 

@@ -96,6 +96,7 @@ export class Network implements Wire {
       if (connection.endOf(process) === undefined) continue;
       if (silent) connection.mute();
       else connection.break();
+      connection.forgetIfOver();
     }
   }
 

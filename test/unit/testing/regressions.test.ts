@@ -43,3 +43,14 @@ test('a worker whose greeting was cut short on its way is tried again', async ()
   );
   expect(counts).toMatchObject({ calls: 1, results: 1, errors: {} });
 });
+
+test('a connection that was cut is forgotten when the worker dies before it hears of it', async () => {
+  await run(
+    [call],
+    [
+      { at: 0, kind: 'block', worker: 0, ms: 20 },
+      { at: 10, kind: 'cut', caller: 0, worker: 0 },
+      { at: 20, kind: 'crash', worker: 0, ms: 1, silent: false },
+    ],
+  );
+});
