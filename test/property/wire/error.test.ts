@@ -21,6 +21,9 @@ function errorAround(inner: fc.Arbitrary<unknown>): fc.Arbitrary<Error> {
       const made = errors
         ? new AggregateError(errors, message, options)
         : new Class(message, options);
+      // The text is made when it is first asked for, and then from the name that `own` may have set: where
+      // that is no text, asking throws.
+      void made.stack;
       return fromEntries(made, own) as Error;
     });
 }
