@@ -95,7 +95,10 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       description: 'the link is up',
       on: {
         offer: { effects: ['send'] },
-        down: { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
+        down: [
+          { target: 'gone', guard: 'final', effects: ['leave', 'lose'] },
+          { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
+        ],
         drained: { target: 'draining' },
         unlisted: [{ ...dismissed, guard: 'free' }, { target: 'retiring' }],
         died: orphaned,

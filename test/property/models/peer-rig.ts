@@ -203,13 +203,17 @@ export class PeerRig implements Rig {
 
   #down(from: string, name: string): void {
     const wire = this.#wire;
+    const final = name.endsWith(' 0');
     if (from === 'connecting') {
-      const final = name.endsWith(' 0');
       if (final) return this.#greet('another worker');
       if (this.#variant > 0) return this.world.fire(defaultLimits.helloTimeoutMs);
       return wire?.end({ code: 'unreachable', message: 'nobody answers' });
     }
-    if (this.#variant === 0) return wire?.end({ code: 'lost', message: 'cut' });
+    const leaves = from === 'ready' ? final : this.#variant > 0;
+    if (!leaves && this.#variant > 0) {
+      return wire?.tell({ call: 0, goodbye: { reason: GoodbyeReason.CLOSED, message: 'closed' } });
+    }
+    if (!leaves) return wire?.end({ code: 'lost', message: 'cut' });
     this.#unseen = true;
     const reason = GoodbyeReason.DRAINING;
     wire?.tell({ call: 0, goodbye: { reason, message: 'the worker stops', last_call: 0 } });
