@@ -39,7 +39,7 @@ export function printSummary(summary: Summary): void {
     ['executions', `${number(counts.executions)}, ${number(retriedAttempts)} of them tried again`],
     ['told to stop', number(aborts)],
     ['values', `${number(counts.values)} of generators`],
-    ['duplicates', `${number(duplicates)} tasks arrived more often than they were sent`],
+    ['duplicates', `${number(duplicates)} packets arrived again, and were dropped`],
     ['nacks', table(counts.nacks)],
     ['results', number(counts.results)],
     ['errors', table(counts.errors)],

@@ -20,7 +20,7 @@ export interface Counts {
   readonly nacks: CountsByName;
   /** Tasks that were told to stop. */
   readonly aborts: number;
-  /** Tasks that arrived at a worker more often than they were sent. */
+  /** Packets that arrived again. */
   readonly duplicates: number;
   /** Values that generators gave to their consumers. */
   readonly values: number;
@@ -91,14 +91,7 @@ function sorted(counts: Map<string, number>): CountsByName {
 export function count(trace: Trace): Counts {
   const tally = new Tally();
   tally.add('events', trace.length);
-  const sent = new Map<string, number>();
-  for (const event of trace) {
-    countEvent(tally, event);
-    if (event.type !== 'task') continue;
-    const left = (sent.get(event.id) ?? 0) + (event.way === 'sent' ? 1 : -1);
-    if (left < 0) tally.add('duplicates');
-    sent.set(event.id, Math.max(0, left));
-  }
+  for (const event of trace) countEvent(tally, event);
   return tally.counts;
 }
 
@@ -122,6 +115,7 @@ function countEvent(tally: Tally, event: TraceEvent): void {
       if (event.parent !== '') tally.add('nestedCalls');
       return;
     case 'packet':
+      if (event.again) tally.add('duplicates');
       return tally.add('packets');
     case 'nack':
       return tally.addTo('nacks', event.reason);

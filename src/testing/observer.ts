@@ -20,6 +20,8 @@ interface LinkNotes {
   epoch: string;
   /** The ids of calls by their numbers on the link. */
   readonly calls: Map<number, string>;
+  /** The highest number of an envelope that has arrived from each side. */
+  readonly sequences: Map<SimulatedProcess, number>;
 }
 
 interface CallNotes {
@@ -118,8 +120,11 @@ export class Observer implements NetworkObserver {
   arrived(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array, sentAt: number): void {
     const to = from === link.caller ? link.worker : link.caller;
     const bodies: string[] = [];
+    let again = false;
     try {
-      for (const frame of decodeEnvelope(packet).frames) {
+      const { frames, sequence } = decodeEnvelope(packet);
+      again = this.#sawBefore(link, from, sequence);
+      for (const frame of frames) {
         bodies.push(frame.body);
         const id = this.#notes(link).calls.get(frame.call);
         if (id === undefined) continue;
@@ -135,13 +140,22 @@ export class Observer implements NetworkObserver {
     }
     const frames = summary(bodies);
     const sent = Math.round(sentAt * 1_000) / 1_000;
-    this.note(to, { type: 'packet', link: link.id, from: from.name, sent, frames });
+    const rest = { link: link.id, from: from.name, sent, frames };
+    this.note(to, { type: 'packet', ...rest, ...(again && { again }) });
+  }
+
+  /** Whether an envelope with this number has arrived from this side before. */
+  #sawBefore(link: LinkEnds, from: SimulatedProcess, sequence: number): boolean {
+    const { sequences } = this.#notes(link);
+    const last = sequences.get(from) ?? 0;
+    sequences.set(from, Math.max(last, sequence));
+    return sequence <= last;
   }
 
   #notes(link: LinkEnds): LinkNotes {
     let notes = this.#links.get(link.id);
     if (notes === undefined) {
-      notes = { epoch: '', calls: new Map() };
+      notes = { epoch: '', calls: new Map(), sequences: new Map() };
       this.#links.set(link.id, notes);
     }
     return notes;

@@ -59,6 +59,8 @@ export type TraceBody =
       readonly from: string;
       readonly sent: number;
       readonly frames: string;
+      /** It had arrived before. */
+      readonly again?: boolean;
     }
   /** A worker refused a task, as it arrived at the caller. */
   | { readonly type: 'nack'; readonly id: string; readonly reason: string }

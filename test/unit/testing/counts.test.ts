@@ -6,8 +6,15 @@ const at = (process: string, body: TraceBody): TraceEvent => ({ at: 0, process, 
 
 const up = (process: string, role: 'worker' | 'caller') =>
   at(process, { type: 'up', role, uid: process, epoch: process });
-const task = (id: string, way: 'sent' | 'arrived') =>
-  at('caller-1', { type: 'task', id, link: 'link-1', way });
+const packet = (again?: true) =>
+  at('worker-1.2', {
+    type: 'packet',
+    link: 'link-1',
+    from: 'caller-1',
+    sent: 0,
+    frames: 'task',
+    ...(again && { again }),
+  });
 
 const trace: Trace = [
   up('caller-1', 'caller'),
@@ -15,10 +22,8 @@ const trace: Trace = [
   at('world', { type: 'fault', kind: 'crash', text: '' }),
   at('worker-1.1', { type: 'gone', crashed: true }),
   up('worker-1.2', 'worker'),
-  task('a', 'sent'),
-  task('a', 'arrived'),
-  task('a', 'arrived'),
-  task('b', 'sent'),
+  packet(),
+  packet(true),
   at('caller-1', { type: 'nack', id: 'b', reason: 'BUSY' }),
   at('worker-1.2', { type: 'start', id: 'a', attempt: 2, routine: 'work' }),
   at('worker-1.2', { type: 'abort', id: 'a', attempt: 2 }),
@@ -43,6 +48,7 @@ test('counts what happened', () => {
     losses: { offered: 1 },
     nacks: { BUSY: 1 },
     aborts: 1,
+    packets: 2,
     duplicates: 1,
     crashes: 1,
     restarts: 1,
