@@ -45,6 +45,11 @@ const makers: { readonly [Kind in FaultKind]: Maker } = {
   ghost: (random) => ({ ...pair(random), ...ms(random), answered: random.chance(0.5) }),
 };
 
+/** The names of what a fault of a kind has beside its time. */
+export function fieldsOf(kind: FaultKind): readonly string[] {
+  return Object.keys(makers[kind](new Random(0)));
+}
+
 export const faultKinds = Object.keys(makers) as readonly FaultKind[];
 
 /** The same seed draws the same faults. */

@@ -7,6 +7,7 @@ export { check, checkers } from './checkers.ts';
 export { addCounts, type Counts, count } from './counts.ts';
 export { drawFaults, type FaultDraw, faultKinds } from './draw.ts';
 export { SimulationFailure } from './failure.ts';
+export type { SimulationOptions } from './options.ts';
 export { sleep } from './process.ts';
 export type {
   CallPlan,
@@ -21,7 +22,6 @@ export {
   type Program,
   type SimulatedCaller,
   Simulation,
-  type SimulationOptions,
   type SimulationResult,
   type Strike,
 } from './simulation.ts';

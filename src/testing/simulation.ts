@@ -6,36 +6,17 @@ import { check } from './checkers.ts';
 import { Clock } from './clock.ts';
 import { type CallerHost, Cluster } from './cluster.ts';
 import { type Counts, count } from './counts.ts';
-import { drawFaults, type FaultDraw } from './draw.ts';
+import { drawFaults } from './draw.ts';
 import { SimulationFailure } from './failure.ts';
 import { Faults } from './faults.ts';
 import { Network } from './network.ts';
 import { Observer } from './observer.ts';
+import { checkFault, checkOptions, planOf, type SimulationOptions } from './options.ts';
 import type { SimulatedProcess } from './process.ts';
 import { Random } from './random.ts';
-import type { ClusterPlan, Fault, WorkloadPlan } from './scenario.ts';
+import type { Fault, WorkloadPlan } from './scenario.ts';
 import { formatTrace, type Trace } from './trace.ts';
 import { performAll } from './workload.ts';
-
-export interface SimulationOptions {
-  /** Decides everything that is left to chance: equal options give equal traces. */
-  readonly seed: number;
-  /** Default: 3 workers, 1 caller. */
-  readonly cluster?: Partial<ClusterPlan>;
-  /** Calls of built-in routines that the callers make, beside `program`. Default: none. */
-  readonly workload?: WorkloadPlan;
-  /** What goes wrong: a list, or how much of it the seed shall draw. Default: nothing. */
-  readonly faults?: readonly Fault[] | FaultDraw;
-  /**
-   * Simulated milliseconds in which everything must have come to rest when the faults are over and the
-   * programs have ended. Default: 20,000.
-   */
-  readonly graceMs?: number;
-  /** Simulated milliseconds in which the programs must have ended. Default: 3,600,000. */
-  readonly limitMs?: number;
-  /** Whether a broken promise throws; if not, the result lists it. Default: true. */
-  readonly check?: boolean;
-}
 
 export interface SimulationResult<T> {
   readonly seed: number;
@@ -90,14 +71,6 @@ const LIMITS: Limits = {
 /** Connections that were closed are over after so many milliseconds. */
 const CLOSING_MS = 5_000;
 
-const DEFAULTS = {
-  workers: 3,
-  callers: 1,
-  delayMs: [0.05, 2],
-  discoveryMs: [0, 20],
-  lostAfterMs: 1_000,
-} as const;
-
 /** One simulated run. */
 export class Simulation {
   /**
@@ -109,7 +82,7 @@ export class Simulation {
    * must have been imported. All simulated processes share this process's memory.
    *
    * @throws SimulationFailure when a promise of the runtime is broken, or a program rejects or does not end
-   * @throws RangeError when an option is wrong
+   * @throws RangeError, TypeError when an option is wrong
    * @example
    * ```ts
    * const add = routine(async (x: number, y: number) => x + y);
@@ -127,7 +100,7 @@ export class Simulation {
     options: SimulationOptions,
     program?: Program<T>,
   ): Promise<SimulationResult<T>> {
-    return await new Simulation(checkOptions(options)).#run(program);
+    return await new Simulation(checkOptions(options, program)).#run(program);
   }
 
   readonly #options: SimulationOptions;
@@ -140,7 +113,7 @@ export class Simulation {
   private constructor(options: SimulationOptions) {
     this.#options = options;
     const { seed } = options;
-    const plan = { ...DEFAULTS, ...options.cluster };
+    const plan = planOf(options);
     const clock = this.#clock;
     const observer = this.#observer;
     this.#network = new Network({
@@ -161,7 +134,7 @@ export class Simulation {
   }
 
   async #run<T>(program: Program<T> | undefined): Promise<SimulationResult<T>> {
-    const { workload = [], graceMs = 20_000, limitMs = 3_600_000 } = this.#options;
+    const { workload = [], graceMs = 20_000, limitMs = 600_000 } = this.#options;
     const faults = this.#drawn();
     this.#cluster.start();
     const runs = this.#cluster.callers.map((caller, index) => {
@@ -204,7 +177,11 @@ export class Simulation {
         return proxy;
       },
       note: (text) => this.#observer.note(process, { type: 'note', text }),
-      strike: (fault) => this.#faults.strike({ at: clock.now, ...fault } as Fault),
+      strike: (strike) => {
+        const fault = { at: clock.now, ...strike } as Fault;
+        checkFault('strike(fault)', fault);
+        this.#faults.strike(fault);
+      },
     };
   }
 
@@ -271,11 +248,13 @@ function endOf(fault: Fault): number {
 }
 
 function unended(index: number, why: 'done' | 'idle' | 'limit', now: number): string {
-  const what = `the program of caller ${index} has not ended`;
-  if (why === 'limit') return `${what} after ${now.toFixed(0)} simulated ms (limitMs)`;
+  const how =
+    why === 'limit'
+      ? `after ${now.toFixed(0)} simulated ms (see limitMs)`
+      : 'and nothing can happen any more';
   return (
-    `${what}, and nothing can happen any more at ${now.toFixed(0)} ms: it waits for ever, or for something ` +
-    'that is not simulated, such as a real timer (use sleep of skein/testing)'
+    `the program of caller ${index} has not ended, ${how}: it takes longer, waits for ever, or waits for ` +
+    'something that is not simulated, such as a real timer (use sleep of skein/testing)'
   );
 }
 
@@ -310,22 +289,4 @@ class Run<T> {
   get isOver(): boolean {
     return this.#ended || this.failure !== undefined || this.#caller.process.isDead;
   }
-}
-
-/** @throws RangeError that says what is wrong */
-function checkOptions(options: SimulationOptions): SimulationOptions {
-  const { seed, cluster = {}, graceMs, limitMs } = options;
-  if (!Number.isSafeInteger(seed)) {
-    throw new RangeError(`seed must be a whole number, not ${String(seed)}`);
-  }
-  const whole = { 'cluster.workers': cluster.workers, 'cluster.callers': cluster.callers };
-  for (const [name, value] of Object.entries(whole)) {
-    if (value === undefined || (Number.isInteger(value) && value >= 1)) continue;
-    throw new RangeError(`${name} must be a whole number, 1 or more, not ${String(value)}`);
-  }
-  for (const [name, value] of Object.entries({ graceMs, limitMs })) {
-    if (value === undefined || value >= 0) continue;
-    throw new RangeError(`${name} must be a number of milliseconds, 0 or more, not ${value}`);
-  }
-  return options;
 }

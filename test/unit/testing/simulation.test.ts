@@ -1,0 +1,130 @@
+/** `Simulation.run` as a program's own tests use it. */
+import { describe, expect, test } from 'vitest';
+import { currentTask, routine, WorkerLost } from '../../../src/index.ts';
+import { Simulation, SimulationFailure, sleep } from '../../../src/testing/index.ts';
+
+const double = routine(
+  async (x: number) => {
+    await sleep(5);
+    return x * 2;
+  },
+  { name: 'double' },
+);
+const where = routine(() => currentTask()?.worker, { name: 'where' });
+const viaDouble = routine(async (x: number) => (await double(x)) + 1, { name: 'viaDouble' });
+const steps = routine(
+  async function* (n: number) {
+    for (let i = 0; i < n; i += 1) {
+      await sleep(1);
+      yield i;
+    }
+  },
+  { name: 'steps' },
+);
+
+async function failure(run: Promise<unknown>): Promise<SimulationFailure> {
+  const error = await run.catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(SimulationFailure);
+  return error as SimulationFailure;
+}
+
+describe('a program in a simulation', () => {
+  test('calls functions, generators and what they call, and is given what they give', async () => {
+    const { results } = await Simulation.run({ seed: 1 }, async () => {
+      const values: number[] = [];
+      for await (const value of steps(3)) values.push(value);
+      return [await double(2), await viaDouble(3), values];
+    });
+    expect(results).toEqual([[4, 7, [0, 1, 2]]]);
+  });
+
+  test('runs for each caller, on simulated time', async () => {
+    const began = performance.now();
+    const { results, elapsedMs } = await Simulation.run(
+      { seed: 1, cluster: { callers: 2 } },
+      async (caller) => {
+        await sleep(200_000 * (caller.index + 1));
+        return caller.now;
+      },
+    );
+    expect(results).toEqual([200_000, 400_000]);
+    expect(elapsedMs).toBeGreaterThan(400_000);
+    expect(performance.now() - began).toBeLessThan(100_000);
+  });
+
+  test('has its calls shared out among the workers', async () => {
+    const { results } = await Simulation.run({ seed: 1, cluster: { workers: 2 } }, async () => {
+      await sleep(100);
+      return new Set(await Promise.all([where(), where(), where(), where()]));
+    });
+    expect(results[0]?.size).toBe(2);
+  });
+
+  test('may make things go wrong itself', async () => {
+    const { results, text } = await Simulation.run(
+      { seed: 1, cluster: { workers: 1 } },
+      async (caller) => {
+        await double(1);
+        const lost = double(2).catch((error: unknown) => error);
+        await sleep(4);
+        caller.note('now');
+        caller.strike({ kind: 'crash', worker: 0, ms: 100, silent: false });
+        return [await lost, await double(3)];
+      },
+    );
+    expect(results[0]).toEqual([expect.any(WorkerLost), 6]);
+    expect(text).toContain('note text=now');
+  });
+});
+
+describe('a failure names the seed, and what happened:', () => {
+  test('a program that throws', async () => {
+    const cause = new Error('not as it should be');
+    const program = async () => {
+      await double(1);
+      throw cause;
+    };
+    const error = await failure(Simulation.run({ seed: 42 }, program));
+    expect(error.message).toContain('the program of caller 0 failed: Error: not as it should be');
+    expect(error.message).toContain('seed 42');
+    expect(error).toMatchObject({ seed: 42, cause });
+    expect(error.trace.length).toBeGreaterThan(5);
+  });
+
+  test('a program that waits for what is not simulated', async () => {
+    const program = () => new Promise<void>(() => {});
+    const error = await failure(Simulation.run({ seed: 7, limitMs: 10_000 }, program));
+    expect(error.message).toContain('the program of caller 0 has not ended');
+  });
+
+  test('a task that never ends', async () => {
+    const program = async () => {
+      await sleep(1);
+      await double.with({ timeout: 1e9 })(1);
+      await sleep(1e9);
+    };
+    const error = await failure(Simulation.run({ seed: 7, limitMs: 10_000 }, program));
+    expect(error.message).toMatch(/has not ended, after \d+ simulated ms \(see limitMs\)/);
+  });
+});
+
+describe('wrong options are refused:', () => {
+  test.for([
+    [{}, 'seed must be a whole number, not undefined'],
+    [{ seed: 1.5 }, 'seed must be a whole number, not 1.5'],
+    [{ seed: 1, sead: 2 }, "has no option 'sead'"],
+    [{ seed: 1, cluster: { workers: 0 } }, 'cluster.workers must be a whole number, 1 or more'],
+    [{ seed: 1, cluster: { nodes: 2 } }, "cluster has no option 'nodes'"],
+    [{ seed: 1, cluster: { delayMs: [3, 1] } }, 'cluster.delayMs must be [least, most]'],
+    [{ seed: 1, faults: { cont: 3 } }, "faults has no option 'cont'"],
+    [{ seed: 1, faults: {} }, 'faults.count is missing'],
+    [{ seed: 1, faults: { count: 1, kinds: ['quake'] } }, "there is no fault 'quake'"],
+    [{ seed: 1, faults: [{ kind: 'cut', worker: 0, caller: 0 }] }, 'faults[0].at must be'],
+    [{ seed: 1, faults: [{ at: 1, kind: 'cut', worker: -1, caller: 0 }] }, 'faults[0].worker must'],
+    [{ seed: 1, faults: [{ at: 1, kind: 'drain', worker: 0 }] }, "and has no 'ms'"],
+    [{ seed: 1, graceMs: -1 }, 'graceMs must be a number of milliseconds'],
+    [{ seed: 1, workload: [{}] }, 'workload must be a list of calls for each caller'],
+  ] as const)('%j', async ([options, message]) => {
+    await expect(Simulation.run(options as never)).rejects.toThrow(message);
+  });
+});
