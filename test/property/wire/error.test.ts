@@ -47,7 +47,7 @@ describe('an error', () => {
         strictEqual(arrived.stack, thrown.stack);
         deepStrictEqual(arrived.cause, thrown.cause);
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -61,7 +61,7 @@ describe('an error', () => {
         ok(arrived instanceof Error);
         deepStrictEqual(Object.keys(arrived), Object.keys(thrown));
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });

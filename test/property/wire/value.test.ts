@@ -32,7 +32,7 @@ describe('a value', () => {
       fc.property(tree, (value) => {
         deepStrictEqual(roundTrip(value), value);
       }),
-      { numRuns: 1_500 },
+      { numRuns: 700 },
     );
   });
 
@@ -41,7 +41,7 @@ describe('a value', () => {
       fc.property(graph, (value) => {
         deepStrictEqual(objectsOf(roundTrip(value)), objectsOf(value));
       }),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
   });
 
@@ -154,7 +154,7 @@ describe('a value that cannot travel', () => {
         }
         throw new Error('it was not refused');
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });
