@@ -274,13 +274,14 @@ function faultsByKind(maxAt: number, maxMs: number): Record<FaultKind, fc.Arbitr
   const worker = fc.nat(3);
   const caller = fc.nat(2);
   const both = { at, caller, worker };
+  const ends = { ...both, nested: mostly(false, 3, fc.constant(true)) };
   const way = oneOf(['toWorker', 'toCaller'] as const);
   const delayMs = moments(100, 1);
   const kind = <Kind extends FaultKind>(name: Kind) => fc.constant(name);
   const packet = <Kind extends 'lose' | 'duplicate' | 'truncate'>(name: Kind) =>
-    record<Fault>({ kind: kind(name), ...both, way } as never);
+    record<Fault>({ kind: kind(name), ...ends, way } as never);
   return {
-    cut: record<FaultOf<'cut'>>({ kind: kind('cut'), ...both }),
+    cut: record<FaultOf<'cut'>>({ kind: kind('cut'), ...ends } as never),
     crash: record<FaultOf<'crash'>>({
       kind: kind('crash'),
       at,
@@ -301,10 +302,10 @@ function faultsByKind(maxAt: number, maxMs: number): Record<FaultKind, fc.Arbitr
     callerBlock: record<FaultOf<'callerBlock'>>({ kind: kind('callerBlock'), at, caller, ms }),
     halfOpen: record<FaultOf<'halfOpen'>>({
       kind: kind('halfOpen'),
-      ...both,
+      ...ends,
       ms,
       way: oneOf(['both', 'toWorker', 'toCaller'] as const),
-    }),
+    } as never),
     lose: packet('lose'),
     duplicate: packet('duplicate'),
     truncate: packet('truncate'),

@@ -13,8 +13,11 @@ interface Entry extends Appointment {
 
 /** So many steps in one go, then the real event loop has its turn. */
 const STEPS_PER_TURN = 5_000;
-/** So many turns of the real event loop may bring something when simulated time has nothing left. */
-const IDLE_TURNS = 50;
+/** Real milliseconds that something real may take, such as the import of a module. */
+const REAL_MS = 1_000;
+
+/** What ended a stretch of simulated time. */
+export type Stop = 'done' | 'stuck' | 'limit';
 
 export class Clock {
   /** Milliseconds since the start. */
@@ -52,10 +55,10 @@ export class Clock {
   /**
    * Lets time pass until `done`, or until `limitMs`.
    *
-   * @returns what stopped it: `idle` when nothing can happen any more
+   * @param stuck whether only something real can help: simulated time stands still then, for a while
+   * @returns what stopped it: `stuck` when nothing can happen any more
    */
-  async run(done: () => boolean, limitMs: number): Promise<'done' | 'idle' | 'limit'> {
-    let idle = 0;
+  async run(done: () => boolean, limitMs: number, stuck?: () => boolean): Promise<Stop> {
     await settled();
     for (;;) {
       while (this.#soon.length > 0) {
@@ -68,13 +71,11 @@ export class Clock {
       }
       if (done()) return 'done';
       const next = this.#peek();
-      if (next === undefined) {
-        if (idle === IDLE_TURNS) return 'idle';
-        idle += 1;
-        await realTurn();
+      if (next === undefined || stuck?.()) {
+        const came = () => this.#soon.length > 0 || done() || stuck?.() === false;
+        if (stuck === undefined || !(await somethingReal(came))) return 'stuck';
         continue;
       }
-      idle = 0;
       if (next.at > limitMs) return 'limit';
       this.#pop();
       this.now = next.at;
@@ -133,6 +134,16 @@ function settled(): Promise<void> {
   // A tick comes before the microtasks that are due, except when a microtask asks for it: then it comes
   // when none is left.
   return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)));
+}
+
+/** Waits for the real event loop to bring what simulated time can't; false when it does not. */
+async function somethingReal(came: () => boolean): Promise<boolean> {
+  const began = performance.now();
+  while (performance.now() - began < REAL_MS) {
+    await realTurn();
+    if (came()) return true;
+  }
+  return false;
 }
 
 function realTurn(): Promise<void> {

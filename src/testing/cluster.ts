@@ -20,8 +20,6 @@ import type { ClusterPlan } from './scenario.ts';
 const FRAME_BYTES = 1024;
 /** A worker waits so many times longer for a caller, which nobody answers for, than callers do for it. */
 const CALLER_PATIENCE = 5;
-/** Milliseconds between two looks at what is held. */
-const LOOK_MS = 20;
 
 export interface ClusterOptions {
   readonly plan: ClusterPlan & Required<Pick<ClusterPlan, 'discoveryMs' | 'lostAfterMs'>>;
@@ -39,9 +37,10 @@ export class WorkerHost {
   #processes = 0;
   #process: SimulatedProcess | undefined;
   #worker: Worker | undefined;
-  /** The most at a time. */
+  /** Those who wait for its end. */
+  readonly #mourners: (() => void)[] = [];
+  /** The most at a time: answers that nobody reads must not pile up. */
   #heldBytes = 0;
-  #tasks = 0;
 
   constructor(cluster: Cluster, index: number) {
     this.#cluster = cluster;
@@ -87,6 +86,10 @@ export class WorkerHost {
         inspect: observer.inspector(process, () => worker.dispatcher.epoch),
       });
       this.#worker = worker;
+      this.#heldBytes = 0;
+      observer.look(process, () => {
+        this.#heldBytes = Math.max(this.#heldBytes, worker.stats.heldBytes);
+      });
       const { uid, dispatcher } = worker;
       observer.note(process, { type: 'up', role: 'worker', uid, epoch: dispatcher.epoch });
       void worker.start().then((address) => {
@@ -107,13 +110,15 @@ export class WorkerHost {
     process.die();
     network.crash(process, silent);
     this.#cluster.unlist(uid, silent ? undefined : 'its process has crashed');
+    for (const tell of this.#mourners.splice(0)) tell();
   }
 
-  /** It takes no more tasks, and resolves when its own have ended, or after `graceMs`. */
+  /** It takes no more tasks, and resolves when its own have ended, or after `graceMs`, or when it dies. */
   async stop(graceMs?: number): Promise<void> {
     const { process, worker } = this;
     if (process === undefined || worker === undefined) return;
     await new Promise<void>((resolve) => {
+      this.#mourners.push(resolve);
       process.enter(() => void worker.stop(graceMs).then(resolve));
     });
   }
@@ -127,14 +132,6 @@ export class WorkerHost {
     process.die();
     network.crash(process, false);
     this.#cluster.unlist(worker.uid, 'its process has ended');
-  }
-
-  /** Answers that nobody reads must not pile up. */
-  look(): void {
-    const { worker } = this;
-    if (worker === undefined) return;
-    this.#heldBytes = Math.max(this.#heldBytes, worker.stats.heldBytes);
-    this.#tasks = Math.max(this.#tasks, worker.stats.tasks);
   }
 
   /** What it has in hand when all calls should be over. */
@@ -151,8 +148,9 @@ export class WorkerHost {
       leftWaiting: waiting,
       leftDeadlines: deadlines,
       heldBytes: this.#heldBytes,
-      // No task is taken beyond the limit; each of those that run may add what it gives.
-      heldBytesLimit: limits.maxHeldBytes + this.#tasks * (observer.largestValue + FRAME_BYTES),
+      // No task is taken beyond the limit; each of those that run then may add what it gives.
+      heldBytesLimit:
+        limits.maxHeldBytes + observer.mostTasks(process) * (observer.largestValue + FRAME_BYTES),
     };
     observer.note(process, { type: 'held', what });
   }
@@ -209,6 +207,11 @@ export class CallerHost implements DispatchTarget {
 
   get proxy(): PoolProxy {
     return this.#proxy;
+  }
+
+  /** Simulated milliseconds since the start. */
+  get now(): number {
+    return this.#cluster.clock.now;
   }
 
   /** What discovery says to it. */
@@ -271,7 +274,6 @@ export class Cluster {
   readonly workers: readonly WorkerHost[];
   readonly callers: readonly CallerHost[];
   readonly #listed = new Map<string, WorkerAddress>();
-  #resting = false;
 
   constructor(options: ClusterOptions) {
     this.options = options;
@@ -286,18 +288,20 @@ export class Cluster {
 
   start(): void {
     for (const worker of this.workers) worker.start();
-    this.#look();
   }
 
-  /** Notes now and then what is held, until everything rests. */
-  #look(): void {
-    for (const worker of this.workers) worker.look();
-    if (!this.#resting) this.clock.after(LOOK_MS, () => this.#look());
-  }
-
-  /** The callers have ended. */
-  rest(): void {
-    this.#resting = true;
+  /** Whether nobody has a call, a task or a sleep that could go on when time passes. */
+  get isAsleep(): boolean {
+    for (const { process, proxy } of this.callers) {
+      if (process.isDead) continue;
+      if (process.state !== 'running' || process.sleepers > 0 || proxy.stats.calls > 0)
+        return false;
+    }
+    for (const { process, worker } of this.workers) {
+      if (process === undefined || worker === undefined) continue;
+      if (process.sleepers > 0 || worker.stats.tasks > 0) return false;
+    }
+    return true;
   }
 
   /** What everybody has in hand when all calls should be over. */

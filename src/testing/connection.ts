@@ -48,8 +48,10 @@ export interface Wire {
   readonly options: NetworkOptions;
   /** Whoever listens at an address. */
   host(address: string): Host | undefined;
-  /** Milliseconds that a packet to a process takes now. */
-  delay(to: SimulatedProcess): number;
+  /** Milliseconds that a packet takes. */
+  delay(): number;
+  /** Milliseconds until the process reads its next packet; with 0 it is said to read one now. */
+  readMs(process: SimulatedProcess): number;
   /** Whether nothing of one process reaches the other. */
   isSilent(from: SimulatedProcess, to: SimulatedProcess): boolean;
   /** What happens to the packet that is sent next. */
@@ -61,7 +63,7 @@ export interface Wire {
 }
 
 /** Bytes on the way to one side that make a connection full. */
-export const FULL_BYTES = 256 * 1024;
+export const FULL_BYTES = 16 * 1024;
 /** After `close`: milliseconds in which the other side must have taken what was sent. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -101,7 +103,7 @@ export class Connection {
   dial(address: string): void {
     const { clock, observer } = this.network.options;
     const { process } = this.near;
-    clock.after(this.network.delay(process), () => {
+    clock.after(this.network.delay(), () => {
       const host = this.network.host(address);
       if (host === undefined) {
         process.enter(() => this.near.end(NOBODY));
@@ -124,9 +126,7 @@ export class Connection {
     for (const end of [this.near, this.far]) {
       if (end === undefined) continue;
       end.mute();
-      clock.after(this.network.delay(end.process), () =>
-        end.process.enter(() => end.end(PEER_LOST)),
-      );
+      clock.after(this.network.delay(), () => end.process.enter(() => end.end(PEER_LOST)));
     }
   }
 
@@ -179,6 +179,8 @@ export class End implements Channel {
   /** How much of what the other side may have on the way each of these frees when it is taken. */
   readonly #counted: number[] = [];
   #paused = false;
+  /** Its process is slow, and reads the next packet later. */
+  #waits = false;
   /** The other side has closed, and sends no more than what has arrived. */
   #peerClosing: (() => void) | undefined;
 
@@ -247,7 +249,7 @@ export class End implements Channel {
     this.#arrive(other, () => {
       other.#peerClosing = () => {
         other.end(PEER_CLOSED);
-        clock.after(network.delay(this.process), () => this.process.enter(() => this.end(reason)));
+        clock.after(network.delay(), () => this.process.enter(() => this.end(reason)));
       };
       other.#take();
     });
@@ -306,7 +308,7 @@ export class End implements Channel {
   #arrive(other: End, fn: () => void): void {
     const { network } = this.#connection;
     const { clock } = network.options;
-    const at = Math.max(this.#lastArrival, clock.now + network.delay(other.process));
+    const at = Math.max(this.#lastArrival, clock.now + network.delay());
     this.#lastArrival = at;
     clock.after(at - clock.now, () => {
       if (!this.#muted) other.process.enter(fn);
@@ -315,7 +317,19 @@ export class End implements Channel {
 
   /** Gives what has arrived to the owner, one packet in each turn. */
   #take(): void {
-    if (this.#paused || this.#handlers === undefined) return;
+    if (this.#waits || this.#paused || this.#handlers === undefined) return;
+    const { network } = this.#connection;
+    const ms = this.#arrived.length > 0 ? network.readMs(this.process) : 0;
+    if (ms > 0) {
+      this.#waits = true;
+      network.options.clock.after(ms, () =>
+        this.process.enter(() => {
+          this.#waits = false;
+          this.#take();
+        }),
+      );
+      return;
+    }
     const packet = this.#arrived.shift();
     const other = this.#other;
     if (packet === undefined) {
@@ -347,7 +361,7 @@ export class End implements Channel {
     if (!this.#full || this.#onTheWay > FULL_BYTES / 2) return;
     this.#full = false;
     const { network } = this.#connection;
-    network.options.clock.after(network.delay(this.process), () =>
+    network.options.clock.after(network.delay(), () =>
       this.process.enter(() => {
         if (this.#closing === undefined) this.#handlers?.drain();
       }),

@@ -17,6 +17,7 @@ type Maker = (random: Random) => object;
 const worker = (random: Random) => ({ worker: random.below(64) });
 const caller = (random: Random) => ({ caller: random.below(64) });
 const pair = (random: Random) => ({ ...caller(random), ...worker(random) });
+const ends = (random: Random) => ({ ...pair(random), nested: random.chance(0.25) });
 const ms = (random: Random, most = 3_000) => ({ ms: Math.round(most * random.next() ** 2) });
 const way = (random: Random) => ({ way: random.pick(['toWorker', 'toCaller']) });
 const silent = (random: Random) => ({ silent: random.chance(0.3) });
@@ -29,15 +30,15 @@ const makers: { readonly [Kind in FaultKind]: Maker } = {
   callerStop: (random) => ({ ...caller(random), ...ms(random) }),
   block: (random) => ({ ...worker(random), ...ms(random) }),
   callerBlock: (random) => ({ ...caller(random), ...ms(random) }),
-  cut: pair,
+  cut: ends,
   halfOpen: (random) => ({
-    ...pair(random),
+    ...ends(random),
     ...ms(random),
     way: random.pick(['both', 'toWorker', 'toCaller']),
   }),
-  duplicate: (random) => ({ ...pair(random), ...way(random) }),
-  truncate: (random) => ({ ...pair(random), ...way(random) }),
-  lose: (random) => ({ ...pair(random), ...way(random) }),
+  duplicate: (random) => ({ ...ends(random), ...way(random) }),
+  truncate: (random) => ({ ...ends(random), ...way(random) }),
+  lose: (random) => ({ ...ends(random), ...way(random) }),
   slow: (random) => ({ ...worker(random), ...ms(random), delayMs: random.below(50) }),
   callerSlow: (random) => ({ ...caller(random), ...ms(random), delayMs: random.below(50) }),
   jump: (random) => ({ ...worker(random), byMs: Math.round(random.between(-1e7, 1e7)) }),
@@ -45,9 +46,9 @@ const makers: { readonly [Kind in FaultKind]: Maker } = {
   ghost: (random) => ({ ...pair(random), ...ms(random), answered: random.chance(0.5) }),
 };
 
-/** The names of what a fault of a kind has beside its time. */
+/** The names of what a fault of a kind must have beside its time. */
 export function fieldsOf(kind: FaultKind): readonly string[] {
-  return Object.keys(makers[kind](new Random(0)));
+  return Object.keys(makers[kind](new Random(0))).filter((name) => name !== 'nested');
 }
 
 export const faultKinds = Object.keys(makers) as readonly FaultKind[];

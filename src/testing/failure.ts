@@ -21,8 +21,8 @@ export class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure';
   readonly seed: number;
   /** What happened until then. */
-  readonly trace: Trace;
-  readonly violations: readonly Violation[];
+  declare readonly trace: Trace;
+  declare readonly violations: readonly Violation[];
 
   constructor(what: string, details: FailureDetails) {
     const { seed, trace, violations } = details;
@@ -35,7 +35,7 @@ export class SimulationFailure extends Error {
     ];
     super(lines.join('\n'), 'cause' in details ? { cause: details.cause } : undefined);
     this.seed = seed;
-    this.trace = trace;
-    this.violations = violations;
+    // Not for the eyes of those who print the error.
+    Object.defineProperties(this, { trace: { value: trace }, violations: { value: violations } });
   }
 }

@@ -9,6 +9,8 @@ export class Faults {
   /** What is to be done to make whole what is broken now. */
   readonly #repairs = new Set<() => void>();
   #ghosts = 0;
+  /** Faults that have not struck, and workers that are asked to end and have not. */
+  #pending = 0;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -16,8 +18,17 @@ export class Faults {
 
   schedule(faults: readonly Fault[]): void {
     for (const fault of faults) {
-      this.#cluster.clock.after(fault.at, () => this.strike(fault));
+      this.#pending += 1;
+      this.#cluster.clock.after(fault.at, () => {
+        this.#pending -= 1;
+        this.strike(fault);
+      });
     }
+  }
+
+  /** Whether all have struck, and what they broke is whole again. */
+  get isOver(): boolean {
+    return this.#pending === 0 && this.#repairs.size === 0;
   }
 
   /** Applies a fault now, whatever its time is. */
@@ -31,6 +42,7 @@ export class Faults {
   /** Makes everything whole that is still broken; what was asleep wakes up. */
   heal(): void {
     for (const repair of [...this.#repairs]) repair();
+    for (const { process } of [...this.#cluster.callers, ...this.#cluster.workers]) process?.wake();
     this.#cluster.options.network.repair();
     for (const worker of this.#cluster.workers) worker.start();
     this.#cluster.repeat();
@@ -50,7 +62,9 @@ export class Faults {
       case 'drain': {
         const worker = this.#worker(fault.worker);
         const { process } = worker;
+        this.#pending += 1;
         return void worker.stop().then(() => {
+          this.#pending -= 1;
           // It may have crashed before, and be another one by now.
           if (worker.process !== process) return;
           worker.end();
@@ -76,9 +90,13 @@ export class Faults {
       case 'ghost':
         return this.#haunt(this.#caller(fault.caller), this.#worker(fault.worker), fault);
     }
-    const caller = this.#caller(fault.caller).process;
-    const worker = this.#worker(fault.worker).process;
-    if (worker === undefined || caller.isDead) return;
+    const host = fault.nested ? this.#worker(fault.caller) : this.#caller(fault.caller);
+    const caller = host.process;
+    // What a worker calls itself takes no network.
+    const worker = this.#worker(
+      fault.worker + (host === this.#worker(fault.worker) ? 1 : 0),
+    ).process;
+    if (worker === undefined || caller === undefined || caller.isDead || caller === worker) return;
     const [from, to] =
       fault.kind !== 'cut' && fault.way === 'toCaller' ? [worker, caller] : [caller, worker];
     switch (fault.kind) {
@@ -105,14 +123,14 @@ export class Faults {
   #hold(process: SimulatedProcess | undefined, state: 'blocked' | 'stopped', ms: number): void {
     if (process === undefined) return;
     process.hold(state, ms);
-    this.#repairs.add(() => process.wake());
+    this.#after(ms, () => {});
   }
 
   #slow(process: SimulatedProcess | undefined, ms: number, delayMs: number): void {
     const { network } = this.#cluster.options;
     if (process === undefined) return;
     network.slow(process, delayMs);
-    this.#after(ms, () => network.slow(process, 0));
+    this.#after(ms, () => network.slow(process, -delayMs));
   }
 
   #flap(caller: CallerHost, worker: WorkerHost, ms: number): void {

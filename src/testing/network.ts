@@ -19,7 +19,9 @@ export class Network implements Wire {
   /** `from to` of processes of which nothing of one reaches the other. */
   readonly #silences = new Map<string, number>();
   readonly #damages = new Map<string, Damage[]>();
-  readonly #slow = new Map<string, number>();
+  readonly #slow = new Map<SimulatedProcess, number>();
+  /** When slow processes will read their next packet. */
+  readonly #readAt = new Map<SimulatedProcess, number>();
   /** Processes by the addresses of the threads that answer for them. */
   readonly #beating = new Map<string, SimulatedProcess>();
   /** Those that died with their machines, so that nobody answers for them. */
@@ -102,7 +104,7 @@ export class Network implements Wire {
 
   /** Runs `fn` when what `from` sends now arrives at `to`, if it does. */
   readonly travel = (from: SimulatedProcess, to: SimulatedProcess, fn: () => void): void => {
-    if (!this.isSilent(from, to)) this.#options.clock.after(this.delay(to), fn);
+    if (!this.isSilent(from, to)) this.#options.clock.after(this.delay(), fn);
   };
 
   /** Breaks the connections between two processes; both are told. */
@@ -148,14 +150,23 @@ export class Network implements Wire {
     this.#damages.clear();
   }
 
-  /** From now on the process takes `delayMs` for each packet that it reads; 0 for as quick as it can. */
+  /** From now on the process takes `delayMs` longer for each packet, until that is taken back. */
   slow(process: SimulatedProcess, delayMs: number): void {
-    this.#slow.set(process.name, delayMs);
+    this.#slow.set(process, (this.#slow.get(process) ?? 0) + delayMs);
   }
 
-  delay(to: SimulatedProcess): number {
+  delay(): number {
     const [least, most] = this.#options.delayMs;
-    return this.#options.random.between(least, most) + (this.#slow.get(to.name) ?? 0);
+    return this.#options.random.between(least, most);
+  }
+
+  readMs(process: SimulatedProcess): number {
+    const ms = Math.max(0, (this.#readAt.get(process) ?? 0) - this.#options.clock.now);
+    if (ms === 0) {
+      const slow = this.#slow.get(process) ?? 0;
+      if (slow > 0) this.#readAt.set(process, this.#options.clock.now + slow);
+    }
+    return ms;
   }
 
   host(address: string): Host | undefined {

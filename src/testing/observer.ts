@@ -35,14 +35,33 @@ export class Observer implements NetworkObserver {
   largestValue = 0;
   readonly #clock: Clock;
   readonly #links = new Map<string, LinkNotes>();
+  readonly #looks = new Map<SimulatedProcess, () => void>();
+  readonly #tasks = new Map<SimulatedProcess, { running: number; most: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   note(process: SimulatedProcess | undefined, body: TraceBody): void {
-    if (process?.isDead && body.type !== 'gone') return;
     this.trace.push({ at: this.#clock.now, process: process?.name ?? 'world', ...body });
+  }
+
+  /** Has `look` called whenever a packet comes to a process or leaves it. */
+  look(process: SimulatedProcess, look: () => void): void {
+    this.#looks.set(process, look);
+  }
+
+  /** Most bodies that have run in a process at a time. */
+  mostTasks(process: SimulatedProcess): number {
+    return this.#tasks.get(process)?.most ?? 0;
+  }
+
+  /** A body has begun (1) or ended (-1). */
+  countTask(process: SimulatedProcess, change: 1 | -1): void {
+    const tasks = this.#tasks.get(process) ?? { running: 0, most: 0 };
+    tasks.running += change;
+    tasks.most = Math.max(tasks.most, tasks.running);
+    this.#tasks.set(process, tasks);
   }
 
   /** An inspector for the actors of a process. */
@@ -106,6 +125,7 @@ export class Observer implements NetworkObserver {
   }
 
   sent(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array): void {
+    this.#looks.get(from)?.();
     if (from !== link.caller) return;
     for (const frame of decodeEnvelope(packet).frames) {
       const notes = this.#notes(link);
@@ -119,6 +139,7 @@ export class Observer implements NetworkObserver {
 
   arrived(link: LinkEnds, from: SimulatedProcess, packet: Uint8Array, sentAt: number): void {
     const to = from === link.caller ? link.worker : link.caller;
+    if (to) this.#looks.get(to)?.();
     const bodies: string[] = [];
     let again = false;
     try {
@@ -251,6 +272,7 @@ class BodyNotes {
   #start(): void {
     if (this.#started) return;
     this.#started = true;
+    this.#observer.countTask(this.#process, 1);
     this.#note({ type: 'start', ...this.#name, routine: this.#routine });
     this.#task.addEventListener('abort', () => this.#note({ type: 'abort', ...this.#name }));
   }
@@ -258,6 +280,7 @@ class BodyNotes {
   #end(outcome: Outcome): void {
     if (!this.#started || this.#ended) return;
     this.#ended = true;
+    this.#observer.countTask(this.#process, -1);
     this.#note({ type: 'end', ...this.#name, ...outcome });
   }
 

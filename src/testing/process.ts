@@ -39,6 +39,7 @@ export class SimulatedProcess {
   #waiting: (() => void)[] = [];
   #turns: (() => void)[] = [];
   #timers = 0;
+  #sleepers = 0;
   #uids = 0;
   #clockOffset = 0;
   #heldUntil = 0;
@@ -75,6 +76,15 @@ export class SimulatedProcess {
   /** Timers that have not fired. */
   get timers(): number {
     return this.#timers;
+  }
+
+  /** How many wait in `sleep`. */
+  get sleepers(): number {
+    return this.#sleepers;
+  }
+
+  countSleeper(change: 1 | -1): void {
+    this.#sleepers += change;
   }
 
   /** Milliseconds since its event loop last turned; undefined when nothing of the process goes on. */
@@ -185,19 +195,22 @@ export class SimulatedProcess {
  * @param options.signal ends it early: it rejects with the signal's reason
  */
 export function sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-  const env = currentProcess()?.env;
+  const process = currentProcess();
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
+    process?.countSleeper(1);
     const wake = () => {
+      process?.countSleeper(-1);
       signal?.removeEventListener('abort', giveUp);
       resolve();
     };
     const giveUp = () => {
+      process?.countSleeper(-1);
       cancel();
       reject(signal?.reason);
     };
-    const real = env === undefined ? setTimeout(wake, ms) : undefined;
-    const timer = env?.timer(ms, wake);
+    const real = process === undefined ? setTimeout(wake, ms) : undefined;
+    const timer = process?.env.timer(ms, wake);
     const cancel = () => {
       clearTimeout(real);
       timer?.cancel();

@@ -53,6 +53,14 @@ export interface CallPlan {
 /** What each caller does; the first caller has the first list. */
 export type WorkloadPlan = readonly (readonly CallPlan[])[];
 
+/** The two sides of a connection. */
+export interface Ends {
+  readonly caller: number;
+  readonly worker: number;
+  /** The caller is the worker with this index, for what its tasks call. Default: false. */
+  readonly nested?: boolean;
+}
+
 /**
  * Something that goes wrong at `at` milliseconds. `worker` and `caller` are indexes, taken modulo how many
  * there are. What a fault breaks for a time is whole again after `ms`.
@@ -77,23 +85,19 @@ export type Fault = { readonly at: number } & (
   | { readonly kind: 'block'; readonly worker: number; readonly ms: number }
   | { readonly kind: 'callerBlock'; readonly caller: number; readonly ms: number }
   /** The connections of the two break, and both sides are told. */
-  | { readonly kind: 'cut'; readonly caller: number; readonly worker: number }
+  | ({ readonly kind: 'cut' } & Ends)
   /** The two can't reach each other for `ms`, and nobody is told. Connections that stand now stay dead. */
-  | {
+  | ({
       readonly kind: 'halfOpen';
-      readonly caller: number;
-      readonly worker: number;
       readonly ms: number;
       /** Which way nothing arrives any more. */
       readonly way: 'both' | 'toWorker' | 'toCaller';
-    }
+    } & Ends)
   /** The next packet from one to the other arrives twice, is cut short, or does not arrive. */
-  | {
+  | ({
       readonly kind: 'duplicate' | 'truncate' | 'lose';
-      readonly caller: number;
-      readonly worker: number;
       readonly way: 'toWorker' | 'toCaller';
-    }
+    } & Ends)
   /** The worker, or the caller, reads each packet `delayMs` late, one after the other, for `ms`. */
   | {
       readonly kind: 'slow';

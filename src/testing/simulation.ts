@@ -3,7 +3,7 @@ import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/d
 import { defaultLimits, type Limits } from '../transport/link.ts';
 import type { Violation } from './checker.ts';
 import { check } from './checkers.ts';
-import { Clock } from './clock.ts';
+import { Clock, type Stop } from './clock.ts';
 import { type CallerHost, Cluster } from './cluster.ts';
 import { type Counts, count } from './counts.ts';
 import { drawFaults } from './draw.ts';
@@ -63,8 +63,8 @@ const LIMITS: Limits = {
   sharedWindowBytes: 4 * 1024,
   inlineBytes: 2 * 1024,
   chunkBytes: 2 * 1024,
-  maxBacklogBytes: 64 * 1024,
-  maxHeldBytes: 256 * 1024,
+  maxBacklogBytes: 16 * 1024,
+  maxHeldBytes: 64 * 1024,
   helloTimeoutMs: 2_000,
 };
 
@@ -142,15 +142,16 @@ export class Simulation {
       return new Run(caller, program && (() => program(simulated)), workload[index] ?? []);
     });
     this.#faults.schedule(faults);
-    await this.#pass(Math.max(0, ...faults.map(endOf)));
-    this.#faults.heal();
     const isOver = () => runs.every((run) => run.isOver);
-    const ended = await this.#clock.run(isOver, this.#clock.now + limitMs);
+    const isStuck = () => this.#cluster.isAsleep && !isOver();
+    const ended = await this.#clock.run(() => isOver() && this.#faults.isOver, limitMs, isStuck);
+    this.#faults.heal();
     if (ended === 'done') await this.#end(graceMs);
     const result = this.#result(runs);
     for (const [index, { failure, isOver }] of runs.entries()) {
       if (failure) {
-        const what = `the program of caller ${index} failed: ${failure.error}`;
+        const at = failure.at.toFixed(3);
+        const what = `the program of caller ${index} failed after ${at} simulated ms: ${failure.error}`;
         throw this.#failure(what, result, failure.error);
       }
       if (!isOver) throw this.#failure(unended(index, ended, this.#clock.now), result);
@@ -196,7 +197,6 @@ export class Simulation {
 
   /** Looks at what is left when all should be at rest, closes everything, and looks again. */
   async #end(graceMs: number): Promise<void> {
-    this.#cluster.rest();
     await this.#pass(graceMs);
     this.#cluster.noteRest();
     let closed = false;
@@ -207,7 +207,10 @@ export class Simulation {
       },
       (error) => this.#uncaught(undefined, error),
     );
-    await this.#clock.run(() => closed, this.#clock.now + graceMs);
+    const ended = await this.#clock.run(() => closed, this.#clock.now + graceMs);
+    if (ended !== 'done') {
+      this.#uncaught(undefined, `the callers and workers had not closed after ${graceMs} ms`);
+    }
     await this.#pass(CLOSING_MS);
     this.#cluster.noteEnd();
   }
@@ -243,17 +246,12 @@ export class Simulation {
   }
 }
 
-function endOf(fault: Fault): number {
-  return fault.at + ('ms' in fault ? fault.ms : 0);
-}
-
-function unended(index: number, why: 'done' | 'idle' | 'limit', now: number): string {
-  const how =
-    why === 'limit'
-      ? `after ${now.toFixed(0)} simulated ms (see limitMs)`
-      : 'and nothing can happen any more';
+function unended(index: number, why: Stop, now: number): string {
+  const what = `the program of caller ${index} has not ended`;
+  const at = `${now.toFixed(0)} simulated ms`;
+  if (why === 'limit') return `${what} after ${at} (see limitMs)`;
   return (
-    `the program of caller ${index} has not ended, ${how}: it takes longer, waits for ever, or waits for ` +
+    `${what}, and since ${at} it has neither a call nor a sleep to wait for: it waits for ever, or for ` +
     'something that is not simulated, such as a real timer (use sleep of skein/testing)'
   );
 }
@@ -261,7 +259,7 @@ function unended(index: number, why: 'done' | 'idle' | 'limit', now: number): st
 /** What one caller does. */
 class Run<T> {
   result: T | undefined;
-  failure: { readonly error: unknown } | undefined;
+  failure: { readonly error: unknown; readonly at: number } | undefined;
   readonly #caller: CallerHost;
   #ended = false;
 
@@ -281,7 +279,7 @@ class Run<T> {
         this.#ended = true;
       },
       (error: unknown) => {
-        this.failure = { error };
+        this.failure = { error, at: caller.now };
       },
     );
   }

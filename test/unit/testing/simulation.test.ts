@@ -77,6 +77,58 @@ describe('a program in a simulation', () => {
   });
 });
 
+test('simulated time stands still while a program waits for something real, and nothing else', async () => {
+  const run = async () => {
+    const { text } = await Simulation.run({ seed: 1 }, async () => {
+      await double(1);
+      await import('node:zlib');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await double(2);
+    });
+    return text;
+  };
+  expect(await run()).toBe(await run());
+});
+
+test('what a program strikes with lasts as long as it says, and is over at the end', async () => {
+  const { results } = await Simulation.run(
+    { seed: 1, cluster: { workers: 1 }, faults: [{ at: 2_000, kind: 'jump', worker: 0, byMs: 1 }] },
+    async (caller) => {
+      caller.strike({ kind: 'crash', worker: 0, ms: 3_000, silent: false });
+      await double(1);
+      const back = caller.now;
+      caller.strike({ kind: 'stop', worker: 0, ms: 5_000 });
+      return back;
+    },
+  );
+  expect(results[0]).toBeGreaterThan(3_000);
+});
+
+test('a slow process reads one packet after the other', async () => {
+  const timeOf = async (delayMs: number) => {
+    const { results } = await Simulation.run(
+      { seed: 1, cluster: { workers: 1 } },
+      async (caller) => {
+        await double(1);
+        const before = caller.now;
+        if (delayMs > 0) caller.strike({ kind: 'slow', worker: 0, ms: 60_000, delayMs });
+        for (let i = 0; i < 10; i += 1) await double(i);
+        return caller.now - before;
+      },
+    );
+    return results[0] as number;
+  };
+  expect((await timeOf(50)) - (await timeOf(0))).toBeGreaterThan(8 * 50);
+});
+
+test('values of any size are within the bounds', async () => {
+  const big = routine((n: number) => new Uint8Array(n), { name: 'big' });
+  await Simulation.run({ seed: 3 }, async () => {
+    for (const size of [10_000, 270_000, 900_000]) await big(size);
+    await Promise.all(Array.from({ length: 20 }, () => big(100_000)));
+  });
+});
+
 describe('a failure names the seed, and what happened:', () => {
   test('a program that throws', async () => {
     const cause = new Error('not as it should be');
@@ -85,7 +137,9 @@ describe('a failure names the seed, and what happened:', () => {
       throw cause;
     };
     const error = await failure(Simulation.run({ seed: 42 }, program));
-    expect(error.message).toContain('the program of caller 0 failed: Error: not as it should be');
+    expect(error.message).toMatch(
+      /the program of caller 0 failed after [\d.]+ simulated ms: Error: not as it should be/,
+    );
     expect(error.message).toContain('seed 42');
     expect(error).toMatchObject({ seed: 42, cause });
     expect(error.trace.length).toBeGreaterThan(5);
@@ -94,7 +148,8 @@ describe('a failure names the seed, and what happened:', () => {
   test('a program that waits for what is not simulated', async () => {
     const program = () => new Promise<void>(() => {});
     const error = await failure(Simulation.run({ seed: 7, limitMs: 10_000 }, program));
-    expect(error.message).toContain('the program of caller 0 has not ended');
+    expect(error.message).toMatch(/waits for ever, or for something that is not simulated/);
+    expect(error.message).toContain('use sleep of skein/testing');
   });
 
   test('a task that never ends', async () => {
@@ -104,7 +159,7 @@ describe('a failure names the seed, and what happened:', () => {
       await sleep(1e9);
     };
     const error = await failure(Simulation.run({ seed: 7, limitMs: 10_000 }, program));
-    expect(error.message).toMatch(/has not ended, after \d+ simulated ms \(see limitMs\)/);
+    expect(error.message).toMatch(/has not ended after \d+ simulated ms \(see limitMs\)/);
   });
 });
 
