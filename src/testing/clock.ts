@@ -72,8 +72,9 @@ export class Clock {
       if (done()) return 'done';
       const next = this.#peek();
       if (next === undefined || stuck?.()) {
-        const came = () => this.#soon.length > 0 || done() || stuck?.() === false;
-        if (stuck === undefined || !(await somethingReal(came))) return 'stuck';
+        if (!stuck?.()) return 'stuck';
+        const came = () => this.#soon.length > 0 || done() || !stuck();
+        if (!(await somethingReal(came))) return 'stuck';
         continue;
       }
       if (next.at > limitMs) return 'limit';

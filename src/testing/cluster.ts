@@ -132,6 +132,7 @@ export class WorkerHost {
     process.die();
     network.crash(process, false);
     this.#cluster.unlist(worker.uid, 'its process has ended');
+    for (const tell of this.#mourners.splice(0)) tell();
   }
 
   /** What it has in hand when all calls should be over. */
