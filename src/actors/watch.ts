@@ -1,8 +1,9 @@
 /**
  * Watches whether the other side of a link lives: asks on the link once a tick, and, when nothing
- * comes back, the beat that answers for the other side's process. It counts ticks and never compares
- * times, so that a stall of its own event loop, after which one late tick comes, makes nobody look
- * dead. Charted in docs/statecharts.md.
+ * comes back, the beat that answers for the other side's process. It counts ticks, at most one for each
+ * question that the other side's event loop has turned after and left open; so neither a stall of its
+ * own loop, after which one late tick comes, nor a long task makes anybody look dead. Charted in
+ * docs/statecharts.md.
  */
 import type { AnyActorRef } from 'xstate';
 import type { Env, Timer } from '../env.ts';
@@ -17,9 +18,9 @@ export type WatchEvent =
   | { type: 'heard' }
   /** In this tick nothing came, neither on the link nor of the beat. */
   | { type: 'missed' }
-  /** In this tick nothing came on the link, and the beat says that the other side's event loop turns. */
+  /** In this tick nothing came on the link, though the other side's event loop has turned since it was asked. */
   | { type: 'turning' }
-  /** The beat says that the other side's event loop is blocked. */
+  /** The beat says that the other side's event loop has not turned since it was asked. */
   | { type: 'blocked' }
   /** The link is over. */
   | { type: 'end' };
@@ -27,10 +28,10 @@ export type WatchEvent =
 export interface WatchContext {
   /** Silent ticks in a row that make the other side lost. */
   readonly limit: number;
-  /** Silent ticks in a row, those left out in which the beat says that the loop is blocked. */
+  /** Silent ticks in a row, those left out that a blocked loop explains. */
   readonly silent: number;
-  /** Whether the beat has said in one of them that the loop turns. */
-  readonly turning: boolean;
+  /** Those of them for which the beat has said that the loop turns: a loop that blocks later explains none of these. */
+  readonly turned: number;
 }
 
 const lost = { target: 'lost', guard: 'last' } as const;
@@ -39,11 +40,12 @@ const over = { target: 'ended' } as const;
 export const watchChart = defineChart<WatchContext, WatchEvent, { limit: number }>({
   id: 'watch',
   initial: 'well',
-  context: ({ limit }) => ({ limit, silent: 0, turning: false }),
+  context: ({ limit }) => ({ limit, silent: 0, turned: 0 }),
   assigns: {
-    reset: () => ({ silent: 0, turning: false }),
+    reset: () => ({ silent: 0, turned: 0 }),
+    excuse: ({ turned }) => ({ silent: turned }),
     missed: ({ silent }) => ({ silent: silent + 1 }),
-    turning: ({ silent }) => ({ silent: silent + 1, turning: true }),
+    turning: ({ silent, turned }) => ({ silent: silent + 1, turned: turned + 1 }),
   },
   guards: {
     last: ({ silent, limit }) => silent + 1 >= limit,
@@ -62,7 +64,7 @@ export const watchChart = defineChart<WatchContext, WatchEvent, { limit: number 
       entry: ['worry'],
       on: {
         heard: { target: 'well', assign: 'reset' },
-        blocked: { target: 'stalled', assign: 'reset' },
+        blocked: { target: 'stalled', assign: 'excuse' },
         missed: [{ ...lost, assign: 'missed' }, { assign: 'missed' }],
         turning: [{ ...lost, assign: 'turning' }, { assign: 'turning' }],
         end: over,
@@ -73,9 +75,15 @@ export const watchChart = defineChart<WatchContext, WatchEvent, { limit: number 
       description:
         'its process lives, and its event loop is blocked: that may take as long as it likes',
       on: {
-        heard: { target: 'well' },
-        missed: { target: 'quiet', assign: 'missed' },
-        turning: { target: 'quiet', assign: 'turning' },
+        heard: { target: 'well', assign: 'reset' },
+        missed: [
+          { ...lost, assign: 'missed' },
+          { target: 'quiet', assign: 'missed' },
+        ],
+        turning: [
+          { ...lost, assign: 'turning' },
+          { target: 'quiet', assign: 'turning' },
+        ],
         end: over,
       },
     },
@@ -84,8 +92,8 @@ export const watchChart = defineChart<WatchContext, WatchEvent, { limit: number 
   },
 });
 
-/** A beat that says this or more means that the loop is blocked: one that turns says 100 or less. */
-const BLOCKED_MS = 250;
+/** A loop that turns so long after a Ping was sent has met it: the time that a Ping may need. */
+const REACH_MS = 250;
 const LONGEST_TICK_MS = 1_000;
 
 export interface WatchOptions {
@@ -113,6 +121,10 @@ export class Watch {
   /** Packets on the link at the last tick. */
   #packets: number;
   #channel: Channel | undefined;
+  /** When the oldest Ping was sent that is neither answered nor counted. */
+  #asked: number;
+  /** When the beat was asked last. */
+  #poked = 0;
   /** What the beat has said since the last tick; that the loop is blocked was told at once. */
   #beat: 'turning' | 'blocked' | undefined;
   #state: 'well' | 'quiet' | 'stalled' | 'over' = 'well';
@@ -120,6 +132,8 @@ export class Watch {
   constructor(parent: AnyActorRef, options: WatchOptions) {
     this.#options = options;
     this.#packets = options.link.packets;
+    // Its Hello is owed from now on.
+    this.#asked = options.env.now();
     const { lostAfterMs } = options;
     this.#tickMs = Math.min(LONGEST_TICK_MS, lostAfterMs / 4);
     const logic = toLogic(watchChart, {
@@ -129,7 +143,7 @@ export class Watch {
         this.#state = 'stalled';
       },
       stop: () => this.#stop(),
-      giveUp: ({ turning }) => options.lost(!turning),
+      giveUp: ({ turned }) => options.lost(turned === 0),
     });
     const limit = Math.ceil(lostAfterMs / this.#tickMs);
     this.#actor = createLightActor(logic, parent, { limit });
@@ -139,6 +153,7 @@ export class Watch {
 
   /** The other side has answered a ping. */
   answered(): void {
+    this.#asked = this.#options.env.now();
     if (this.#state !== 'well') this.#send({ type: 'heard' });
   }
 
@@ -163,6 +178,8 @@ export class Watch {
     this.#beat = undefined;
     if (heard) this.answered();
     else if (beat !== 'blocked') this.#send({ type: beat ?? 'missed' });
+    // This Ping is counted; the next was sent a tick later.
+    if (!heard && beat === 'turning') this.#asked += this.#tickMs;
     if (this.#state === 'over') return;
     link.ping();
     if (this.#state !== 'well') this.#poke();
@@ -189,6 +206,7 @@ export class Watch {
   /** A beat is asked only while the link is silent: most are never asked. */
   #poke(): void {
     this.#channel ??= this.#dial();
+    this.#poked = this.#options.env.now();
     this.#channel?.send(encodeBeat('poke'));
   }
 
@@ -215,7 +233,9 @@ export class Watch {
   #listen(bytes: Uint8Array): void {
     const beat = decodeBeat(bytes);
     if (beat?.kind !== 'beat') return;
-    this.#beat = beat.ms >= BLOCKED_MS ? 'blocked' : 'turning';
+    // No later than it turned: the answer was given after the question.
+    const turned = this.#poked - beat.ms;
+    this.#beat = turned > this.#asked + REACH_MS ? 'turning' : 'blocked';
     if (this.#beat === 'blocked' && this.#state === 'quiet') this.#send({ type: 'blocked' });
   }
 

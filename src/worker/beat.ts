@@ -18,8 +18,13 @@ const TURN_MS = 100;
 export async function startBeat(address: string, folder: string | undefined): Promise<string> {
   const target = parseAddress(beatTarget(address));
   const turned = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
-  const turn = () => Atomics.store(turned, 0, process.hrtime.bigint());
-  turn();
+  const turn = () => {
+    const now = process.hrtime.bigint();
+    // By the second round of the loop what had come by then is read, and the answers are written: a task
+    // that blocks the loop in between leaves callers unanswered, and must not look as if it had not.
+    setImmediate(() => setImmediate(() => Atomics.store(turned, 0, now)).unref()).unref();
+  };
+  Atomics.store(turned, 0, process.hrtime.bigint());
   setInterval(turn, TURN_MS).unref();
   const listen =
     target.scheme === 'unix' ? { path: target.path } : { host: target.host, port: target.port };

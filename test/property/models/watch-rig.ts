@@ -126,7 +126,7 @@ export class WatchRig implements Rig {
     if (state === 'lost') {
       // Its process lives when its beat said so since it was last heard.
       const { taken } = this.subject;
-      const reset = taken.findLastIndex(({ event }) => /^(heard|blocked)$/.test(event.type));
+      const reset = taken.findLastIndex(({ event }) => event.type === 'heard');
       const turned = taken.slice(reset + 1).some(({ event }) => event.type === 'turning');
       expect(this.#lost).toEqual([!turned]);
     }

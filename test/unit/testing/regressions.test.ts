@@ -19,8 +19,8 @@ const call: CallPlan = {
 };
 
 /** One caller and one worker. */
-async function run(calls: readonly CallPlan[], faults: readonly Fault[]) {
-  const cluster = { workers: 1, callers: 1 };
+async function run(calls: readonly CallPlan[], faults: readonly Fault[], lostAfterMs = 1_000) {
+  const cluster = { workers: 1, callers: 1, lostAfterMs };
   return await Simulation.run({ seed: 1, cluster, workload: [calls], faults });
 }
 
@@ -53,4 +53,21 @@ test('a connection that was cut is forgotten when the worker dies before it hear
       { at: 20, kind: 'crash', worker: 0, ms: 1, silent: false },
     ],
   );
+});
+
+test.each([
+  [300, 770],
+  [400, 730],
+  [600, 1_300],
+])('a dead link to a worker that blocks for %s ms every %s ms is given up', async (ms, every) => {
+  const blocks: Fault[] = [];
+  for (let at = 1_200; at < 40_000; at += every) blocks.push({ at, kind: 'block', worker: 0, ms });
+  const { counts, trace } = await run(
+    [{ ...call, at: 1_000, task: { ...call.task, workMs: 2_000 } }],
+    [{ at: 1_100, kind: 'halfOpen', caller: 0, worker: 0, ms: 1, way: 'toCaller' }, ...blocks],
+    10_000,
+  );
+  expect(counts).toMatchObject({ errors: { WORKER_LOST: 1 } });
+  const settled = trace.find(({ type }) => type === 'settle');
+  expect(settled?.at).toBeLessThan(14_000);
 });
