@@ -93,10 +93,11 @@ export class ClientChannel extends GrpcChannel {
       return { code: 'unreachable', message, cause: error };
     }
     if (error === undefined) return { code: 'closed', message: 'The worker closed the link.' };
+    const details = error.details.replace(/\.$/, '');
     if (error.code === status.RESOURCE_EXHAUSTED) {
-      return { code: 'protocol', message: `A limit was exceeded: ${error.details}.`, cause: error };
+      return { code: 'protocol', message: `A limit was exceeded: ${details}.`, cause: error };
     }
-    const message = `The connection to ${this.remote} is lost: ${error.details}.`;
+    const message = `The connection to ${this.remote} is lost: ${details}.`;
     return { code: 'lost', message, cause: error };
   }
 }
