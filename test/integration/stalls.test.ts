@@ -196,6 +196,22 @@ describe('a worker that is stopped', () => {
     await untilStalled(pool, own, false);
   });
 
+  test('when its caller is killed ends when it is continued', async () => {
+    const file = trace(folder);
+    const script = runScript(join(ROOT, 'test/fixtures/caller.ts'), [file.path]);
+    await file.has('start', 2);
+    const workers = JSON.parse(script.stdout()) as PoolWorker[];
+    const [stopped, other] = workers.map((worker) => worker.pid as number) as [number, number];
+    const thaw = freeze(stopped);
+    process.kill(script.child.pid as number, 'SIGKILL');
+    // It has had as much time. The script's output is open as long as one of them lives.
+    await untilGone([other]);
+    expect(isAlive(stopped)).toBe(true);
+    thaw();
+    await untilGone([stopped]);
+    expect(await script.ended).toBe('SIGKILL');
+  });
+
   test('holds no close() up for ever', async () => {
     const pool = await open();
     const file = trace(folder);
