@@ -65,10 +65,14 @@ export class Faults {
         this.#pending += 1;
         return void worker.stop().then(() => {
           this.#pending -= 1;
-          // It may have crashed before, and be another one by now.
-          if (worker.process !== process) return;
-          worker.end();
-          this.#after(fault.ms, () => worker.start());
+          // It may have crashed before, and be another one by now. What its code still does in this
+          // moment, it does before it ends.
+          const ends = () => {
+            if (worker.process !== process) return;
+            worker.end();
+            this.#after(fault.ms, () => worker.start());
+          };
+          this.#after(0, ends);
         });
       }
       case 'stop':
