@@ -59,7 +59,7 @@ export function printFailure({ seed, failure }: Report, kinds: Kinds): void {
 }
 
 export function replayLine(seed: number, kinds: Kinds): string {
-  const only = kinds === undefined ? '' : ` --faults ${kinds.join(',')}`;
+  const only = kinds === undefined ? '' : ` --faults ${kinds.join(',') || 'none'}`;
   return `npm run soak -- --seed ${seed} --schedules 1${only}`;
 }
 
