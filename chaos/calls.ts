@@ -1,7 +1,7 @@
 /** Makes the calls, and records how each ends. */
 import { WorkerLost } from '../src/index.ts';
+import type { Random } from '../src/testing/random.ts';
 import type { CallRecord, Failure } from './history.ts';
-import type { Random } from './random.ts';
 import { drawCall } from './workload.ts';
 
 export class Calls {

@@ -2,8 +2,8 @@
 import { once, setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolWorker, WorkerPool } from '../src/pool.ts';
+import type { Random } from '../src/testing/random.ts';
 import type { Fault, FaultKind } from './history.ts';
-import type { Random } from './random.ts';
 import type { Direction, Front, Relay } from './relay.ts';
 
 /** How often each kind of fault comes. */

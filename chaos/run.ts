@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openWith, WorkerPool } from '../src/pool.ts';
+import { Random } from '../src/testing/random.ts';
 import { Calls } from './calls.ts';
 import type { Execution, Fault, History } from './history.ts';
 import { LOST_AFTER_MS, Monkey } from './monkey.ts';
 import { judge, type Violation } from './oracle.ts';
-import { Random } from './random.ts';
 import { Relay } from './relay.ts';
 
 export interface ChaosOptions {

@@ -1,8 +1,8 @@
 /** The calls of a run: what is drawn, how it is made, and what it must give. */
 import { createHash } from 'node:crypto';
 import type { Routine } from '../src/index.ts';
+import type { Random } from '../src/testing/random.ts';
 import type { CallRecord, Expected } from './history.ts';
-import type { Random } from './random.ts';
 import {
   add,
   blocks,

@@ -38,12 +38,33 @@ export class Random {
     return Math.floor(this.next() * count);
   }
 
+  /** A whole number from `least` to `most`, both included. */
+  whole(least: number, most: number): number {
+    return least + this.below(most - least + 1);
+  }
+
   chance(probability: number): boolean {
     return this.next() < probability;
   }
 
   pick<T>(list: readonly T[]): T {
     return list[this.below(list.length)] as T;
+  }
+
+  /** One of the names, each as often as its weight says. */
+  weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
+    const names = Object.keys(weights) as K[];
+    let left = this.next() * names.reduce((sum, name) => sum + weights[name], 0);
+    for (const name of names) {
+      left -= weights[name];
+      if (left < 0) return name;
+    }
+    return names.at(-1) as K;
+  }
+
+  /** Another stream, which does not depend on how much of this one is used from now on. */
+  fork(): Random {
+    return new Random(this.next());
   }
 }
 

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { parseCommandLine, UsageError } from '../../chaos/args.ts';
 import type { CallRecord, Fault, History, Outcome } from '../../chaos/history.ts';
 import { judge } from '../../chaos/oracle.ts';
-import { Random } from '../../chaos/random.ts';
 import { drawCall } from '../../chaos/workload.ts';
+import { Random } from '../../src/testing/random.ts';
 
 const plain: CallRecord = {
   id: 't1',
