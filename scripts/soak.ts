@@ -2,7 +2,8 @@
  * `npm run soak -- [options]`; `--help` names them.
  *
  * Runs many simulations, each with the cluster, workload and faults that its seed stands for, and
- * holds their traces against what the runtime promises. Exit code 1: a promise was broken.
+ * holds their traces against what the runtime promises. Exit code 1: a promise was broken; 130 or 143:
+ * it was interrupted, and says what it has run so far.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -11,6 +12,7 @@ import { addCounts, type Counts, NO_COUNTS } from '../src/testing/counts.ts';
 import { faultKinds } from '../src/testing/draw.ts';
 import type { FaultKind } from '../src/testing/scenario.ts';
 import { formatTrace } from '../src/testing/trace.ts';
+import { Interruption } from './interruption.ts';
 import { type Report, runJobs } from './soak/jobs.ts';
 import { printFailure, printShrunk, printSummary, replayLine } from './soak/report.ts';
 import { type Kinds, runSchedule, shrink } from './soak/schedule.ts';
@@ -115,7 +117,7 @@ class Progress {
   readonly #bar: SingleBar | undefined;
   #calls = 0;
   #done = 0;
-  #said = performance.now();
+  #said = Number.NEGATIVE_INFINITY;
 
   constructor(total: number, quiet: boolean) {
     this.#total = total;
@@ -147,11 +149,15 @@ async function soak({ schedules, seed: first, timeMs, kinds, jobs, json }: Optio
   let simulatedMs = 0;
   let begun = 0;
   let done = 0;
+  const interruption = new Interruption();
+  const { signal } = interruption;
   await runJobs({
     jobs,
     kinds,
+    signal,
     next: () => {
-      const over = begun === schedules || performance.now() - start > timeMs;
+      const late = performance.now() - start > timeMs;
+      const over = begun === schedules || late || signal.aborted;
       if (over || failures.length > 0) return undefined;
       begun += 1;
       return first + begun - 1;
@@ -165,10 +171,14 @@ async function soak({ schedules, seed: first, timeMs, kinds, jobs, json }: Optio
     },
   });
   progress.end();
+  // From here on a signal ends it at once: a simulation in this process may let none through.
+  if (!signal.aborted) interruption[Symbol.dispose]();
+  process.exitCode = interruption.exitCode;
   failures.sort((a, b) => a.seed - b.seed);
   const summary = {
     schedules: done,
     firstSeed: first,
+    interrupted: signal.aborted,
     seconds: (performance.now() - start) / 1_000,
     simulatedSeconds: simulatedMs / 1_000,
     counts,
@@ -189,11 +199,12 @@ async function soak({ schedules, seed: first, timeMs, kinds, jobs, json }: Optio
     return;
   }
   process.exitCode = 1;
-  if (!json) await explain(failed, kinds);
+  if (json) return;
+  printFailure(failed, kinds);
+  if (!signal.aborted) await showShrunk(failed, kinds);
 }
 
-async function explain(report: Report, kinds: Kinds): Promise<void> {
-  printFailure(report, kinds);
+async function showShrunk(report: Report, kinds: Kinds): Promise<void> {
   // What ended or held up its process would do the same to this one.
   if (report.failure === undefined || report.failure.by.includes('process')) return;
   const shrunk = await shrink(report.seed, kinds, report.failure, SHRINK_MS);

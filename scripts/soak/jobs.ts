@@ -1,5 +1,6 @@
 /** Runs schedules in several processes at a time. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { type Counts, NO_COUNTS } from '../../src/testing/counts.ts';
 import type { Failure, Kinds } from './schedule.ts';
@@ -24,19 +25,25 @@ const HANG_MS = 120_000;
 export interface JobsOptions {
   readonly jobs: number;
   readonly kinds: Kinds;
+  /** Ends the processes when it aborts; the schedules that they run then are not reported. */
+  readonly signal: AbortSignal;
   /** The next seed, or undefined when there is nothing more to do. */
   next(): number | undefined;
   report(report: Report): void;
 }
 
-/** Resolves when all schedules are done, those that have begun included. */
-export async function runJobs({ jobs, kinds, next, report }: JobsOptions): Promise<void> {
+/** Resolves when all schedules are done, those that have begun included, or the signal aborts. */
+export async function runJobs(options: JobsOptions): Promise<void> {
+  const { jobs, kinds, signal, next, report } = options;
+  // One for each process.
+  setMaxListeners(0, signal);
   await Promise.all(
     Array.from({ length: jobs }, async () => {
       let child: ChildProcess | undefined;
       for (let seed = next(); seed !== undefined; seed = next()) {
         child ??= start();
-        const answer = await ask(child, { seed, kinds });
+        const answer = await ask(child, { seed, kinds }, signal);
+        if (signal.aborted) break;
         report(answer ?? failed(seed, child));
         // It hangs or has ended: the next seed gets a process of its own.
         if (answer === undefined) child = end(child);
@@ -54,19 +61,22 @@ function end(child: ChildProcess | undefined): undefined {
   child?.kill('SIGKILL');
 }
 
-/** What the process says of it; undefined when it ends or hangs before. */
-function ask(child: ChildProcess, order: Order): Promise<Report | undefined> {
+/** What the process says of it; undefined when it ends or hangs before, or the signal aborts. */
+function ask(child: ChildProcess, order: Order, signal: AbortSignal): Promise<Report | undefined> {
   return new Promise((resolve) => {
     const settle = (report: Report | undefined) => {
       clearTimeout(timer);
       child.off('message', answered).off('exit', ended);
+      signal.removeEventListener('abort', ended);
       resolve(report);
     };
     const answered = (report: unknown) => settle(report as Report);
     const ended = () => settle(undefined);
     const timer = setTimeout(ended, HANG_MS);
     child.on('message', answered).on('exit', ended);
-    child.send(order);
+    signal.addEventListener('abort', ended);
+    // It may be gone by now; 'exit' tells.
+    child.send(order, () => {});
   });
 }
 

@@ -16,6 +16,8 @@ const MOST_VIOLATIONS = 10;
 export interface Summary {
   readonly schedules: number;
   readonly firstSeed: number;
+  /** Fewer schedules were run than should be. */
+  readonly interrupted: boolean;
   readonly seconds: number;
   readonly simulatedSeconds: number;
   readonly counts: Counts;
@@ -45,6 +47,7 @@ export function printSummary(summary: Summary): void {
     ['errors', table(counts.errors)],
     ['losses', table(counts.losses)],
   ];
+  if (summary.interrupted) console.log('Interrupted. What was run so far:\n');
   for (const [name, text] of rows) console.log(`${name.padEnd(14)}${text}`);
 }
 

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { runScript, until } from './helpers.ts';
 
 const root = join(import.meta.dirname, '../..');
 const mutant = join(root, 'test/fixtures/mutant.mjs');
@@ -41,6 +42,21 @@ test('a failure prints a line that shows it again, and a smaller case', async ()
   expect(replayed.out).toContain(found);
   expect((await soak(line.split(' '))).code).toBe(0);
 }, 60_000);
+
+test('Ctrl-C ends it, and it says what was run so far', async () => {
+  const args = ['--time', '600', '--jobs', '2'];
+  // A group of processes, as on a terminal: the signal goes to all of them.
+  const { child, stdout, stderr, ended } = runScript(join(root, 'scripts/soak.ts'), args, {
+    cwd: root,
+    detached: true,
+  });
+  await until(() => expect(stderr()).toMatch(/^1 of [\d,]+ schedules/));
+  process.kill(-(child.pid as number), 'SIGINT');
+  expect(await ended).toBe(130);
+  expect(stdout()).toMatch(/^Interrupted\. What was run so far:\n\nschedules +[1-9]/);
+  expect(stdout()).toContain('No promise was broken.');
+  expect(stderr()).toMatch(/^.*\n$/);
+});
 
 test('a trace is the same each time', async () => {
   const args = ['--schedules', '1', '--seed', '5', '--trace'];
