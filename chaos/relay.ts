@@ -11,7 +11,9 @@ export type Cut = 'reset' | 'end';
 
 /** At once: by itself Node first writes what a slow reader has not taken yet. */
 function reset(socket: Socket): void {
-  socket.resetAndDestroy();
+  // While its end is under way libuv refuses a reset, and Node would leave it open and never say 'close'.
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (!ending) socket.resetAndDestroy();
   socket.destroy();
 }
 
