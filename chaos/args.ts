@@ -15,12 +15,13 @@ checks that no task ran twice and that every call ended as it should.
   --json            print JSON instead of tables
   --help            print this
 
-The exit code is 1 when something was violated; then the trace is kept.`;
+The exit code is 1 when something was violated; then the trace is kept. Ctrl-C ends the run early, and
+what has happened is checked: exit code 130. A second one ends it at once.`;
 
 /** The command line was wrong. */
 export class UsageError extends Error {}
 
-export interface CommandLine extends Omit<ChaosOptions, 'progress'> {
+export interface CommandLine extends Omit<ChaosOptions, 'progress' | 'signal'> {
   readonly json: boolean;
 }
 

@@ -11,6 +11,7 @@ export const OUTCOMES = [
   'stopped',
   'lost offered',
   'lost running',
+  'pool closed',
   'other',
   'hung',
 ] as const;
@@ -88,5 +89,6 @@ function nameOf({ outcome, expected }: CallRecord): OutcomeName {
   if (phase) return `lost ${phase}`;
   if (name === 'DispatchTimeout') return 'timed out';
   if (name === 'TaskAborted') return 'stopped';
+  if (name === 'PoolClosed') return 'pool closed';
   return 'error' in expected && expected.error.name === name ? 'own error' : 'other';
 }

@@ -91,6 +91,8 @@ export interface History {
   readonly faults: readonly Fault[];
   /** What was still there after the end, though it should not: a process, a socket, a call of the pool. */
   readonly leftovers: readonly string[];
+  /** When the run was ended early, in milliseconds since its start: the pool was closed under its calls. */
+  readonly interruptedAt?: number;
 }
 
 /** Faults after which calls on the worker may be lost. */

@@ -1,5 +1,6 @@
 /** `npm run chaos -- [options]`; see `HELP`. */
 import { SingleBar } from 'cli-progress';
+import { Interruption } from '../scripts/interruption.ts';
 import { HELP, parseCommandLine, UsageError } from './args.ts';
 import { count } from './figures.ts';
 import { json, render } from './report.ts';
@@ -17,12 +18,22 @@ async function main(args: readonly string[]): Promise<number> {
       `${seconds} s of chaos: ${size} workers, ${concurrency} calls in flight, --seed ${seed}\n`,
     );
   }
+  const interruption = new Interruption();
   const progress = process.stderr.isTTY ? showProgress(seconds) : undefined;
-  const result = await runChaos({ ...command, ...(progress && { progress: progress.show }) });
-  progress?.stop();
+  const { signal } = interruption;
+  const run = runChaos({ ...command, signal, ...(progress && { progress: progress.show }) });
+  const result = await run
+    .catch((error) => {
+      if (!signal.aborted) throw error;
+      // Those that are just starting have ended by the same Ctrl-C.
+      console.error('Interrupted before the workers were up.');
+      return undefined;
+    })
+    .finally(() => progress?.stop());
+  if (result === undefined) return interruption.exitCode;
   const figures = count(result);
   console.log(command.json ? json(result, figures) : render(result, figures));
-  return result.violations.length > 0 ? 1 : 0;
+  return result.violations.length > 0 ? 1 : interruption.exitCode;
 }
 
 function showProgress(seconds: number) {
@@ -35,11 +46,17 @@ function showProgress(seconds: number) {
     stream: process.stderr,
   });
   bar.start(seconds, 0, { calls: 0, faults: 0 });
+  const stop = () => bar.stop();
+  // It hides the cursor.
+  process.once('exit', stop);
   return {
     show: ({ ms, calls, faults }: Progress) => {
       bar.update(Math.min(seconds, Math.floor(ms / 1000)), { calls, faults: faults.length });
     },
-    stop: () => bar.stop(),
+    stop: () => {
+      process.off('exit', stop);
+      stop();
+    },
   };
 }
 

@@ -88,6 +88,9 @@ function judgeCall(
   return violations;
 }
 
+/** What a call may end with when its pool is closed, or a call that its task makes. */
+const CLOSING: ReadonlySet<string> = new Set(['PoolClosed', 'TaskAborted', 'WorkerLost']);
+
 function isExpected(
   { name, message }: Failure,
   expected: { readonly name: string; readonly message?: string },
@@ -101,10 +104,11 @@ function unexplained(
   { id, parts = [], timeoutMs, aborts, endedAt = Number.POSITIVE_INFINITY }: CallRecord,
   { name, message, isReason, phase, worker }: Failure,
   runs: ReadonlyMap<string, readonly Execution[]>,
-  { faults }: History,
+  { faults, interruptedAt = Number.POSITIVE_INFINITY }: History,
 ): string | undefined {
   const before = faults.filter(({ at }) => at <= endedAt);
   const ranOn = [id, ...parts].flatMap((task) => (runs.get(task) ?? []).map((run) => run.worker));
+  if (endedAt >= interruptedAt && CLOSING.has(name)) return undefined;
   if (isReason) return aborts ? undefined : 'aborted, and nobody did that';
   if (name === 'DispatchTimeout') {
     return timeoutMs === undefined ? 'it ran out of time, and had no limit' : undefined;

@@ -81,17 +81,28 @@ function evidence(violations: readonly Violation[], kept: string | undefined): s
   return `VIOLATED ${number(violations.length)} times; all that is known is in ${kept}\n\n${lines.join('\n')}`;
 }
 
-export function render({ violations, kept }: ChaosResult, figures: Figures): string {
+export function render(
+  { options, history, violations, kept }: ChaosResult,
+  figures: Figures,
+): string {
+  const { interruptedAt } = history;
   return [
     callTable(figures),
     faultTable(figures),
     summary(figures),
+    ...(interruptedAt === undefined
+      ? []
+      : [`Interrupted after ${number(interruptedAt / 1000)} of ${options.seconds} s.`]),
     evidence(violations, kept),
   ].join('\n\n');
 }
 
-export function json({ options, violations, kept }: ChaosResult, figures: Figures): string {
+export function json(
+  { options, history, violations, kept }: ChaosResult,
+  figures: Figures,
+): string {
   const { seconds, seed, size, concurrency } = options;
   const asked = { seconds, seed, size, concurrency };
-  return JSON.stringify({ options: asked, figures, violations, kept }, undefined, 2);
+  const interrupted = history.interruptedAt !== undefined;
+  return JSON.stringify({ options: asked, interrupted, figures, violations, kept }, undefined, 2);
 }

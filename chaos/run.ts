@@ -19,6 +19,8 @@ export interface ChaosOptions {
   readonly size: number;
   /** Calls in flight. */
   readonly concurrency: number;
+  /** Ends the run early when it aborts: calls that are in flight then fail. */
+  readonly signal?: AbortSignal;
   /** Is told from time to time how it goes. */
   readonly progress?: (progress: Progress) => void;
 }
@@ -49,14 +51,40 @@ const SETTLE_MS = 30_000;
 const TIDY_MS = 10_000;
 const PROGRESS_MS = 50;
 
+/**
+ * When the process exits before this resolves, the workers are killed, also those that are stopped, and
+ * the trace is removed.
+ *
+ * @throws WorkerStartError when the pool can't be opened
+ */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { seconds, seed, size, concurrency } = options;
-  const random = new Random(seed);
   const folder = mkdtempSync(join(tmpdir(), 'skein-chaos-'));
-  const file = join(folder, 'trace');
+  const discard = () => rmSync(folder, { recursive: true });
+  process.once('exit', discard);
+  try {
+    const run = await play(options, join(folder, 'trace'));
+    const { history } = run;
+    const violations = judge(history);
+    const guilty = violations.length > 0;
+    if (guilty) writeFileSync(join(folder, 'history.json'), JSON.stringify(history, undefined, 1));
+    else discard();
+    return { options, ...run, violations, kept: guilty ? folder : undefined };
+  } catch (error) {
+    discard();
+    throw error;
+  } finally {
+    process.off('exit', discard);
+  }
+}
+
+async function play(
+  options: ChaosOptions,
+  file: string,
+): Promise<Omit<ChaosResult, 'options' | 'violations' | 'kept'>> {
+  const { seconds, seed, size, concurrency, signal = new AbortController().signal } = options;
+  const random = new Random(seed);
   writeFileSync(file, '');
   const relay = await Relay.open(4 * size + 8);
-  const seen = new Map<string, number | undefined>();
   const pool = await WorkerPool[openWith](
     {
       size,
@@ -68,61 +96,80 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     },
     { reach: (address) => relay.reach(address) },
   );
+  const kill = () => killAll(pool);
+  process.once('exit', kill);
   const start = performance.now();
   const now = () => performance.now() - start;
   const calls = new Calls(file, now);
   const monkey = new Monkey(pool, relay, random.fork(), now);
+  const seen = new Map<string, number | undefined>();
   const look = () => {
     for (const { uid, pid } of pool.workers) seen.set(uid, pid);
   };
+  look();
   const watch = setInterval(() => {
     look();
     options.progress?.({ ms: now(), calls: calls.records.length, faults: monkey.faults });
   }, PROGRESS_MS);
 
-  const over = () => now() >= seconds * 1000;
+  const over = () => signal.aborted || now() >= seconds * 1000;
   const lanes = pool.run(() =>
     Promise.all(Array.from({ length: concurrency }, () => calls.lane(random.fork(), over))),
   );
   const stop = new AbortController();
   const raging = monkey.rage(stop.signal);
-  await sleep(seconds * 1000);
+  let interruptedAt: number | undefined;
+  const interrupt = () => {
+    interruptedAt = now();
+    stop.abort();
+    // Not before those that are stopped go on: they could not end.
+    void raging.then(() => pool.close({ grace: 0 }));
+  };
+  if (signal.aborted) interrupt();
+  signal.addEventListener('abort', interrupt);
+  await sleep(seconds * 1000, undefined, { signal }).catch(() => {});
   stop.abort();
   await raging;
   const healedAt = now();
   await Promise.race([lanes, sleep(SETTLE_MS, undefined, { ref: false })]);
   const endedAt = now();
   // Those that ended last are still being replaced, on a busy machine for seconds.
-  while (pool.workers.length < size && now() < healedAt + SETTLE_MS) await sleep(20);
+  const gap = () => pool.workers.length < size && !signal.aborted;
+  while (gap() && now() < healedAt + SETTLE_MS) await sleep(20);
   clearInterval(watch);
   look();
 
   // Calls that hang are reported one by one.
   const leftovers = calls.inFlight > 0 ? [] : inHand(pool);
-  if (pool.workers.length < size)
-    leftovers.push(`a gap: ${pool.workers.length} of ${size} workers`);
+  if (gap()) leftovers.push(`a gap: ${pool.workers.length} of ${size} workers`);
+  signal.removeEventListener('abort', interrupt);
   await pool.close({ grace: 0 });
   leftovers.push(...(await untidy(relay, [...seen.values()])));
   relay.close();
-
-  const history: History = {
-    calls: calls.records,
-    executions: read(file),
-    faults: monkey.faults,
-    leftovers,
-  };
-  const violations = judge(history);
-  if (violations.length === 0) rmSync(folder, { recursive: true });
-  else writeFileSync(join(folder, 'history.json'), JSON.stringify(history, undefined, 1));
+  process.off('exit', kill);
   return {
-    options,
-    history,
-    violations,
+    history: {
+      calls: calls.records,
+      executions: read(file),
+      faults: monkey.faults,
+      leftovers,
+      ...(interruptedAt !== undefined && { interruptedAt }),
+    },
     elapsedMs: endedAt,
     settleMs: Math.max(0, endedAt - healedAt),
     workers: seen.size,
-    kept: violations.length === 0 ? undefined : folder,
   };
+}
+
+/** Also those that are stopped: they do not notice that their pool is gone. */
+function killAll(pool: WorkerPool): void {
+  for (const { pid } of pool.workers) {
+    try {
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has just ended.
+    }
+  }
 }
 
 function read(file: string): Execution[] {

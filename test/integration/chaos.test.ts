@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { count } from '../../chaos/figures.ts';
+import { LOST_AFTER_MS } from '../../chaos/monkey.ts';
 import { runChaos } from '../../chaos/run.ts';
-import { ROOT } from './helpers.ts';
+import { ROOT, runScript, scratchFolder, until } from './helpers.ts';
 
 test('no task runs twice and every call ends as it should, whatever befalls the workers', {
   timeout: 90_000,
@@ -23,6 +25,44 @@ test('no task runs twice and every call ends as it should, whatever befalls the 
   expect(outcomes.result).toBeGreaterThan(calls / 5);
   expect(outcomes).toMatchObject({ hung: 0, other: 0 });
   expect(executions).toBeGreaterThan(outcomes.result);
+});
+
+test('a run that is interrupted while a worker is stopped leaves nothing behind', {
+  timeout: 60_000,
+}, async () => {
+  const controller = new AbortController();
+  const { history, violations, elapsedMs } = await runChaos({
+    seconds: 50,
+    seed: 45,
+    size: 2,
+    concurrency: 24,
+    signal: controller.signal,
+    progress: ({ faults }) => {
+      if (faults.at(-1)?.kind === 'stall') controller.abort();
+    },
+  });
+  expect(violations).toEqual([]);
+  expect(history.faults.at(-1)?.kind).toBe('stall');
+  expect(history.interruptedAt).toBeLessThan(50_000);
+  // Nobody has waited until the worker was given up.
+  expect(elapsedMs - (history.interruptedAt ?? 0)).toBeLessThan(LOST_AFTER_MS);
+});
+
+test('Ctrl-C ends the command, and it says what was done so far', async () => {
+  const folder = scratchFolder();
+  const { child, stdout, stderr, ended } = runScript(join(ROOT, 'chaos/main.ts'), [], {
+    cwd: ROOT,
+    env: { ...process.env, NODE_OPTIONS: '', TMPDIR: folder },
+    // A group of processes, as on a terminal: the signal goes to all of them.
+    detached: true,
+  });
+  const run = () => readdirSync(folder).find((name) => name.startsWith('skein-chaos-'));
+  await until(() => expect(statSync(join(folder, run() ?? '', 'trace')).size).toBeGreaterThan(0));
+  process.kill(-(child.pid as number), 'SIGINT');
+  expect(await ended).toBe(130);
+  expect(stderr()).toBe('');
+  expect(stdout()).toMatch(/^Interrupted after [\d.]+ of 60 s\.\n\nNothing was violated\.$/m);
+  expect(run()).toBeUndefined();
 });
 
 test('the command says what is wrong with its options', async () => {

@@ -75,6 +75,10 @@ describe('finds nothing wrong with', () => {
       ),
     ],
     [
+      'a call whose pool was closed when the run was interrupted',
+      history({ ...plain, outcome: error({ name: 'PoolClosed' }) }, { interruptedAt: 15 }),
+    ],
+    [
       'a call that failed before it was sent',
       history(
         {
@@ -182,6 +186,16 @@ describe('finds', () => {
     [
       'a task that was stopped by nobody',
       history({ ...plain, outcome: error({ name: 'TaskAborted' }) }),
+      'error explained',
+    ],
+    [
+      'a pool that was closed, and nobody did that',
+      history({ ...plain, outcome: error({ name: 'PoolClosed' }) }),
+      'error explained',
+    ],
+    [
+      'a pool that was closed before the run was interrupted',
+      history({ ...plain, outcome: error({ name: 'PoolClosed' }) }, { interruptedAt: 25 }),
       'error explained',
     ],
     ['a process that is left', history(plain, { leftovers: ['process 7'] }), 'nothing left'],
