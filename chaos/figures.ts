@@ -41,6 +41,8 @@ export interface Figures {
   readonly byKind: Readonly<Record<string, Readonly<Record<OutcomeName, number>>>>;
   /** Tasks that have started. */
   readonly executions: number;
+  /** Those of them that were not the first attempt at their task. */
+  readonly retriedAttempts: number;
   readonly faults: Readonly<Record<FaultKind, number>>;
   /** Connections that were cut. */
   readonly cuts: number;
@@ -69,6 +71,7 @@ export function count({ history, options, workers, elapsedMs, settleMs }: ChaosR
     outcomes,
     byKind,
     executions: executions.length,
+    retriedAttempts: executions.filter(({ attempt }) => attempt > 1).length,
     faults: byFault,
     cuts: byFault.reset + byFault.end,
     restarts: workers - options.size,

@@ -33,6 +33,8 @@ export interface CallRecord {
   readonly timeoutMs?: number;
   /** Its signal is aborted at some time. */
   readonly aborts?: boolean;
+  /** Its task may run again when a worker is lost. */
+  readonly idempotent?: boolean;
   /** It fails before it is sent. */
   readonly neverRuns?: boolean;
   /** Milliseconds since the start of the run. */
@@ -49,6 +51,8 @@ export interface Execution {
   readonly id: string;
   /** The uid of the worker. */
   readonly worker: string;
+  /** 1, or more when it is not the first worker that the task was sent to. */
+  readonly attempt: number;
 }
 
 export type FaultKind =

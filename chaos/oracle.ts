@@ -10,8 +10,10 @@ export interface Violation {
 }
 
 export type Rule =
-  /** A task's body started twice. */
+  /** A task's body started twice, or an attempt of it did where it may be tried again. */
   | 'runs once'
+  /** A task was tried again, and nothing that happened explains why. */
+  | 'retry explained'
   /** A task ran that nobody asked for, or that its caller never sent. */
   | 'runs when asked'
   /** A call has no outcome. */
@@ -34,11 +36,20 @@ export function judge(history: History): Violation[] {
     else runs.set(execution.id, [execution]);
   }
   const asked = new Set(history.calls.flatMap(({ id, parts = [] }) => [id, ...parts]));
+  const idempotent = new Map(
+    history.calls.filter((call) => call.idempotent).map((call) => [call.id, call]),
+  );
   for (const [id, executions] of runs) {
     const workers = executions.map(({ worker }) => worker).join(', ');
-    if (executions.length > 1) {
+    const call = idempotent.get(id);
+    const attempts = new Set(executions.map(({ attempt }) => attempt));
+    if (executions.length > (call ? attempts.size : 1)) {
       const evidence = `started ${executions.length} times, on ${workers}`;
       violations.push({ rule: 'runs once', subject: id, evidence });
+    }
+    for (const { attempt } of executions) {
+      const evidence = unexplainedAttempt(attempt, call, executions, history);
+      if (evidence) violations.push({ rule: 'retry explained', subject: id, evidence });
     }
     if (!asked.has(id)) {
       violations.push({ rule: 'runs when asked', subject: id, evidence: `ran on ${workers}` });
@@ -49,6 +60,28 @@ export function judge(history: History): Violation[] {
     violations.push({ rule: 'nothing left', subject: left, evidence: 'after the pool was closed' });
   }
   return violations;
+}
+
+/** Why nothing explains that there was such an attempt; undefined when something does. */
+function unexplainedAttempt(
+  attempt: number,
+  call: CallRecord | undefined,
+  executions: readonly Execution[],
+  { faults, interruptedAt = Number.POSITIVE_INFINITY }: History,
+): string | undefined {
+  if (attempt === 1) return undefined;
+  if (!call) return `attempt ${attempt} of a task that is tried once`;
+  const { startedAt, endedAt = Number.POSITIVE_INFINITY } = call;
+  if (endedAt >= interruptedAt) return undefined;
+  // Where the one before has begun; it may have been lost on its way to a worker that we don't know.
+  const before = executions.find((one) => one.attempt === attempt - 1)?.worker;
+  const lost = faults.some(
+    ({ kind, worker, at }) =>
+      LOSSY.has(kind) && at <= endedAt && (before === undefined || worker === before),
+  );
+  if (lost) return undefined;
+  const where = before === undefined ? 'no worker' : `worker ${before}, where it was tried before,`;
+  return `attempt ${attempt}, and ${where} was lost (${Math.round(startedAt)} to ${Math.round(endedAt)} ms)`;
 }
 
 function judgeCall(
@@ -101,11 +134,12 @@ function isExpected(
 
 /** Why nothing explains the error; undefined when something does. */
 function unexplained(
-  { id, parts = [], timeoutMs, aborts, endedAt = Number.POSITIVE_INFINITY }: CallRecord,
+  call: CallRecord,
   { name, message, isReason, phase, worker }: Failure,
   runs: ReadonlyMap<string, readonly Execution[]>,
   { faults, interruptedAt = Number.POSITIVE_INFINITY }: History,
 ): string | undefined {
+  const { id, parts = [], timeoutMs, aborts, endedAt = Number.POSITIVE_INFINITY } = call;
   const before = faults.filter(({ at }) => at <= endedAt);
   const ranOn = [id, ...parts].flatMap((task) => (runs.get(task) ?? []).map((run) => run.worker));
   if (endedAt >= interruptedAt && CLOSING.has(name)) return undefined;
@@ -117,6 +151,7 @@ function unexplained(
     const hit = before.some((fault) => fault.worker === worker && LOSSY.has(fault.kind));
     if (!hit) return `worker ${worker} was lost, and nothing had happened to it`;
     if (parts.length > 0) return undefined;
+    if (call.idempotent) return mayGiveUp(call, message) ? undefined : 'it was not tried again';
     if (phase === 'running' && ranOn.length === 0) return `lost while it ran, and it has not run`;
     const other = ranOn.find((one) => one !== worker);
     return other && `worker ${worker} was lost, and the task ran on ${other}`;
@@ -128,6 +163,11 @@ function unexplained(
     return told ? undefined : `its task was aborted, and no worker that ran it was told to end`;
   }
   return `${name}: ${message}`;
+}
+
+/** Whether a call that may be tried again may end with the loss of a worker. */
+function mayGiveUp({ received }: CallRecord, message: string): boolean {
+  return received.length > 0 || /It was attempt (\d+) of \1$/.test(message);
 }
 
 function describe({ kind, what, startedAt, endedAt, outcome }: CallRecord): string {

@@ -60,6 +60,7 @@ function summary(figures: Figures): string {
     [
       ['calls', figures.calls, ''],
       ['executions', figures.executions, ''],
+      ['tried again', figures.retriedAttempts, 'of them'],
       ['time', figures.seconds, 's'],
       ['throughput', figures.callsPerSecond, 'calls/s'],
       ['worker restarts', figures.restarts, ''],

@@ -19,7 +19,8 @@ function leave({ file, id }: Mark): void {
     fd = openSync(file, 'a');
     files.set(file, fd);
   }
-  writeSync(fd, `${id} ${currentTask()?.worker}\n`);
+  const { worker, attempt } = currentTask()!;
+  writeSync(fd, `${id} ${worker} ${attempt}\n`);
 }
 
 /** A part of a task: the same id with a number behind it. */
@@ -37,6 +38,28 @@ export const nap = routine(async (mark: Mark, ms: number) => {
   await after(ms, undefined, { signal: currentTask()!.signal });
   return ms;
 });
+
+/** May begin again when its worker is lost. */
+export const napAgain = routine(
+  async (mark: Mark, ms: number) => {
+    leave(mark);
+    await after(ms, undefined, { signal: currentTask()!.signal });
+    return ms;
+  },
+  { idempotent: true },
+);
+
+/** May begin again when its worker is lost before its consumer has a value. */
+export const squaresAgain = routine(
+  async function* squaresAgain(mark: Mark, count: number, ms: number) {
+    leave(mark);
+    for (let i = 0; i < count; i += 1) {
+      await after(ms);
+      yield i * i;
+    }
+  },
+  { idempotent: true },
+);
 
 /** Holds the event loop of its worker. */
 export const spin = routine((mark: Mark, ms: number) => {

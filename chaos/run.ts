@@ -175,8 +175,8 @@ function killAll(pool: WorkerPool): void {
 function read(file: string): Execution[] {
   const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => {
-    const [id = '', worker = ''] = line.split(' ');
-    return { id, worker };
+    const [id = '', worker = '', attempt] = line.split(' ');
+    return { id, worker, attempt: Number(attempt) };
   });
 }
 

@@ -13,16 +13,21 @@ import {
   flipped,
   type Mark,
   nap,
+  napAgain,
   nested,
   part,
   pattern,
   spin,
   squares,
+  squaresAgain,
 } from './routines.ts';
 
 /** A call that was drawn. */
 export interface Plan
-  extends Pick<CallRecord, 'what' | 'expected' | 'parts' | 'timeoutMs' | 'neverRuns'> {
+  extends Pick<
+    CallRecord,
+    'what' | 'expected' | 'parts' | 'timeoutMs' | 'idempotent' | 'neverRuns'
+  > {
   readonly yields?: readonly unknown[];
   /** Milliseconds after which its signal is aborted; 0 before it is made. */
   readonly abortMs?: number;
@@ -45,6 +50,8 @@ const WEIGHTS = {
   dialogue: 4,
   'throwing stream': 4,
   nested: 8,
+  idempotent: 8,
+  'idempotent stream': 5,
   cancelled: 6,
   'cancelled stream': 3,
   'timed out': 6,
@@ -175,6 +182,25 @@ const DRAWS: Readonly<Record<Kind, Draw>> = {
       expected: { value: x + 1 + ms + 0 + 1 + 4 + 9 },
       parts: [1, 2, 3].map((number) => part(mark, number).id),
       run: (options) => nested.with(options)(mark, x, ms),
+    };
+  },
+  idempotent: (random, mark) => {
+    const ms = random.whole(1, 400);
+    return {
+      what: `napAgain(${ms})`,
+      expected: { value: ms },
+      idempotent: true,
+      run: (options) => napAgain.with(options)(mark, ms),
+    };
+  },
+  'idempotent stream': (random, mark) => {
+    const [count, ms] = [random.whole(0, 6), random.whole(1, 150)];
+    return {
+      what: `squaresAgain(${count}, ${ms})`,
+      expected: { value: 'consumed' },
+      yields: squaresTo(count),
+      idempotent: true,
+      run: (options, received) => consume(squaresAgain.with(options)(mark, count, ms), received),
     };
   },
   cancelled: (random, mark) => ({ ...napPlan(mark, 100), abortMs: random.whole(1, 400) }),

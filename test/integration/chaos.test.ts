@@ -12,7 +12,7 @@ test('no task runs twice and every call ends as it should, whatever befalls the 
 }, async () => {
   const result = await runChaos({ seconds: 8, seed: 45, size: 4, concurrency: 48 });
   expect(result.violations).toEqual([]);
-  const { calls, outcomes, executions, faults, cuts, restarts } = count(result);
+  const { calls, outcomes, executions, retriedAttempts, faults, cuts, restarts } = count(result);
   // The faults were really met.
   expect(faults.kill).toBeGreaterThan(0);
   expect(faults.stop).toBeGreaterThan(0);
@@ -22,6 +22,7 @@ test('no task runs twice and every call ends as it should, whatever befalls the 
   expect(cuts).toBeGreaterThan(0);
   expect(restarts).toBeGreaterThan(0);
   expect(outcomes['lost offered'] + outcomes['lost running']).toBeGreaterThan(0);
+  expect(retriedAttempts).toBeGreaterThan(0);
   expect(outcomes.result).toBeGreaterThan(calls / 5);
   expect(outcomes).toMatchObject({ hung: 0, other: 0 });
   expect(executions).toBeGreaterThan(outcomes.result);

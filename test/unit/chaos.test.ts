@@ -32,7 +32,9 @@ const throwing: CallRecord = {
   outcome: error({ name: 'RangeError', message: 'no good' }),
 };
 
-const ran = { id: 't1', worker: 'w1' };
+const ran = { id: 't1', worker: 'w1', attempt: 1 };
+const again = { id: 't1', worker: 'w2', attempt: 2 };
+const idempotent: CallRecord = { ...plain, idempotent: true };
 const kill: Fault = { kind: 'kill', worker: 'w1', at: 15, detail: '' };
 
 function error(failure: { name: string; message?: string; [more: string]: unknown }): Outcome {
@@ -75,6 +77,36 @@ describe('finds nothing wrong with', () => {
       ),
     ],
     [
+      'a task that was tried again after a loss',
+      history(idempotent, { executions: [ran, again], faults: [kill] }),
+    ],
+    [
+      'a task that was tried again and had not begun',
+      history(idempotent, { executions: [again], faults: [{ ...kill, worker: 'w3' }] }),
+    ],
+    [
+      'a task that was lost each time',
+      history(
+        {
+          ...idempotent,
+          outcome: error({
+            name: 'WorkerLost',
+            message: 'worker w1 was lost. It was attempt 5 of 5',
+            phase: 'offered',
+            worker: 'w1',
+          }),
+        },
+        { faults: [kill] },
+      ),
+    ],
+    [
+      'a stream that was lost after its first value',
+      history(
+        { ...stream, received: [0], idempotent: true, outcome: lost('running').outcome as Outcome },
+        { faults: [kill] },
+      ),
+    ],
+    [
       'a call whose pool was closed when the run was interrupted',
       history({ ...plain, outcome: error({ name: 'PoolClosed' }) }, { interruptedAt: 15 }),
     ],
@@ -101,6 +133,31 @@ describe('finds', () => {
       'an id that stands twice',
       history(plain, { executions: [ran, { ...ran, worker: 'w2' }] }),
       'runs once',
+    ],
+    [
+      'an attempt that stands twice',
+      history(idempotent, { executions: [ran, { ...ran, worker: 'w2' }], faults: [kill] }),
+      'runs once',
+    ],
+    [
+      'a task that was tried again, and no worker was lost',
+      history(idempotent, { executions: [ran, again] }),
+      'retry explained',
+    ],
+    [
+      'a task that was tried again, and another worker was lost',
+      history(idempotent, { executions: [ran, again], faults: [{ ...kill, worker: 'w2' }] }),
+      'retry explained',
+    ],
+    [
+      'a second attempt at a task that is tried once',
+      history(plain, { executions: [{ ...ran, attempt: 2 }], faults: [kill] }),
+      'retry explained',
+    ],
+    [
+      'an idempotent task that was given up after the first loss',
+      history({ ...lost('running'), idempotent: true }, { faults: [kill] }),
+      'error explained',
     ],
     [
       'a task that nobody asked for',
