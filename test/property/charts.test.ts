@@ -145,9 +145,9 @@ function check<C, E extends { type: string }, I, O>(
     const property = fc.property(input, stepsOf(fields), (some, steps) => {
       walk(chart, some, steps, { visit });
     });
-    fc.assert(property, { numRuns: 250 });
+    fc.assert(property, { numRuns: 500 });
     // As many more as it takes, so that no chance decides.
-    for (let i = 0; missing.size > 0 && i < 20; i += 1) fc.assert(property, { numRuns: 250 });
+    for (let i = 0; missing.size > 0 && i < 40; i += 1) fc.assert(property, { numRuns: 500 });
     expect([...missing]).toEqual([]);
   });
 }

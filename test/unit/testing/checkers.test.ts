@@ -636,12 +636,12 @@ test('checking a trace takes time in proportion to its length', () => {
   const timeOf = (trace: readonly TraceEvent[]) => {
     const times = Array.from({ length: 5 }, () => {
       const fresh = [...trace];
-      const before = performance.now();
+      const before = process.cpuUsage();
       expect(check(fresh)).toEqual([]);
-      return performance.now() - before;
+      return process.cpuUsage(before).user;
     });
     return Math.min(...times);
   };
   // Ten times the calls; with a search for each of them it would be a hundred times the time.
-  expect(timeOf(traceOf(10_000)) / timeOf(traceOf(1_000))).toBeLessThan(40);
+  expect(timeOf(traceOf(10_000)) / timeOf(traceOf(1_000))).toBeLessThan(60);
 });
