@@ -165,6 +165,11 @@ export class Balancer {
     return this.#queue.size > 0 || this.#full.has(uid);
   }
 
+  /** Whether calls wait for this worker, which refused one as one too many. */
+  isFull(uid: string): boolean {
+    return this.#full.has(uid) && this.#queue.size > 0;
+  }
+
   #count(): void {
     const workers = [...this.#workers.values()];
     this.#all = { workers };

@@ -172,6 +172,8 @@ export interface PeerPorts {
    */
   connect(address: string): Channel;
   balance(event: BalancerEvent): void;
+  /** Whether calls wait for the worker, which refused one as one too many. */
+  isFull(uid: string): boolean;
   /** The peer is over; the worker is not used any more. `number` is the last that it gave to a call. */
   gone(uid: string, number: number): void;
   /** The worker's process has given no sign of life, and was given up. */
@@ -386,9 +388,17 @@ export class Peer {
   /** Busy with the tasks of others: no end of a call here will tell that there is room. */
   #retryBusy(): void {
     this.#ports.balance({ type: 'full', uid: this.view.uid });
-    this.#busy ??= this.#ports.env.timer(BUSY_PAUSE_MS, () => {
+    this.#askAgain();
+  }
+
+  /** One call after the other, since there may be room for more than the one that was tried. */
+  #askAgain(): void {
+    const { env, balance, isFull } = this.#ports;
+    const { uid } = this.view;
+    this.#busy ??= env.timer(BUSY_PAUSE_MS, () => {
       this.#busy = undefined;
-      this.#ports.balance({ type: 'freed', uid: this.view.uid });
+      balance({ type: 'freed', uid });
+      if (isFull(uid)) this.#askAgain();
     });
   }
 

@@ -158,6 +158,7 @@ export class PoolProxy implements Dispatcher {
       epoch: this.epoch,
       connect: (address) => this.#connect(address),
       balance: (event) => this.#balancer.send(event),
+      isFull: (uid) => this.#balancer.isFull(uid),
       lostAfterMs,
       lost: (uid, message) => options.lost?.(uid, message),
       gone: (uid, number) => {

@@ -62,6 +62,7 @@ export class PeerRig implements Rig {
         this.#wires.push(wire);
         return wire;
       },
+      isFull: () => false,
       balance: ({ type }: BalancerEvent) => {
         if (type === 'join') this.#joined = true;
         else if (type === 'leave') this.#joined = false;

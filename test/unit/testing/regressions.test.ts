@@ -71,3 +71,22 @@ test.each([
   const settled = trace.find(({ type }) => type === 'settle');
   expect(settled?.at).toBeLessThan(14_000);
 });
+
+test('calls that wait for a full worker are tried one after the other, though no call there ends', async () => {
+  const long = (at: number, workMs: number): CallPlan => ({
+    ...call,
+    at,
+    task: { ...call.task, workMs },
+  });
+  const { trace } = await Simulation.run({
+    seed: 1,
+    cluster: { workers: 1, callers: 2, concurrency: 3 },
+    workload: [
+      [long(0, 20_000), long(100, 20_000), long(110, 1_000)],
+      [long(0, 5_000), long(0, 5_000)],
+    ],
+  });
+  // Both places of the other caller are free at 5,000 ms.
+  const last = trace.find((event) => event.type === 'settle' && event.id === 'caller-1-3');
+  expect(last?.at).toBeLessThan(7_000);
+});
