@@ -134,7 +134,6 @@ describe('a worker that is blocked for longer than lostAfter', () => {
     await stopWorker(pool.workers[0] as PoolWorker, 100);
     expect(await blocked).toMatchObject({ code: 'WORKER_LOST', phase: 'offered' });
     await untilGone([own]);
-    // And replaced, as any other that was stopped.
     await until(async () => expect(await pid.on(pool)()).not.toBe(own));
   });
 
