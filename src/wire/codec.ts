@@ -20,15 +20,22 @@ let idleDecoder: Decoder | undefined;
 /**
  * Encodes a value.
  *
+ * @param root what the path in an error starts with
+ * @param leading what it starts with for the first items of a list
  * @throws SerializationError when it can't travel
  */
-export function encode(value: unknown, root: string, options: EncodeOptions): Encoded {
+export function encode(
+  value: unknown,
+  root: string,
+  options: EncodeOptions,
+  leading?: readonly string[],
+): Encoded {
   const encoder = idleEncoder ?? new Encoder(kinds);
   idleEncoder = undefined;
   try {
     return encoder.encode(value, options);
   } catch (error) {
-    throw asSerializationError(error, root);
+    throw asSerializationError(error, root, leading);
   } finally {
     encoder.reset();
     idleEncoder = encoder;

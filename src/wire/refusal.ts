@@ -44,15 +44,32 @@ export function within(error: unknown, step: string): Refusal {
   return refusal;
 }
 
-/** What callers see of whatever the encoder threw. */
-export function asSerializationError(error: unknown, root: string): SerializationError {
+/**
+ * What callers see of whatever the encoder threw.
+ *
+ * @param leading names of the first items of a list, which its other items are not counted with
+ */
+export function asSerializationError(
+  error: unknown,
+  root: string,
+  leading: readonly string[] = [],
+): SerializationError {
   const refusal = asRefusal(error);
-  const path = refusal.path(root);
+  const path = leading.length === 0 ? refusal.path(root) : pathInList(refusal, root, leading);
   const reason = refusal.reason(root);
   return new SerializationError(path === '' ? reason : `${path}: ${reason}`, {
     path,
     cause: refusal.cause,
   });
+}
+
+/** The path in a list whose first items have names. */
+function pathInList(refusal: Refusal, root: string, leading: readonly string[]): string {
+  const [, digits] = /^\[(\d+)\]$/.exec(refusal.steps.at(-1) ?? '') ?? [];
+  if (digits === undefined) return refusal.path(root);
+  refusal.steps.pop();
+  const index = Number(digits);
+  return refusal.path(leading[index] ?? `${root}[${index - leading.length}]`);
 }
 
 const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;

@@ -29,10 +29,12 @@ export function encodeValue(value: unknown, root = 'value'): Encoded {
 /**
  * Encodes the arguments of a call as one value, an array.
  *
+ * @param leading names of items that stand before the arguments, e.g. `this`: paths start with them,
+ * and those of arguments count from behind them
  * @throws SerializationError when an argument can't travel; `path` names it, e.g. `args[0].cb`
  */
-export function encodeArgs(args: readonly unknown[]): Encoded {
-  return encode(args, 'args', LIST_OPTIONS);
+export function encodeArgs(args: readonly unknown[], leading?: readonly string[]): Encoded {
+  return encode(args, 'args', LIST_OPTIONS, leading);
 }
 
 /**

@@ -324,6 +324,20 @@ describe('refused', () => {
     expect(error.code).toBe('SERIALIZATION');
   });
 
+  test('what stands before the arguments goes by its name, and they are counted from behind it', () => {
+    const cases: [args: unknown[], path: string][] = [
+      [[hooks, {}, 1], 'this.onDone'],
+      [[{}, { deep: [hooks] }, 1], 'captures.deep[0].onDone'],
+      [[{}, {}, hooks, 1], 'args[0].onDone'],
+      [[{}, {}, 1, [hooks]], 'args[1][0].onDone'],
+    ];
+    for (const [args, path] of cases) {
+      const error = refusal(() => encodeArgs(args, ['this', 'captures']));
+      expect(error.path).toBe(path);
+      expect(error.message).toMatch(/: a function cannot travel to a worker; /);
+    }
+  });
+
   test('a getter that throws: its error is the cause', () => {
     const cause = new Error('not now');
     const value = {
