@@ -13,6 +13,7 @@ import { systemEnv, type Timer } from './env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/gate.ts';
+import { isImporting } from './routine/modules.ts';
 import { checkFunction, checkNames } from './routine/options.ts';
 import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
@@ -20,7 +21,6 @@ import { beatTransport, toBeatAddress } from './transport/beat.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
 import type { Dialer } from './transport/transport.ts';
-import { isImporting } from './worker/modules.ts';
 import { WorkerProcess } from './worker/process.ts';
 
 export interface PoolOptions {

@@ -4,8 +4,8 @@
  */
 import type { Env } from '../env.ts';
 import { ProtocolError, SkeinError } from '../errors.ts';
+import { receiveThrown } from '../routine/outcome.ts';
 import type { Link } from '../transport/link.ts';
-import { decodeError } from '../wire/error.ts';
 import {
   CancelReason,
   type Frame,
@@ -224,7 +224,7 @@ export class Offers {
 
   #error(value: Value | undefined): unknown {
     const received = this.#link?.received(value);
-    return received ? decodeError(received.item) : new ProtocolError('an error without a value');
+    return received ? receiveThrown(received) : new ProtocolError('an error without a value');
   }
 
   #tell(call: Call, event: CallEvent): void {

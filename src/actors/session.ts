@@ -5,13 +5,13 @@
 import type { AnyActorRef } from 'xstate';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
-import type { Dispatcher, Received } from '../routine/dispatcher.ts';
-import { decode } from '../routine/outcome.ts';
+import type { Dispatcher } from '../routine/dispatcher.ts';
+import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { TaskScope } from '../routine/task.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
-import { decodeError, encodeError } from '../wire/error.ts';
+import { encodeError } from '../wire/error.ts';
 import {
   CancelReason,
   type Frame,
@@ -321,28 +321,40 @@ export class Session {
       checkKind(routine, task.generator);
       execution.routine = routine;
       const args = decode(payload);
+      if (args instanceof Promise) return args.then(takeArgs);
+      takeArgs(args);
+      return undefined;
+    };
+    const takeArgs = (args: unknown) => {
       if (!Array.isArray(args)) throw new SerializationError('the arguments are no array');
       execution.args = args;
     };
     const found = declared.found ?? this.#ports.resolve(declared.module, declared.name);
-    if (found instanceof Promise) return found.then(take);
-    take(found);
-    return undefined;
+    return found instanceof Promise ? found.then(take) : take(found);
   }
 
   #step(execution: Execution, kind: ExecutionStep['kind'], read?: () => unknown): void {
+    const failed = (error: unknown) => {
+      if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
+      execution.actor?.send({ type: 'stop', error });
+    };
     let value: unknown;
     try {
       value = read?.();
     } catch (error) {
-      if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
-      execution.actor?.send({ type: 'stop', error });
+      failed(error);
       return;
     }
     if (execution.step !== undefined)
       throw new ProtocolError('a step before the end of the last one');
-    execution.step = { kind, value };
-    execution.actor?.send({ type: 'step' });
+    const step = { kind, value };
+    execution.step = step;
+    if (!(value instanceof Promise)) execution.actor?.send({ type: 'step' });
+    else
+      value.then((loaded) => {
+        step.value = loaded;
+        execution.actor?.send({ type: 'step' });
+      }, failed);
   }
 
   #executionEffects() {
@@ -408,8 +420,4 @@ function tooLarge(error: unknown): SerializationError {
   return new SerializationError(
     `the task failed with an error too large to travel; it begins: ${text}`,
   );
-}
-
-function decodeThrown(received: Received): unknown {
-  return received === undefined ? undefined : decodeError(received.item);
 }

@@ -1,11 +1,49 @@
 /** What a call gave, as its caller sees it. */
+import { decodeError } from '../wire/error.ts';
 import { decodeValue } from '../wire/value.ts';
 import type { Abortable, Received } from './dispatcher.ts';
+import { loading } from './loading.ts';
 import { addCallerStack } from './stack.ts';
 
-/** @throws SerializationError when the bytes are not a value */
+/**
+ * A value; or a promise of it, when it names something of a module that must be loaded first. No value
+ * is itself a promise.
+ *
+ * @throws SerializationError, also by the promise, when the bytes are not a value, or name what is
+ * not there
+ */
 export function decode(received: Received): unknown {
-  return received === undefined ? undefined : decodeValue(received.item, received.attachments);
+  if (received === undefined) return undefined;
+  return loading(() => decodeValue(received.item, received.attachments));
+}
+
+/** What was thrown, as `decode` gives values; what it names and is not there, is replaced by a note. */
+export function decodeThrown(received: Received): unknown {
+  if (received === undefined) return undefined;
+  const { item } = received;
+  const read = loading(() => decodeError(item));
+  return read instanceof Promise ? read.catch(() => decodeError(item, true)) : read;
+}
+
+/** Stands for what was thrown until the modules are loaded that it names. */
+export class Unread {
+  readonly thrown: Promise<unknown>;
+
+  constructor(thrown: Promise<unknown>) {
+    this.thrown = thrown;
+    // Perhaps nobody waits for the call any more.
+    thrown.catch(() => {});
+  }
+}
+
+/**
+ * What was thrown, at once, for those who only pass it on: an `Unread` where modules must be loaded.
+ *
+ * @throws SerializationError when the bytes are not a value
+ */
+export function receiveThrown(received: Received): unknown {
+  const thrown = decodeThrown(received);
+  return thrown instanceof Promise ? new Unread(thrown) : thrown;
 }
 
 /** An error that the call of `name` failed with, with the caller's frames on its stack. */

@@ -2,7 +2,7 @@
 import { encodeError } from '../wire/error.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import type { Abortable, RemoteGenerator, StepKind } from './dispatcher.ts';
-import { decode, withCallerStack } from './outcome.ts';
+import { decode, Unread, withCallerStack } from './outcome.ts';
 
 /** @throws SerializationError when it can't travel */
 function encode(value: unknown, kind: StepKind): Encoded | undefined {
@@ -129,10 +129,13 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
     try {
       const step = await remote.step(kind, value);
       if (step.done) this.#state = 'ended';
-      return { value: decode(step.value), done: step.done } as IteratorResult<Y, R>;
+      const read = decode(step.value);
+      const given = read instanceof Promise ? await read : read;
+      return { value: given, done: step.done } as IteratorResult<Y, R>;
     } catch (error) {
       this.#state = 'ended';
-      throw withCallerStack(error, this.#name, signal);
+      const thrown = error instanceof Unread ? await error.thrown : error;
+      throw withCallerStack(thrown, this.#name, signal);
     }
   }
 }

@@ -1,5 +1,6 @@
 /** `routine(fn)`: makes a function callable on other processes. */
 import { RoutineIdentityError } from '../errors.ts';
+import { registerName } from '../wire/names.ts';
 import { encodeArgs } from '../wire/value.ts';
 import type { CallRequest, DispatchTarget, Received, RoutineId } from './dispatcher.ts';
 import {
@@ -13,7 +14,7 @@ import {
 } from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
 import { checkNames } from './options.ts';
-import { decode, withCallerStack } from './outcome.ts';
+import { decode, Unread, withCallerStack } from './outcome.ts';
 import { register } from './registry.ts';
 import { RemoteIterator } from './remote-iterator.ts';
 import { currentScope } from './task.ts';
@@ -114,6 +115,7 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   const plainRequest = { routine: id, generator, attempts, ...NO_TERMS };
   const definition: Definition = { id, generator, attempts, plain: plainRequest };
   const remote = bind(definition, undefined);
+  registerName({ kind: 'routine', module, name }, remote);
   Object.defineProperties(remote, {
     name: { value: name, configurable: true },
     length: { value: fn.length, configurable: true },
@@ -184,7 +186,8 @@ async function call(definition: Definition, args: unknown[], options: CallOption
   try {
     received = await dispatcher.call(request, encoded);
   } catch (error) {
-    throw withCallerStack(error, definition.id.name, request.signal);
+    const thrown = error instanceof Unread ? await error.thrown : error;
+    throw withCallerStack(thrown, definition.id.name, request.signal);
   }
   return decode(received);
 }

@@ -45,13 +45,19 @@ export function encode(
 /**
  * Decodes a value.
  *
+ * @param lenient whether what is not known here by its name is replaced by a note
  * @throws SerializationError when the bytes are not an encoded value
+ * @throws UnknownName when it names something that is not known here
  */
-export function decode(bytes: Uint8Array, attachments?: readonly Uint8Array[]): unknown {
+export function decode(
+  bytes: Uint8Array,
+  attachments?: readonly Uint8Array[],
+  lenient = false,
+): unknown {
   const decoder = idleDecoder ?? new Decoder(kinds);
   idleDecoder = undefined;
   try {
-    return decoder.decode(bytes, attachments);
+    return decoder.decode(bytes, attachments, lenient);
   } catch (error) {
     // The engine's own: a RegExp with a bad pattern, an invalid length, a stack that was full before.
     throw error instanceof SerializationError ? error : damaged(String(error), error);

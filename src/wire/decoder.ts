@@ -3,14 +3,17 @@
  * prototype, nest without limit, or make the decoder allocate for more than they contain.
  */
 import type { KindTable, OwnBytes, ValueSource } from './kinds.ts';
+import { findNamed, type Name, type NamedKind, UnknownName } from './names.ts';
 import { CborReader, damaged } from './reader.ts';
 import {
   HOLE,
   MAX_DEPTH,
   TAG_ATTACHMENT,
   TAG_BIGINT,
+  TAG_CLASS,
   TAG_NEGATIVE_BIGINT,
   TAG_REFERENCE,
+  TAG_ROUTINE,
   TAG_SHARING,
   TAG_UTF16,
 } from './tags.ts';
@@ -25,18 +28,27 @@ const nothing: readonly Uint8Array[] = [];
 
 export class Decoder extends CborReader implements ValueSource {
   readonly #kinds: KindTable;
+  #lenient = false;
   #depth = 0;
   #attachments = nothing;
   #attached = 0;
   /** All objects so far, each at its number; undefined when the value has no references. */
   #objects: (object | undefined)[] | undefined;
+  /** All names so far, each at its number. */
+  #names: Omit<Name, 'kind'>[] = [];
 
   constructor(kinds: KindTable) {
     super();
     this.#kinds = kinds;
   }
 
-  decode(bytes: Uint8Array, attachments: readonly Uint8Array[] = nothing): unknown {
+  /** @param lenient whether what is not known here by its name is replaced by a note */
+  decode(
+    bytes: Uint8Array,
+    attachments: readonly Uint8Array[] = nothing,
+    lenient = false,
+  ): unknown {
+    this.#lenient = lenient;
     this.open(bytes);
     this.#attachments = attachments;
     this.#objects = this.#sharing() ? [] : undefined;
@@ -53,6 +65,7 @@ export class Decoder extends CborReader implements ValueSource {
     this.#attachments = nothing;
     this.#attached = 0;
     this.#objects = undefined;
+    if (this.#names.length > 0) this.#names = [];
   }
 
   read(): unknown {
@@ -83,6 +96,18 @@ export class Decoder extends CborReader implements ValueSource {
     if ((this.peek() & 0xe0) !== MAJOR.tag) return this.#copy(this.head(MAJOR.bytes));
     if (this.head(MAJOR.tag) !== TAG_ATTACHMENT) throw damaged('a tag where bytes should be');
     return this.#attachment();
+  }
+
+  name(kind: NamedKind): Name {
+    if ((this.peek() & 0xe0) === MAJOR.unsigned) {
+      const known = this.#names[this.head(MAJOR.unsigned)];
+      if (known === undefined) throw damaged('it refers to a name that is not there');
+      return { kind, ...known };
+    }
+    if (this.head(MAJOR.array) !== 2) throw damaged('a name without its two parts');
+    const name = { module: this.text(), name: this.text() };
+    this.#names.push(name);
+    return { kind, ...name };
   }
 
   properties(target: object): void {
@@ -145,6 +170,10 @@ export class Decoder extends CborReader implements ValueSource {
         return this.#reference(this.head(MAJOR.unsigned));
       case TAG_ATTACHMENT:
         return this.#claimed(this.#attachment());
+      case TAG_ROUTINE:
+        return this.#named('routine');
+      case TAG_CLASS:
+        return this.#named('class');
       default:
         return this.#kind(tag);
     }
@@ -163,6 +192,14 @@ export class Decoder extends CborReader implements ValueSource {
     claim(value);
     this.#depth--;
     return value;
+  }
+
+  #named(kind: NamedKind): unknown {
+    const name = this.name(kind);
+    const found = findNamed(name);
+    if (found !== undefined) return found;
+    if (!this.#lenient) throw new UnknownName(name);
+    return `[not known here: ${kind} '${name.name}' of ${name.module}]`;
   }
 
   #reference(number: number): object {

@@ -4,6 +4,7 @@
  */
 import { inspect } from 'node:util';
 import type { KindTable, ValueSink } from './kinds.ts';
+import { type Name, nameOf } from './names.ts';
 import { property, Refusal, within } from './refusal.ts';
 import {
   ATTACHMENT_BYTES,
@@ -11,7 +12,9 @@ import {
   MAX_DEPTH,
   MAX_HOLES,
   TAG_ATTACHMENT,
+  TAG_CLASS,
   TAG_REFERENCE,
+  TAG_ROUTINE,
   TAG_SHARING,
 } from './tags.ts';
 import { refuse } from './unsupported.ts';
@@ -53,6 +56,8 @@ export class Encoder extends CborWriter implements ValueSink {
   /** Whether an object occurred twice. */
   #sharing = false;
   #attachments: Uint8Array[] = [];
+  /** All names so far, each at its number. */
+  #names: Name[] = [];
   readonly openErrors: object[] = [];
 
   constructor(kinds: KindTable) {
@@ -85,6 +90,7 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#sharing = false;
     this.openErrors.length = 0;
     if (this.#attachments.length > 0) this.#attachments = [];
+    if (this.#names.length > 0) this.#names = [];
   }
 
   write(value: unknown): void {
@@ -108,6 +114,9 @@ export class Encoder extends CborWriter implements ValueSink {
         if (value === null) this.byte(0xf6);
         else this.#object(value);
         return;
+      case 'function':
+        this.#function(value);
+        return;
       default:
         refuse(value);
     }
@@ -118,6 +127,7 @@ export class Encoder extends CborWriter implements ValueSink {
     const count = this.#count;
     const depth = this.#depth;
     const attachments = this.#attachments.length;
+    const names = this.#names.length;
     const open = this.openErrors.length;
     try {
       this.write(value);
@@ -126,6 +136,7 @@ export class Encoder extends CborWriter implements ValueSink {
       this.#forget(count);
       this.#depth = depth;
       this.#attachments.length = attachments;
+      this.#names.length = names;
       this.openErrors.length = open;
       this.text(note(error));
     }
@@ -139,6 +150,18 @@ export class Encoder extends CborWriter implements ValueSink {
     this.tag(TAG_ATTACHMENT);
     this.head(MAJOR.unsigned, this.#attachments.length);
     this.#attachments.push(bytes);
+  }
+
+  name(name: Name): void {
+    const known = this.#names.indexOf(name);
+    if (known !== -1) {
+      this.head(MAJOR.unsigned, known);
+      return;
+    }
+    this.#names.push(name);
+    this.head(MAJOR.array, 2);
+    this.text(name.module);
+    this.text(name.name);
   }
 
   list(values: readonly unknown[], item: (value: unknown) => void): void {
@@ -190,6 +213,13 @@ export class Encoder extends CborWriter implements ValueSink {
       else kind.write(this, value);
     }
     this.#depth--;
+  }
+
+  #function(value: object): void {
+    const name = nameOf(value);
+    if (name === undefined) refuse(value);
+    this.tag(name.kind === 'routine' ? TAG_ROUTINE : TAG_CLASS);
+    this.name(name);
   }
 
   #array(values: readonly unknown[]): void {

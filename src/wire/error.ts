@@ -30,10 +30,13 @@ export function encodeError(error: unknown, options: EncodeErrorOptions = {}): U
 /**
  * Decodes what was thrown. The stack of an error is the text that was sent.
  *
+ * @param lenient whether what is not known here by its name is replaced by a note, since an error must
+ * arrive
  * @throws SerializationError when the bytes are not those of a value
+ * @throws UnknownName when it names a routine or a class that is not known here
  */
-export function decodeError(bytes: Uint8Array): unknown {
-  return decode(bytes);
+export function decodeError(bytes: Uint8Array, lenient = false): unknown {
+  return decode(bytes, undefined, lenient);
 }
 
 /**

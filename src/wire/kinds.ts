@@ -2,6 +2,7 @@
  * Kinds: objects that travel as more than a plain object or an array. A kind says how it is
  * recognised, written and read; the encoder and the decoder find it in a table.
  */
+import type { Name, NamedKind } from './names.ts';
 
 /** What a kind writes to: one tag first, then one item. */
 export interface ValueSink {
@@ -12,6 +13,8 @@ export interface ValueSink {
   head(major: number, n: number): void;
   tag(tag: number): void;
   text(value: string): void;
+  /** What something is known by that travels by name. */
+  name(name: Name): void;
   number(value: number): void;
   /** A byte string, or the number of the attachment that it becomes. */
   blob(bytes: Uint8Array): void;
@@ -31,6 +34,8 @@ export interface ValueSource {
   count(major: number): number;
   head(major: number): number;
   text(): string;
+  /** Reads a name. Whether there is something of this name, is not checked. */
+  name(kind: NamedKind): Name;
   /** Reads a byte string or an attachment. */
   blob(): OwnBytes;
   /** Reads any value. */

@@ -53,6 +53,12 @@ export const TAG_BUFFER = OURS + 7;
 export const TAG_DATA_VIEW = OURS + 8;
 /** An array of class name, map of the fields that a program does not list, map of its own properties. */
 export const TAG_ERROR = OURS + 9;
+/**
+ * The name of a routine, of a class. A name is an array of the module's URL and the name in it; where the
+ * same one occurs again in the value, an unsigned number n: the n-th different name, from 0.
+ */
+export const TAG_ROUTINE = OURS + 11;
+export const TAG_CLASS = OURS + 12;
 
 /** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
 export const HOLE = 0xe0;

@@ -43,6 +43,7 @@ export function encodeArgs(args: readonly unknown[], leading?: readonly string[]
  * `bytes` may be changed afterwards. Attachments become the memory of the decoded arrays.
  *
  * @throws SerializationError when the bytes or the attachments are not those of a value
+ * @throws UnknownName when it names a routine or a class that is not known here
  */
 export function decodeValue(bytes: Uint8Array, attachments?: readonly Uint8Array[]): unknown {
   return decode(bytes, attachments);

@@ -19,7 +19,7 @@ import type {
   Transport,
   WorkerStatus,
 } from '../transport/transport.ts';
-import { resolveRoutine } from './modules.ts';
+import { resolveRoutine } from './resolve.ts';
 
 export interface WorkerOptions {
   readonly env: Env;

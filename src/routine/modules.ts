@@ -1,36 +1,34 @@
-/** How a worker finds a routine: by importing the module that makes it. */
+/** Imports of the modules that others name: for a routine to run, or a value to read. */
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { MainModuleError, RoutineNotFound } from '../errors.ts';
-import { forgetModule, lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
-import { currentScope, EMPTY_SCOPE, runInScope } from '../routine/task.ts';
+import { RoutineNotFound } from '../errors.ts';
+import { forgetNames } from '../wire/names.ts';
+import { forgetModule } from './registry.ts';
+import { currentScope, EMPTY_SCOPE, runInScope } from './task.ts';
 
-const imports = new Map<string, Promise<unknown>>();
+const imports = new Map<string, Promise<void>>();
 const loaded = new Set<string>();
 
 /**
- * Whether the code that runs now was started by the import of a module for a task: by the module's
- * top level, or by what that left running.
+ * Whether the code that runs now was started by the import of a module that somebody named: by the
+ * module's top level, or by what that left running.
  */
 export function isImporting(): boolean {
   return currentScope()?.importing !== undefined;
 }
 
-/**
- * The routine of this name, at once when its module was imported before.
- *
- * @throws RoutineNotFound when the module does not load, or has no such routine
- * @throws MainModuleError when the module would run the main program again
- */
-export function resolveRoutine(
-  module: string,
-  name: string,
-): RegisteredRoutine | Promise<RegisteredRoutine> {
-  // A routine of a module that still loads would see variables that have no value yet.
-  return (loaded.has(module) && lookup(module, name)) || importRoutine(module, name);
+/** Whether `loadModule` has loaded it. */
+export function isLoaded(module: string): boolean {
+  return loaded.has(module);
 }
 
-async function importRoutine(module: string, name: string): Promise<RegisteredRoutine> {
+/**
+ * Imports a module, if that was not done before. One that fails is tried again the next time.
+ *
+ * @throws whatever the module throws while it loads
+ * @throws MainModuleError when the module would run the main program again
+ */
+export async function loadModule(module: string): Promise<void> {
   let loading = imports.get(module);
   if (loading === undefined) {
     loading = importModule(module);
@@ -39,20 +37,17 @@ async function importRoutine(module: string, name: string): Promise<RegisteredRo
   try {
     await loading;
     loaded.add(module);
-  } catch (cause) {
+  } catch (error) {
     imports.delete(module);
     forgetModule(module);
-    if (cause instanceof MainModuleError) throw cause;
-    throw new RoutineNotFound(`the worker can't load ${module}: ${describe(cause)}`, { cause });
+    forgetNames(module);
+    throw error;
   }
-  const found = lookup(module, name);
-  if (found) return found;
-  const names = namesIn(module);
-  const known = names.length > 0 ? `it has ${names.join(', ')}` : 'it has no routines at all';
-  throw new RoutineNotFound(
-    `no routine '${name}' in ${module} on the worker: ${known}. ` +
-      'A routine must be made when its module loads, not later or inside a function',
-  );
+}
+
+/** What went wrong, for a message. */
+export function describeFailure(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 async function importModule(module: string): Promise<void> {
@@ -94,8 +89,4 @@ async function registerTypeScript(module: string): Promise<boolean> {
     `${module} is TypeScript, which Node ${process.versions.node} does not load by itself: ` +
       'install tsx (npm install tsx), use Node 22.18 or later, or compile it first',
   );
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

@@ -1,0 +1,70 @@
+/**
+ * What travels by name: routines and classes. Its receiver finds it under the module that makes it
+ * and its name there, and takes nothing else of it from the sender.
+ */
+import { SerializationError } from '../errors.ts';
+
+/** What there is to find by name. */
+export type NamedKind = 'routine' | 'class';
+
+/** What something that travels by name is known by. */
+export interface Name {
+  readonly kind: NamedKind;
+  /** URL of the module that makes it when it loads. */
+  readonly module: string;
+  /** Unique in its module, among all of its kind. */
+  readonly name: string;
+}
+
+interface Names {
+  readonly byModule: Map<string, Map<string, object>>;
+  readonly byValue: WeakMap<object, Name>;
+}
+
+// Two copies of the package in one process must see the same ones.
+const key = Symbol.for('skein.names');
+const holder = globalThis as { [key]?: Names };
+holder[key] ??= { byModule: new Map(), byValue: new WeakMap() };
+const { byModule, byValue } = holder[key];
+
+/** Makes something findable. One that had the name before is not found any more, but still known by it. */
+export function registerName(name: Name, value: object): void {
+  let values = byModule.get(name.module);
+  if (values === undefined) {
+    values = new Map();
+    byModule.set(name.module, values);
+  }
+  values.set(keyOf(name.kind, name.name), value);
+  byValue.set(value, name);
+}
+
+/** What a value is known by, when it travels by name. */
+export function nameOf(value: object): Name | undefined {
+  return byValue.get(value);
+}
+
+export function findNamed({ kind, module, name }: Name): object | undefined {
+  return byModule.get(module)?.get(keyOf(kind, name));
+}
+
+/** Drops what a module made that failed to load. */
+export function forgetNames(module: string): void {
+  byModule.delete(module);
+}
+
+/**
+ * Thrown by the decoder: the value names something that is not known here. It can be decoded when the
+ * module was loaded.
+ */
+export class UnknownName extends SerializationError {
+  readonly wanted: Name;
+
+  constructor(wanted: Name) {
+    super(`${wanted.kind} '${wanted.name}' of ${wanted.module} is not known here`);
+    this.wanted = wanted;
+  }
+}
+
+function keyOf(kind: NamedKind, name: string): string {
+  return `${kind} ${name}`;
+}

@@ -1,0 +1,37 @@
+/** How a worker finds a routine: by importing the module that makes it. */
+import { MainModuleError, RoutineNotFound } from '../errors.ts';
+import { describeFailure, isLoaded, loadModule } from '../routine/modules.ts';
+import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
+
+/**
+ * The routine of this name, at once when its module was imported before.
+ *
+ * @throws RoutineNotFound when the module does not load, or has no such routine
+ * @throws MainModuleError when the module would run the main program again
+ */
+export function resolveRoutine(
+  module: string,
+  name: string,
+): RegisteredRoutine | Promise<RegisteredRoutine> {
+  // A routine of a module that still loads would see variables that have no value yet.
+  return (isLoaded(module) && lookup(module, name)) || importRoutine(module, name);
+}
+
+async function importRoutine(module: string, name: string): Promise<RegisteredRoutine> {
+  try {
+    await loadModule(module);
+  } catch (cause) {
+    if (cause instanceof MainModuleError) throw cause;
+    throw new RoutineNotFound(`the worker can't load ${module}: ${describeFailure(cause)}`, {
+      cause,
+    });
+  }
+  const found = lookup(module, name);
+  if (found) return found;
+  const names = namesIn(module);
+  const known = names.length > 0 ? `it has ${names.join(', ')}` : 'it has no routines at all';
+  throw new RoutineNotFound(
+    `no routine '${name}' in ${module} on the worker: ${known}. ` +
+      'A routine must be made when its module loads, not later or inside a function',
+  );
+}

@@ -1,0 +1,3 @@
+import { routine } from '../../../src/index.ts';
+
+export const quadruple = routine((x: number) => 4 * x);
