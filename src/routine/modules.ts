@@ -25,6 +25,7 @@ export function isLoaded(module: string): boolean {
 /**
  * Imports a module, if that was not done before. One that fails is tried again the next time.
  *
+ * @throws TypeError when it is no file: a `data:` URL would be code from whoever names it
  * @throws whatever the module throws while it loads
  * @throws MainModuleError when the module would run the main program again
  */
@@ -51,12 +52,17 @@ export function describeFailure(error: unknown): string {
 }
 
 async function importModule(module: string): Promise<void> {
+  if (!isFile(module)) throw new TypeError('only modules that are files are loaded by their name');
   const importing = { pending: true };
   try {
     await runInScope({ ...EMPTY_SCOPE, importing }, () => importWithLoader(module));
   } finally {
     importing.pending = false;
   }
+}
+
+function isFile(module: string): boolean {
+  return URL.canParse(module) && new URL(module).protocol === 'file:';
 }
 
 async function importWithLoader(module: string): Promise<void> {
