@@ -1,6 +1,7 @@
 /** The encoder and the decoder with all kinds, kept for the next value. */
 
 import { SerializationError } from '../errors.ts';
+import { boxedKinds } from './boxed.ts';
 import { byteKinds } from './bytes.ts';
 import { collectionKinds } from './collections.ts';
 import { Decoder } from './decoder.ts';
@@ -10,8 +11,18 @@ import { KindTable } from './kinds.ts';
 import { damaged } from './reader.ts';
 import { asSerializationError } from './refusal.ts';
 import { scalarKinds } from './scalars.ts';
+import { temporalKinds } from './temporal.ts';
+import { webKinds } from './web.ts';
 
-const kinds = new KindTable([...collectionKinds, ...scalarKinds, ...byteKinds, errorKind]);
+const kinds = new KindTable([
+  ...collectionKinds,
+  ...scalarKinds,
+  ...boxedKinds,
+  ...byteKinds,
+  ...webKinds,
+  ...temporalKinds,
+  errorKind,
+]);
 
 // Taken while in use: a getter inside a value may encode another one.
 let idleEncoder: Encoder | undefined;

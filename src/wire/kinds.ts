@@ -3,6 +3,9 @@
  * recognised, written and read; the encoder and the decoder find it in a table.
  */
 import type { Name, NamedKind } from './names.ts';
+import { damaged } from './reader.ts';
+import { TAG_OBJECT } from './tags.ts';
+import { MAJOR } from './writer.ts';
 
 /** What a kind writes to: one tag first, then one item. */
 export interface ValueSink {
@@ -53,45 +56,100 @@ export type OwnBytes = Uint8Array<ArrayBuffer>;
  */
 export type ReadKind = (source: ValueSource, claim: (value: object) => void) => object;
 
+/** Reads what follows the type's name in an item of `TAG_OBJECT`: `count` items. */
+export type ReadType = (source: ValueSource, count: number) => object;
+
 /** A kind, as the table holds it. */
 export interface Kind {
   /** Objects with exactly one of these prototypes are of this kind. */
   readonly prototypes: readonly (object | null)[];
+  /**
+   * Global names of classes whose instances are of this kind, e.g. `Temporal.PlainDate`. They are
+   * looked up when a value may be one: the class may not exist yet, or be costly to load. The
+   * `Symbol.toStringTag` of such a class is its name.
+   */
+  readonly lateClasses?: readonly string[];
   /** Asked when no kind has the prototype. */
   readonly matches?: (value: object) => boolean;
   readonly write: (sink: ValueSink, value: object) => void;
   readonly read: ReadonlyMap<number, ReadKind>;
+  readonly readTypes: ReadonlyMap<string, ReadType>;
 }
 
 /** Makes a kind whose `write` knows the type of its values. */
 export function kind<T extends object>(definition: {
   prototypes: readonly (T | null)[];
+  lateClasses?: readonly string[];
   matches?: (value: object) => boolean;
   write: (sink: ValueSink, value: T) => void;
-  read: Readonly<Record<number, ReadKind>>;
+  /** By tag. */
+  read?: Readonly<Record<number, ReadKind>>;
+  /** By the name of the type in an item of `TAG_OBJECT`. */
+  readTypes?: Readonly<Record<string, ReadType>>;
 }): Kind {
-  const read = new Map(Object.entries(definition.read).map(([tag, fn]) => [Number(tag), fn]));
-  return { ...definition, read, write: definition.write as Kind['write'] };
+  const { read = {}, readTypes = {}, write, ...rest } = definition;
+  return {
+    ...rest,
+    write: write as Kind['write'],
+    read: new Map(Object.entries(read).map(([tag, fn]) => [Number(tag), fn])),
+    // Maps, not objects: the names come over the wire, and `constructor` must not find anything.
+    readTypes: new Map(Object.entries(readTypes)),
+  };
+}
+
+/** A class by its global name; undefined where this process has none. */
+export function globalClass(name: string): { readonly prototype: object } | undefined {
+  let found: unknown = globalThis;
+  for (const step of name.split('.'))
+    found = (found as Record<string, unknown> | undefined)?.[step];
+  return typeof found === 'function' ? (found as { prototype: object }) : undefined;
 }
 
 export class KindTable {
   readonly #byPrototype = new Map<object | null, Kind>();
+  readonly #byLateClass = new Map<string, Kind>();
   readonly #byTag = new Map<number, ReadKind>();
+  readonly #byType = new Map<string, ReadType>();
   readonly #matching: Kind[] = [];
 
   constructor(kinds: readonly Kind[]) {
     for (const kind of kinds) {
       for (const prototype of kind.prototypes) this.#byPrototype.set(prototype, kind);
+      for (const name of kind.lateClasses ?? []) this.#byLateClass.set(name, kind);
       for (const [tag, read] of kind.read) this.#byTag.set(tag, read);
+      for (const [name, read] of kind.readTypes) this.#byType.set(name, read);
       if (kind.matches) this.#matching.push(kind);
     }
+    this.#byTag.set(TAG_OBJECT, (source) => this.#readType(source));
   }
 
   find(value: object, prototype: object | null): Kind | undefined {
-    return this.#byPrototype.get(prototype) ?? this.#matching.find((kind) => kind.matches?.(value));
+    return (
+      this.#byPrototype.get(prototype) ??
+      this.#findLate(prototype) ??
+      this.#matching.find((kind) => kind.matches?.(value))
+    );
   }
 
   reader(tag: number): ReadKind | undefined {
     return this.#byTag.get(tag);
+  }
+
+  #findLate(prototype: object | null): Kind | undefined {
+    if (prototype === null) return undefined;
+    // Not by reading it, which might run a getter of the program's.
+    const name: unknown = Object.getOwnPropertyDescriptor(prototype, Symbol.toStringTag)?.value;
+    const kind = typeof name === 'string' ? this.#byLateClass.get(name) : undefined;
+    if (kind === undefined || globalClass(name as string)?.prototype !== prototype)
+      return undefined;
+    this.#byPrototype.set(prototype, kind);
+    return kind;
+  }
+
+  #readType(source: ValueSource): object {
+    const count = source.count(MAJOR.array);
+    const read = count === 0 ? undefined : this.#byType.get(source.text());
+    if (read === undefined) throw damaged('an object of a type not known here');
+    return read(source, count - 1);
   }
 }

@@ -27,6 +27,12 @@ export function damaged(what: string, cause?: unknown): SerializationError {
   return new SerializationError(`damaged value: ${what}`, cause === undefined ? {} : { cause });
 }
 
+/** The value, which must be a number. */
+export function numberFrom(value: unknown): number {
+  if (typeof value !== 'number') throw damaged('no number where one should be');
+  return value;
+}
+
 export class CborReader {
   protected bytes: Uint8Array = empty;
   protected position = 0;

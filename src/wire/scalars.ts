@@ -1,6 +1,6 @@
 /** Objects with no other values inside: Date, RegExp. */
 import { type Kind, kind } from './kinds.ts';
-import { damaged } from './reader.ts';
+import { damaged, numberFrom } from './reader.ts';
 import { TAG_EPOCH_MILLISECONDS, TAG_EPOCH_SECONDS, TAG_OBJECT } from './tags.ts';
 import { refuseProperties } from './unsupported.ts';
 import { MAJOR } from './writer.ts';
@@ -34,14 +34,11 @@ const regExp = kind<RegExp>({
     sink.text(value.flags);
     if (lastIndex !== 0) sink.number(lastIndex);
   },
-  read: {
-    [TAG_OBJECT](source) {
-      const count = source.count(MAJOR.array);
-      if (count < 3 || count > 4 || source.text() !== 'RegExp') {
-        throw damaged('an object of a type not known here');
-      }
+  readTypes: {
+    RegExp(source, count) {
+      if (count < 2 || count > 3) throw damaged('a RegExp without its parts');
       const value = new RegExp(source.text(), source.text());
-      if (count === 4) value.lastIndex = numberFrom(source.read());
+      if (count === 3) value.lastIndex = numberFrom(source.read());
       return value;
     },
   },
@@ -49,8 +46,3 @@ const regExp = kind<RegExp>({
 
 /** All kinds of this file. */
 export const scalarKinds: readonly Kind[] = [date, regExp];
-
-function numberFrom(value: unknown): number {
-  if (typeof value !== 'number') throw damaged('no number where one should be');
-  return value;
-}

@@ -21,8 +21,10 @@ export const MAX_HOLES = 1_000_000;
 export const TAG_EPOCH_SECONDS = 1;
 export const TAG_BIGINT = 2;
 export const TAG_NEGATIVE_BIGINT = 3;
-/** An array of a type's name and its constructor's arguments; here only `['RegExp', source, flags, lastIndex?]`. */
+/** An array of a type's name and its constructor's arguments, or what stands for them. */
 export const TAG_OBJECT = 27;
+/** Text: a URL. */
+export const TAG_URI = 32;
 /** RFC 8746 has the tags of typed arrays: see `bytes.ts`. */
 export const TAG_SET = 258;
 export const TAG_MAP = 259;

@@ -36,11 +36,7 @@ const unsupported: readonly Unsupported[] = [
     what: 'an AbortSignal',
     hint: 'give the call its signal with `.with({ signal })`',
   },
-  {
-    matches: types.isBoxedPrimitive,
-    what: 'a boxed primitive',
-    hint: 'pass its `valueOf()`',
-  },
+  { matches: types.isSymbolObject, what: 'a boxed symbol', hint: 'pass a string' },
 ];
 
 /** Refuses a value that is of no kind that can travel. */
@@ -59,9 +55,10 @@ export function refuse(value: unknown): never {
  * Refuses properties that were added to an object of a built-in kind: they would be lost.
  *
  * @param what the kind, e.g. `a Map`
+ * @param own how many properties belong to the kind
  */
-export function refuseProperties(value: object, what: string): void {
-  if (Object.keys(value).length === 0 && Object.getOwnPropertySymbols(value).length === 0) return;
+export function refuseProperties(value: object, what: string, own = 0): void {
+  if (Object.keys(value).length === own && Object.getOwnPropertySymbols(value).length === 0) return;
   throw new Refusal(`${what} with properties of its own`, 'pass them in an object beside it');
 }
 

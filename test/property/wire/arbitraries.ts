@@ -1,5 +1,6 @@
 /** Values of the grammar that travels, for the tests of the codec. */
 import fc from 'fast-check';
+import { temporal } from './temporal.ts';
 
 /** Keys and strings: readable ones, dangerous ones, and any code units at all. */
 export const text: fc.Arbitrary<string> = fc.oneof(
@@ -26,6 +27,35 @@ const error: fc.Arbitrary<Error> = fc
   })
   .map(({ Class, message, code }) => Object.assign(new Class(message), { code }));
 
+const pairs = fc.array(fc.tuple(text, text), { maxLength: 4 });
+
+const url: fc.Arbitrary<URL> = fc.oneof(
+  fc.webUrl({ withFragments: true, withQueryParameters: true }).map((value) => new URL(value)),
+  fc.tuple(text, pairs, text).map(([path, query, hash]) => {
+    const value = new URL('file:///');
+    value.pathname = path;
+    value.search = String(new URLSearchParams(query));
+    value.hash = hash;
+    return value;
+  }),
+);
+
+const headers: fc.Arbitrary<Headers> = fc
+  .array(
+    fc.tuple(
+      fc.oneof(
+        fc.constantFrom('Set-Cookie', 'set-cookie'),
+        fc.stringMatching(/^[-!#$%&'*+.^_`|~\w]+$/),
+      ),
+      fc.stringMatching(/^[\t -~\x80-\xff]*$/),
+    ),
+  )
+  .map((entries) => new Headers(entries));
+
+const box: fc.Arbitrary<object> = fc
+  .oneof(number, text, fc.boolean(), fc.bigInt())
+  .map((value) => Object(value) as object);
+
 /** Objects without other values inside. A Date here is valid: Node 20 holds invalid ones for unequal. */
 const leafObject: fc.Arbitrary<object> = fc.oneof(
   fc.date({ noInvalidDate: true }),
@@ -39,6 +69,11 @@ const leafObject: fc.Arbitrary<object> = fc.oneof(
   fc.float32Array({ maxLength: 10 }),
   fc.float64Array({ maxLength: 10 }),
   fc.bigInt64Array({ maxLength: 10 }),
+  url,
+  pairs.map((entries) => new URLSearchParams(entries)),
+  headers,
+  box,
+  temporal,
   error,
 );
 

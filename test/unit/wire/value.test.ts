@@ -3,41 +3,10 @@ import { Duplex } from 'node:stream';
 import { Decoder, Encoder } from 'cbor-x';
 import { describe, expect, test } from 'vitest';
 import { SerializationError } from '../../../src/errors.ts';
-import { decodeValue, type Encoded, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
+import { decodeValue, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
+import { hex, parts, refusal, roundTrip, single } from './helpers.ts';
 
 const KIB = 1024;
-
-function single(encoded: Encoded): Uint8Array {
-  ok(encoded instanceof Uint8Array, 'an attachment where none was expected');
-  return encoded;
-}
-
-function parts(encoded: Encoded): [Uint8Array, ...Uint8Array[]] {
-  ok(!(encoded instanceof Uint8Array), 'no attachment');
-  return encoded as [Uint8Array, ...Uint8Array[]];
-}
-
-/** Through the codec and back, with parts that share no memory with the value. */
-function roundTrip<T>(value: T): T {
-  const encoded = encodeValue(value);
-  const [bytes, ...attachments] = encoded instanceof Uint8Array ? [encoded] : encoded;
-  const copies = attachments.map((part) => part.slice());
-  return decodeValue(bytes!.slice(), copies) as T;
-}
-
-function hex(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'));
-}
-
-function refusal(fn: () => unknown): SerializationError {
-  try {
-    fn();
-  } catch (error) {
-    ok(error instanceof SerializationError, `not a SerializationError: ${String(error)}`);
-    return error;
-  }
-  throw new Error('it was not refused');
-}
 
 function nested(levels: number): unknown {
   let value: unknown = 1;
@@ -286,12 +255,11 @@ describe('refused', () => {
     ['an instance of no name', [new (class {})()], 'args[0]', /a class without a name/],
     ['a subclass of a kind', [new Names()], 'args[0]', /an instance of Names/],
     ['a subclass of Array', [new (class List extends Array {})()], 'args[0]', /instance of List/],
-    ['a URL', [new URL('http://a/')], 'args[0]', /an instance of URL/],
     ['a stream', [new Duplex()], 'args[0]', /a stream/],
     ['a web stream', [new ReadableStream()], 'args[0]', /a stream/],
     ['a signal', [new AbortController().signal], 'args[0]', /an AbortSignal .*signal/],
     ['a generator', [(function* () {})()], 'args[0]', /a generator .*Array\.from/],
-    ['a boxed number', [Object(1)], 'args[0]', /boxed/],
+    ['a boxed symbol', [Object(Symbol('s'))], 'args[0]', /a boxed symbol .*string/],
     ['shared memory', [new SharedArrayBuffer(1)], 'args[0]', /a SharedArrayBuffer/],
     ['a view of it', [new Uint8Array(new SharedArrayBuffer(1))], 'args[0]', /a SharedArrayBuffer/],
     ['a false Map', [Object.create(Map.prototype)], 'args[0]', /reading it failed/],

@@ -1,0 +1,78 @@
+/** Classes of the Web: URL, URLSearchParams, Headers. */
+import { type Kind, kind } from './kinds.ts';
+import { damaged } from './reader.ts';
+import { TAG_OBJECT, TAG_URI } from './tags.ts';
+import { refuseProperties } from './unsupported.ts';
+import { MAJOR } from './writer.ts';
+
+const url = kind<URL>({
+  prototypes: [URL.prototype],
+  write(sink, value) {
+    refuseProperties(value, 'a URL');
+    sink.tag(TAG_URI);
+    sink.text(value.href);
+  },
+  read: { [TAG_URI]: (source) => new URL(source.text()) },
+});
+
+const searchParams = kind<URLSearchParams>({
+  prototypes: [URLSearchParams.prototype],
+  write(sink, value) {
+    refuseProperties(value, 'URLSearchParams');
+    sink.tag(TAG_OBJECT);
+    sink.head(MAJOR.array, 2);
+    sink.text('URLSearchParams');
+    sink.text(value.toString());
+  },
+  readTypes: {
+    URLSearchParams(source, count) {
+      if (count !== 1) throw damaged('URLSearchParams without their text');
+      return new URLSearchParams(source.text());
+    },
+  },
+});
+
+/** Late, since Node.js loads its implementation of fetch when one of its names is first used. */
+const headers = kind<Headers>({
+  prototypes: [],
+  lateClasses: ['Headers'],
+  write(sink, value) {
+    refuseProperties(value, 'Headers');
+    const entries = [...value].flatMap(appended);
+    sink.tag(TAG_OBJECT);
+    sink.head(MAJOR.array, 2);
+    sink.text('Headers');
+    sink.head(MAJOR.array, entries.length);
+    for (const [name, text] of entries) {
+      sink.head(MAJOR.array, 2);
+      sink.text(name);
+      sink.text(text);
+    }
+  },
+  readTypes: {
+    Headers(source, count) {
+      if (count !== 1) throw damaged('Headers without their entries');
+      const value = new Headers();
+      const entries = source.count(MAJOR.array);
+      for (let i = 0; i < entries; i++) {
+        if (source.count(MAJOR.array) !== 2) throw damaged('a header that is no pair');
+        value.append(source.text(), source.text());
+      }
+      return value;
+    },
+  },
+});
+
+/** All kinds of this file. */
+export const webKinds: readonly Kind[] = [url, searchParams, headers];
+
+/**
+ * What to append for a header. Values of one name are joined with a comma and a space; an empty one
+ * at the end would be cut off as white space if they were appended as one.
+ */
+function appended([name, joined]: [string, string]): [string, string][] {
+  const entries: [string, string][] = [];
+  let value = joined;
+  for (; value.endsWith(', '); value = value.slice(0, -2)) entries.push([name, '']);
+  return [[name, value], ...entries];
+}
