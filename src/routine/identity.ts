@@ -25,37 +25,90 @@ const IS_FILE = /^(?:file:\/\/|\/|[A-Za-z]:[\\/])(?!.*[\\/]\[eval\d*\]$)/;
  */
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
 export function callSite(callee: Function, module?: string): CallSite {
+  return siteOf(framesBelow(callee, 1)[0], callee.name, module);
+}
+
+/** Packages with what compilers call for a decorator. */
+const HELPERS = /[\\/]node_modules[\\/](?:tslib|@babel[\\/]runtime[\w-]*|@swc[\\/]helpers)[\\/]/;
+/** Frames in which the class is looked for that has a decorator. */
+const DECORATION_FRAMES = 30;
+
+/**
+ * The place of the class that has `decorator`, or one of whose members has it. Compilers have their own
+ * functions between the two: in a package, or at the top of the same file.
+ *
+ * @param name of the decorator, for the message of an error
+ * @param module what to take for its module when the stack does not show a file there
+ * @throws RoutineIdentityError when the stack does not show a file there
+ */
+export function decorationSite(
+  // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
+  decorator: Function,
+  name: string,
+  module?: string,
+): CallSite {
+  const frames = framesBelow(decorator, DECORATION_FRAMES);
+  const first = frames.findIndex(({ file }) => file !== undefined && !HELPERS.test(file));
+  let last = first;
+  while (first >= 0 && frames[last + 1]?.file === frames[first]?.file) last += 1;
+  return siteOf(frames[last], name, module);
+}
+
+interface Frame {
+  readonly file: string | undefined;
+  readonly line: number;
+  readonly column: number;
+  /** As the stack shows it, by a source map perhaps. */
+  readonly text: string;
+}
+
+// biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
+function framesBelow(callee: Function, limit: number): Frame[] {
   const { prepareStackTrace, stackTraceLimit } = Error;
   let stack: unknown;
-  let frame: NodeJS.CallSite | undefined;
+  let sites: readonly NodeJS.CallSite[];
   try {
-    Error.stackTraceLimit = 1;
+    Error.stackTraceLimit = limit;
     stack = captureStack(callee);
-    Error.prepareStackTrace = (_error, [first]) => first;
-    frame = captureStack(callee) as NodeJS.CallSite | undefined;
+    Error.prepareStackTrace = (_error, all) => all;
+    sites = captureStack(callee) as readonly NodeJS.CallSite[];
   } finally {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
-  const line = typeof stack === 'string' ? (stack.split('\n').at(-1) ?? '') : '';
-  const [, mappedFile, mappedLine, mappedColumn] = FRAME.exec(line) ?? [];
-  // Not the line's: that of code in an eval names the file around it.
-  const file = frame?.getFileName();
-  if (!file || !IS_FILE.test(file)) {
+  const lines = typeof stack === 'string' ? stack.split('\n') : [];
+  const header = lines.length - sites.length;
+  return sites.map((site, i) => ({
+    // Not the text's: that of code in an eval names the file around it.
+    file: site.getFileName() ?? undefined,
+    line: site.getLineNumber() ?? 1,
+    column: site.getColumnNumber() ?? 1,
+    text: lines[header + i] ?? '',
+  }));
+}
+
+function siteOf(frame: Frame | undefined, callee: string, module: string | undefined): CallSite {
+  const { file, text = '' } = frame ?? {};
+  if (frame === undefined || file === undefined || !IS_FILE.test(file)) {
     if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
+    const [things, named] =
+      callee === 'routine'
+        ? ['routines', 'routine(fn, { module })']
+        : ['classes', 'the option module'];
     throw new RoutineIdentityError(
-      `routine(...) was called from a place that is no file (${line.trim() || 'no stack'}), ` +
-        'and workers import the module that makes a routine: routines must be in a file. ' +
-        'Import them from there; code that a file generates names it by routine(fn, { module })',
+      `${callee}(...) was called from a place that is no file (${text.trim() || 'no stack'}), ` +
+        `and workers import the module that does so: ${things} must be in a file. ` +
+        `Import them from there; code that a file generates names it by ${named}`,
     );
   }
   const url = moduleUrl(file);
   // A loader like tsx maps positions to the file as it was written. Where a source map leads to another
   // file, the script that runs counts: workers import that one.
+  const [, mappedFile, mappedLine, mappedColumn] = FRAME.exec(text) ?? [];
   if (mappedFile !== undefined && moduleUrl(mappedFile) === url) {
     return { module: url, line: Number(mappedLine), column: Number(mappedColumn) };
   }
-  return { module: url, line: frame?.getLineNumber() ?? 1, column: frame?.getColumnNumber() ?? 1 };
+  return { module: url, line: frame.line, column: frame.column };
 }
 
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
