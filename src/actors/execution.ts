@@ -5,7 +5,6 @@
 import type { AnyActorRef } from 'xstate';
 import { RoutineNotFound, SkeinError, TaskAborted } from '../errors.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
-import { hideRuntime } from '../routine/stack.ts';
 import { runInScope, type Scope, type TaskScope } from '../routine/task.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import { defineChart, type Effects, type EventOf } from './statechart.ts';
@@ -199,7 +198,7 @@ function load(execution: Execution): void {
 function run(execution: Execution): void {
   const { routine, args, scope } = execution;
   execution.args = [];
-  const threw = (error: unknown) => fail(execution, error);
+  const threw = (error: unknown) => tell(execution, { type: 'threw', error });
   let result: unknown;
   try {
     result = runInScope(scope, () => invoke(routine, args));
@@ -215,12 +214,6 @@ function run(execution: Execution): void {
 function invoke(routine: RegisteredRoutine | undefined, args: readonly unknown[]): unknown {
   const fn = routine?.fn;
   return fn?.(...args);
-}
-
-/** The body threw. */
-function fail(execution: Execution, error: unknown): void {
-  hideRuntime(error);
-  tell(execution, { type: 'threw', error });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -258,7 +251,7 @@ function advance(execution: Execution): void {
   const { kind, value } = step ?? { kind: 'next', value: undefined };
   runInScope(scope, () => move(body, kind, value)).then(
     (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),
-    (error: unknown) => fail(execution, error),
+    (error: unknown) => tell(execution, { type: 'threw', error }),
   );
 }
 

@@ -8,6 +8,7 @@ import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher } from '../routine/dispatcher.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
+import { stackText } from '../routine/stack.ts';
 import { TaskScope } from '../routine/task.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
@@ -363,8 +364,8 @@ export class Session {
         this.#unacknowledged.push(execution);
         this.#link.wake();
       },
-      refuse: ({ call }, error) => {
-        this.#deliverError(error, (value) => ({
+      refuse: ({ call, task }, error) => {
+        this.#deliverError(task, error, (value) => ({
           call,
           nack: { reason: NackReason.FAILED, message: '', error: value },
         }));
@@ -379,9 +380,9 @@ export class Session {
         });
       },
       answerError: (execution, error) => {
-        const { call } = execution;
+        const { call, task } = execution;
         if (!this.#waited.delete(call)) return;
-        this.#deliverError(error, (sent) => {
+        this.#deliverError(task, error, (sent) => {
           execution.answered = true;
           return { call, error: { error: sent } };
         });
@@ -404,12 +405,17 @@ export class Session {
    * An error is news: a small one travels whatever `maxValueBytes` says, and one too large is cut down, so
    * that the caller hears something.
    */
-  #deliverError(error: unknown, frame: (value: OutValue | undefined) => OutFrame): void {
+  #deliverError(
+    task: TaskScope,
+    error: unknown,
+    frame: (value: OutValue | undefined) => OutFrame,
+  ): void {
     const { inlineBytes } = this.#ports.limits;
     const most = Math.max(this.#link.maxValueBytes, inlineBytes);
-    let payload = encodeError(error);
+    const stack = stackText(task);
+    let payload = encodeError(error, { stack });
     if (payload.length > most) payload = encodeError(error, { stack: false });
-    if (payload.length > most) payload = encodeError(tooLarge(error));
+    if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
     if (payload.length <= inlineBytes) this.#link.send(frame({ item: payload }));
     else this.#link.deliver(payload, frame);
   }

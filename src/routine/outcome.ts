@@ -46,14 +46,9 @@ export function receiveThrown(received: Received): unknown {
   return thrown instanceof Promise ? new Unread(thrown) : thrown;
 }
 
-/** An error that the call of `name` failed with, with the caller's frames on its stack. */
-export function withCallerStack(
-  error: unknown,
-  name: string,
-  signal: Abortable | undefined,
-): unknown {
+/** An error that a call failed with, with the caller's frames on its stack. */
+export function withCallerStack(error: unknown, signal: Abortable | undefined): unknown {
   // The reason of an abort is the caller's own object.
   const own = signal?.aborted && error === signal.reason;
-  if (error instanceof Error && !own) addCallerStack(error, name);
-  return error;
+  return error instanceof Error && !own ? addCallerStack(error) : error;
 }

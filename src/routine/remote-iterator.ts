@@ -22,7 +22,6 @@ interface Started {
  * that of `return(value)` can't, the generator ends all the same.
  */
 export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
-  readonly #name: string;
   readonly #start: () => Started;
   #started: Started | undefined;
   #state: 'fresh' | 'live' | 'ended' = 'fresh';
@@ -30,8 +29,7 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
   #last: Promise<void> | undefined;
 
   /** @param start makes the call; it is called by the first `next()`. */
-  constructor(name: string, start: () => Started) {
-    this.#name = name;
+  constructor(start: () => Started) {
     this.#start = start;
   }
 
@@ -135,7 +133,7 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
     } catch (error) {
       this.#state = 'ended';
       const thrown = error instanceof Unread ? await error.thrown : error;
-      throw withCallerStack(thrown, this.#name, signal);
+      throw withCallerStack(thrown, signal);
     }
   }
 }

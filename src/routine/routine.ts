@@ -157,7 +157,7 @@ function isGenerator(fn: AnyFunction): boolean {
 function bind(definition: Definition, options: CallOptions | undefined) {
   return definition.generator
     ? (...args: unknown[]) =>
-        new RemoteIterator(definition.id.name, () => {
+        new RemoteIterator(() => {
           const { dispatcher, request } = prepare(definition, options);
           const remote = dispatcher.generate(request, encodeArgs(args));
           return { remote, signal: request.signal };
@@ -187,7 +187,7 @@ async function call(definition: Definition, args: unknown[], options: CallOption
     received = await dispatcher.call(request, encoded);
   } catch (error) {
     const thrown = error instanceof Unread ? await error.thrown : error;
-    throw withCallerStack(thrown, definition.id.name, request.signal);
+    throw withCallerStack(thrown, request.signal);
   }
   return decode(received);
 }

@@ -1,61 +1,148 @@
-/** Stacks that show the frames of the program, and not those of the runtime between them. */
-import { joinStacks } from '../wire/error.ts';
+/**
+ * The stacks of errors that cross: the program's frames where the error happened, a line that names the
+ * routine and the worker, and the frames of the code that called.
+ */
+import { SkeinError } from '../errors.ts';
+import type { StackText } from '../wire/error.ts';
+import { runtimeFrames } from './frames.ts';
 
-const root = new URL('..', import.meta.url).href;
-const folder = root.startsWith('file://') ? decodeURI(root.slice('file://'.length)) : root;
-
-function isOwn(frame: string): boolean {
-  if (!/^\s+at /.test(frame)) return false;
-  return (
-    frame.includes(root) ||
-    frame.includes(folder) ||
-    frame.includes('(node:internal') ||
-    frame.includes('(node:async_hooks') ||
-    /[\\/]node_modules[\\/]xstate[\\/]/.test(frame)
-  );
-}
-
-/** How deep causes are followed. */
-const MAX_CAUSES = 20;
+const FRAME = /^\s+at /;
+const WORKER = /^\s+at .* \(worker \S+\)$/;
+/** V8's own frame of a generator's method. */
+const STEP = /\.(?:next|throw|return) \(<anonymous>\)$/;
+const isFrame = (line: string) => FRAME.test(line);
+const isProgram = (line: string) => !runtimeFrames.isOwn(line) && !runtimeFrames.isBetween(line);
+/** Frames of the runtime that may be above those of the caller. */
+const OWN_FRAMES = 6;
 
 /**
- * Takes the runtime's frames out of the stack of an error that a task threw, and out of its causes'.
- * Never throws, whatever was thrown: what can't be read or written stays as it is.
+ * What errors that a task fails with send for their stacks. The errors themselves stay as they are: they
+ * may be frozen, or thrown again and again.
+ *
+ * @param task `routine`: `module#name`
  */
-export function hideRuntime(error: unknown): void {
+export function stackText(task: { readonly routine: string; readonly worker: string }): StackText {
+  return (stack, error, outermost) => {
+    const own = stack === undefined ? undefined : hideRuntime(stack, error);
+    if (!outermost || stack === '') return own;
+    const name = task.routine.slice(task.routine.indexOf('#') + 1);
+    return `${own ?? Error.prototype.toString.call(error)}\n    at ${name} (worker ${task.worker})`;
+  };
+}
+
+/**
+ * A stack without the frames of the runtime that this process added to it.
+ *
+ * One that has no others, of an error that is not the runtime's, stays as it is: that is a mistake in the
+ * runtime, and somebody has to find it.
+ */
+function hideRuntime(stack: string, error: Error): string {
+  const { head, above, lines } = split(stack, error);
+  const kept = lines.slice(0, entry(lines)).filter(isProgram);
+  if (!(kept.some(isFrame) || error instanceof SkeinError)) {
+    const top = lines.find(isFrame);
+    if (top !== undefined && runtimeFrames.isOwn(top)) return stack;
+  }
+  return head + [...above, ...kept].join('\n');
+}
+
+/** How many lines are above the runtime's call of the program. */
+function entry(lines: readonly string[]): number {
+  const at = lines.findIndex((line) => runtimeFrames.isEntry(line));
+  if (at === -1) return lines.length;
+  return STEP.test(lines[at - 1] ?? '') ? at - 1 : at;
+}
+
+/** A stack in three: the message, what came with the error from a worker, and what this process added. */
+function split(stack: string, error: Error) {
+  const begin = headEnd(stack, error);
+  const lines = stack.slice(begin).split('\n');
+  const above = lines.splice(0, lines.findLastIndex((line) => WORKER.test(line)) + 1);
+  return { head: stack.slice(0, begin), above, lines };
+}
+
+/** Where the message ends, which may have lines that look like frames. */
+function headEnd(stack: string, error: Error): number {
+  const { message } = error;
+  const at = typeof message === 'string' ? stack.indexOf(message) : -1;
+  const line = stack.indexOf('\n');
+  return at === -1 || (line !== -1 && at > line) ? 0 : at + message.length;
+}
+
+/** What is above the caller's frames. Those of an error that the runtime made here say nothing. */
+function aboveCaller(stack: string, error: Error): string {
+  if (!(error instanceof SkeinError)) return hideRuntime(stack, error);
+  const { head, above, lines } = split(stack, error);
+  const first = lines.findIndex(isFrame);
+  return head + [...above, ...(first === -1 ? lines : lines.slice(0, first))].join('\n');
+}
+
+/** The stacks of the runtime's errors before a caller's frames were added. */
+const ownStacks = new WeakMap<Error, string>();
+
+/**
+ * An error with the frames of the code that awaits the call below its own. They are taken when the call
+ * has failed (V8 follows the chain of awaits), so that calls that succeed pay nothing.
+ *
+ * Where one error of the runtime fails many calls, each gets a copy.
+ */
+export function addCallerStack(error: Error): Error {
   try {
-    let current = error;
-    for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth += 1) {
-      hideIn(current);
-      current = current.cause;
-    }
+    const known = ownStacks.get(error);
+    const stack = known ?? error.stack;
+    if (typeof stack !== 'string' || stack === '') return error;
+    const above = known ?? aboveCaller(stack, error);
+    const one = known === undefined ? error : copy(error);
+    if (error instanceof SkeinError) ownStacks.set(error, above);
+    Reflect.defineProperty(one, 'stack', {
+      value: [above, ...callerFrames()].join('\n'),
+      writable: true,
+      enumerable: Object.prototype.propertyIsEnumerable.call(error, 'stack'),
+      configurable: true,
+    });
+    return one;
   } catch {
-    // A getter, a Proxy, or the program's own Error.prepareStackTrace threw.
+    // A getter, a Proxy.
+    return error;
   }
 }
 
-function hideIn(error: Error): void {
-  const { stack } = error;
-  if (typeof stack !== 'string') return;
-  const lines = stack.split('\n').filter((line) => !isOwn(line));
-  Reflect.defineProperty(error, 'stack', {
-    value: lines.join('\n'),
-    writable: true,
-    enumerable: Object.prototype.propertyIsEnumerable.call(error, 'stack'),
-    configurable: true,
-  });
+function copy(error: Error): Error {
+  const one = Object.setPrototypeOf(new Error(error.message), Object.getPrototypeOf(error));
+  return Object.defineProperties(one, Object.getOwnPropertyDescriptors(error));
 }
 
-/**
- * Puts the frames of the code that awaits the call of `name` below those of the worker. They are taken
- * when the call has failed (V8 follows the chain of awaits), so that calls that succeed pay nothing.
- */
-export function addCallerStack(error: Error, name: string): void {
-  const holder: { stack?: string } = {};
+function callerFrames(): string[] {
+  const { stackTraceLimit } = Error;
+  if (!(stackTraceLimit > 0)) return [];
+  try {
+    Error.stackTraceLimit = stackTraceLimit + OWN_FRAMES;
+    const frames = capture().split('\n').filter(isFrame);
+    return frames.filter(isProgram).slice(0, stackTraceLimit);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+function capture(): string {
+  const holder: { prepareStackTrace?: unknown } = Error;
+  const { prepareStackTrace } = holder;
+  try {
+    const stack = captured();
+    if (typeof stack === 'string') return stack;
+  } catch {
+    // The program's own prepareStackTrace threw.
+  }
+  try {
+    holder.prepareStackTrace = undefined;
+    return String(captured());
+  } finally {
+    holder.prepareStackTrace = prepareStackTrace;
+  }
+}
+
+function captured(): unknown {
+  const holder: { stack?: unknown } = {};
   Error.captureStackTrace(holder, addCallerStack);
-  const frames = String(holder.stack)
-    .split('\n')
-    .slice(1)
-    .filter((line) => !isOwn(line));
-  joinStacks(error, frames.join('\n'), `${name} (called from here)`);
+  return holder.stack;
 }

@@ -3,7 +3,7 @@
  * and could be deceived by a getter that answers differently the second time.
  */
 import { inspect } from 'node:util';
-import type { KindTable, ValueSink } from './kinds.ts';
+import type { KindTable, StackText, ValueSink } from './kinds.ts';
 import { type Name, nameOf } from './names.ts';
 import { property, Refusal, within } from './refusal.ts';
 import {
@@ -25,8 +25,8 @@ export type Encoded = Uint8Array | readonly Uint8Array[];
 
 /** How to encode. */
 export interface EncodeOptions {
-  /** Whether errors take their stack along. */
-  readonly stacks: boolean;
+  /** Whether errors take their stack along, or what they take for it. */
+  readonly stacks: boolean | StackText;
   /** Whether large byte arrays may travel beside the value. */
   readonly attachments: boolean;
   /** Whether the value is an array of the runtime's own, which has nothing but items. */
@@ -65,7 +65,7 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#kinds = kinds;
   }
 
-  get stacks(): boolean {
+  get stacks(): boolean | StackText {
     return this.#options.stacks;
   }
 

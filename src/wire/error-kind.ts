@@ -70,7 +70,7 @@ function hiddenFields(sink: ValueSink, error: Error, wireName: string): Fields {
     if (attempt(() => isListed(error, key))) continue;
     const inherits = key === 'name' || key === 'message' || key === 'stack';
     if (!inherits && !attempt(() => Object.hasOwn(error, key))) continue;
-    const value = readField(error, key);
+    const value = key === 'stack' ? stackOf(sink, error) : readField(error, key);
     if (!isDefault(key, value, wireName, error)) fields.set(key, value);
   }
   return fields;
@@ -85,9 +85,18 @@ function isDefault(key: string, value: unknown, wireName: string, error: Error):
 function ownFields(sink: ValueSink, error: Error): Fields {
   const fields: Fields = new Map();
   for (const key of attempt(() => Object.keys(error)) ?? []) {
-    if (key !== 'stack' || sink.stacks) fields.set(key, readField(error, key));
+    if (key !== 'stack') fields.set(key, readField(error, key));
+    else if (sink.stacks) fields.set(key, stackOf(sink, error) ?? readField(error, key));
   }
   return fields;
+}
+
+/** The text of its stack that is sent, if there is one. */
+function stackOf({ stacks, openErrors }: ValueSink, error: Error): string | undefined {
+  const stack: unknown = attempt(() => error.stack);
+  const text = typeof stack === 'string' ? stack : undefined;
+  if (typeof stacks === 'boolean') return text;
+  return attempt(() => stacks(text, error, openErrors.length === 1)) ?? text;
 }
 
 function isListed(error: object, key: string): boolean {

@@ -1,17 +1,19 @@
 /** Errors as bytes: whatever a routine throws. */
 import { SerializationError } from '../errors.ts';
 import { decode, encode } from './codec.ts';
+import type { StackText } from './kinds.ts';
 
 export { type ReviveError, registerErrorClass } from './error-classes.ts';
+export type { StackText } from './kinds.ts';
 
 /** How to encode what was thrown. */
 export interface EncodeErrorOptions {
   /**
-   * Whether errors take their stack along.
+   * Whether errors take their stack along, or what they take for it.
    *
    * @default true
    */
-  readonly stack?: boolean;
+  readonly stack?: boolean | StackText;
 }
 
 /**
@@ -39,29 +41,7 @@ export function decodeError(bytes: Uint8Array, lenient = false): unknown {
   return decode(bytes, undefined, lenient);
 }
 
-/**
- * Adds to an error that happened elsewhere how this process came to it: a line `    at <note>` and
- * the caller's frames below its own. A value without a stack stays as it is.
- *
- * @param callerStack the `stack` of an error made where the call began
- */
-export function joinStacks(error: unknown, callerStack: string, note: string): void {
-  if (typeof error !== 'object' || error === null) return;
-  const { stack } = error as { stack?: unknown };
-  if (typeof stack !== 'string') return;
-  const frames = callerStack.search(/^ +at /m);
-  const below = frames === -1 ? '' : `\n${callerStack.slice(frames)}`;
-  const enumerable = Object.prototype.propertyIsEnumerable.call(error, 'stack');
-  // Fails, and changes nothing, when the error is frozen.
-  Reflect.defineProperty(error, 'stack', {
-    value: `${stack}\n    at ${note}${below}`,
-    writable: true,
-    enumerable,
-    configurable: true,
-  });
-}
-
-function inOnePart(value: unknown, stacks: boolean): Uint8Array {
+function inOnePart(value: unknown, stacks: boolean | StackText): Uint8Array {
   // Without attachments there is only one part.
   return encode(value, 'thrown', { stacks, attachments: false }) as Uint8Array;
 }

@@ -7,10 +7,22 @@ import { damaged } from './reader.ts';
 import { TAG_OBJECT } from './tags.ts';
 import { MAJOR } from './writer.ts';
 
+/**
+ * Gives what is sent for the stack of an error; undefined for nothing.
+ *
+ * @param stack undefined where the error has none that is a text
+ * @param outermost whether the error is in no other error
+ */
+export type StackText = (
+  stack: string | undefined,
+  error: Error,
+  outermost: boolean,
+) => string | undefined;
+
 /** What a kind writes to: one tag first, then one item. */
 export interface ValueSink {
-  /** Whether errors take their stack along. */
-  readonly stacks: boolean;
+  /** Whether errors take their stack along, or what they take for it. */
+  readonly stacks: boolean | StackText;
   /** Errors that are being written, outermost first. */
   readonly openErrors: object[];
   head(major: number, n: number): void;

@@ -25,7 +25,8 @@ export const dom = routine(async () => {
 });
 
 export const aggregate = routine(async () => {
-  throw new AggregateError([new TypeError('one'), 'two'], 'both');
+  const cause = new RangeError('cause');
+  throw new AggregateError([new TypeError('one'), 'two'], 'both', { cause });
 });
 
 export const chain = routine(async () => {
@@ -76,6 +77,47 @@ export const deep = routine(async () => {
 /** Fails on a worker because its call to a worker fails. */
 export const outer = routine(async () => {
   await deep();
+});
+
+/** Fails because its call fails, and has no frame of its own. */
+export const passesOn = routine(() => deep());
+
+const always = Object.freeze(new Error('constant'));
+
+export const constant = routine(() => {
+  throw always;
+});
+
+export const never = routine(() => new Promise(() => {}));
+
+const ways: Record<string, () => unknown> = {
+  'has an Error.prepareStackTrace that throws': () => {
+    Error.prepareStackTrace = () => {
+      throw new Error('prepareStackTrace');
+    };
+  },
+  'has an Error.prepareStackTrace that gives frames as objects': () => {
+    Error.prepareStackTrace = (_error, sites) => sites;
+  },
+  'sets Error.stackTraceLimit to 0': () => {
+    Error.stackTraceLimit = 0;
+  },
+  'has no Error.stackTraceLimit': () => {
+    Reflect.deleteProperty(Error, 'stackTraceLimit');
+  },
+};
+
+export const prepareKinds = Object.keys(ways);
+
+/** Throws while the worker's stacks are not as usual; they are again in its next turn. */
+export const prepared = routine((kind: string) => {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  setImmediate(() => {
+    Error.prepareStackTrace = prepareStackTrace;
+    Error.stackTraceLimit = stackTraceLimit;
+  });
+  ways[kind]?.();
+  throw new RangeError(kind);
 });
 
 class QuotaError extends SkeinError {

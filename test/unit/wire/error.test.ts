@@ -2,12 +2,7 @@ import { deepStrictEqual, notStrictEqual, ok, strictEqual } from 'node:assert/st
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import * as skein from '../../../src/errors.ts';
-import {
-  decodeError,
-  encodeError,
-  joinStacks,
-  registerErrorClass,
-} from '../../../src/wire/error.ts';
+import { decodeError, encodeError, registerErrorClass } from '../../../src/wire/error.ts';
 import { decodeValue, encodeValue } from '../../../src/wire/value.ts';
 
 function roundTrip(error: unknown): unknown {
@@ -368,26 +363,43 @@ describe('stacks', () => {
     notStrictEqual(Error.stackTraceLimit, 0);
   });
 
-  test('joinStacks puts the caller below', () => {
-    const arrived = arrive(new Error('x'));
-    const remote = arrived.stack;
-    joinStacks(
-      arrived,
-      'Error: call\nof two lines\n    at one (a.ts:1:1)\n    at two',
-      'worker w1',
-    );
-    strictEqual(arrived.stack, `${remote}\n    at worker w1\n    at one (a.ts:1:1)\n    at two`);
-    strictEqual(descriptor(arrived, 'stack')?.enumerable, false);
+  test('can be replaced, and tell the outermost error from those inside', () => {
+    const cause = new TypeError('y');
+    const error = new AggregateError([new RangeError('z')], 'x', { cause });
+    const stack = (text: string | undefined, { message }: Error, outermost: boolean) =>
+      `${text?.includes('error.test')} ${message} ${outermost}`;
+    const before = error.stack;
+    const arrived = decodeError(encodeError(error, { stack })) as AggregateError;
+    strictEqual(arrived.stack, 'true x true');
+    strictEqual((arrived.cause as Error).stack, 'true y false');
+    strictEqual(arrived.errors[0].stack, 'true z false');
+    strictEqual(error.stack, before);
   });
 
-  test('joinStacks without frames, and on what has no stack', () => {
+  test('that are no text are replaced, too', () => {
+    const throws = Object.defineProperty(new Error('x'), 'stack', {
+      get() {
+        throw new Error('no stack');
+      },
+    });
+    for (const error of [throws, Object.assign(new Error('x'), { stack: [1] })]) {
+      strictEqual(arrive(error).stack, 'Error: x');
+      const seen: unknown[] = [];
+      const stack = (text: string | undefined) => {
+        seen.push(text);
+        return 'replaced';
+      };
+      strictEqual((decodeError(encodeError(error, { stack })) as Error).stack, 'replaced');
+      deepStrictEqual(seen, [undefined]);
+    }
+  });
+
+  test('stay as they are where what replaces them fails', () => {
     const error = new Error('x');
-    error.stack = 'Error: x';
-    joinStacks(error, 'Error: call', 'worker w1');
-    strictEqual(error.stack, 'Error: x\n    at worker w1');
-    const frozen = Object.freeze(new Error('frozen'));
-    for (const value of [undefined, null, 'text', {}, frozen]) joinStacks(value, '', 'note');
-    ok(!frozen.stack?.includes('note'));
+    const stack = () => {
+      throw new Error('no text');
+    };
+    strictEqual((decodeError(encodeError(error, { stack })) as Error).stack, error.stack);
   });
 });
 
