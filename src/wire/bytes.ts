@@ -1,4 +1,5 @@
 /** Byte arrays: ArrayBuffer and its views. Large ones leave the value and travel beside it. */
+import { types } from 'node:util';
 import { type Kind, kind, type OwnBytes, type ValueSource } from './kinds.ts';
 import { damaged } from './reader.ts';
 import { Refusal } from './refusal.ts';
@@ -117,7 +118,7 @@ function bytesOf(value: ArrayBufferView): Uint8Array {
 }
 
 function bytesOfBuffer(buffer: ArrayBufferLike, offset: number, length: number): Uint8Array {
-  if (!(buffer instanceof ArrayBuffer)) refuse(buffer);
+  if (!(buffer instanceof ArrayBuffer || types.isArrayBuffer(buffer))) refuse(buffer);
   if ((buffer as { resizable?: boolean }).resizable) {
     throw new Refusal('a resizable ArrayBuffer', 'pass a copy, `buffer.slice()`');
   }

@@ -2,9 +2,10 @@
  * Checks and writes a value in one walk. Checking first and writing then would cost a second walk,
  * and could be deceived by a getter that answers differently the second time.
  */
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import type { KindTable, StackText, ValueSink } from './kinds.ts';
 import { type Name, nameOf } from './names.ts';
+import { isArrayPrototype, isObjectPrototype } from './realms.ts';
 import { property, Refusal, within } from './refusal.ts';
 import {
   ATTACHMENT_BYTES,
@@ -202,17 +203,22 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#enter();
     const prototype = getPrototypeOf(value) as object | null;
     if (Array.isArray(value)) {
-      if (prototype !== arrayPrototype) refuse(value);
+      if (prototype !== arrayPrototype && !isArrayPrototype(prototype)) refuse(value);
       this.#array(value);
     } else if (prototype === objectPrototype) {
-      if (getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
-      this.properties(value);
+      this.#plain(value);
     } else {
       const kind = this.#kinds.find(value, prototype);
-      if (kind === undefined) refuse(value);
-      else kind.write(this, value);
+      if (kind !== undefined) kind.write(this, value);
+      else if (isObjectPrototype(prototype)) this.#plain(value);
+      else refuse(value);
     }
     this.#depth--;
+  }
+
+  #plain(value: object): void {
+    if (getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
+    this.properties(value);
   }
 
   #function(value: object): void {
@@ -325,8 +331,11 @@ function hasNames(values: readonly unknown[]): boolean {
   return last !== undefined && last !== String(length - 1) && !/^(0|[1-9]\d*)$/.test(last);
 }
 
-/** Symbols that a program would not list are not part of the value. */
+/** Refuses `arguments`, too, which has a symbol. Symbols that a program would not list are not part of a value. */
 function refuseSymbols(value: object): void {
+  if (types.isArgumentsObject(value)) {
+    throw new Refusal('an arguments object', 'pass an array, `[...arguments]`');
+  }
   const symbols = getOwnPropertySymbols(value);
   const symbol = symbols.find((key) => objectPrototype.propertyIsEnumerable.call(value, key));
   if (symbol === undefined) return;

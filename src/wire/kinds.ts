@@ -2,8 +2,10 @@
  * Kinds: objects that travel as more than a plain object or an array. A kind says how it is
  * recognised, written and read; the encoder and the decoder find it in a table.
  */
+import { globalClass } from './globals.ts';
 import type { Name, NamedKind } from './names.ts';
 import { damaged } from './reader.ts';
+import { prototypeHere } from './realms.ts';
 import { TAG_OBJECT } from './tags.ts';
 import { MAJOR } from './writer.ts';
 
@@ -109,14 +111,6 @@ export function kind<T extends object>(definition: {
   };
 }
 
-/** A class by its global name; undefined where this process has none. */
-export function globalClass(name: string): { readonly prototype: object } | undefined {
-  let found: unknown = globalThis;
-  for (const step of name.split('.'))
-    found = (found as Record<string, unknown> | undefined)?.[step];
-  return typeof found === 'function' ? (found as { prototype: object }) : undefined;
-}
-
 export class KindTable {
   readonly #byPrototype = new Map<object | null, Kind>();
   readonly #byLateClass = new Map<string, Kind>();
@@ -139,7 +133,8 @@ export class KindTable {
     return (
       this.#byPrototype.get(prototype) ??
       this.#findLate(prototype) ??
-      this.#matching.find((kind) => kind.matches?.(value))
+      this.#matching.find((kind) => kind.matches?.(value)) ??
+      this.#findForeign(value, prototype)
     );
   }
 
@@ -156,6 +151,11 @@ export class KindTable {
       return undefined;
     this.#byPrototype.set(prototype, kind);
     return kind;
+  }
+
+  #findForeign(value: object, prototype: object | null): Kind | undefined {
+    const here = prototype === null ? undefined : prototypeHere(value, prototype);
+    return here === undefined ? undefined : this.#byPrototype.get(here);
   }
 
   #readType(source: ValueSource): object {

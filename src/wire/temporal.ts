@@ -3,7 +3,8 @@
  * and a time with its zone travel as the arguments of their constructors.
  */
 import { SerializationError } from '../errors.ts';
-import { globalClass, type Kind, kind, type ReadType, type ValueSink } from './kinds.ts';
+import { globalClass } from './globals.ts';
+import { type Kind, kind, type ReadType, type ValueSink } from './kinds.ts';
 import { damaged, numberFrom } from './reader.ts';
 import { TAG_OBJECT } from './tags.ts';
 import { refuseProperties } from './unsupported.ts';

@@ -1,5 +1,6 @@
 /** What cannot travel, and what to do about it. */
 import { types } from 'node:util';
+import { globalClass } from './globals.ts';
 import { Refusal } from './refusal.ts';
 
 interface Unsupported {
@@ -9,6 +10,8 @@ interface Unsupported {
 }
 
 const PLAIN_DATA = 'pass plain data';
+const SIGNAL = 'give the call its signal with `.with({ signal })`';
+const CHANNEL = 'let the processes call routines of each other instead';
 
 /** In the order in which they are tried. */
 const unsupported: readonly Unsupported[] = [
@@ -30,12 +33,44 @@ const unsupported: readonly Unsupported[] = [
     what: 'a generator',
     hint: 'pass an array, `Array.from(it)`, or make a routine of the generator function',
   },
-  { matches: isStream, what: 'a stream', hint: 'pass what it carries, or let the routine open it' },
   {
-    matches: (value) => value instanceof AbortSignal,
-    what: 'an AbortSignal',
-    hint: 'give the call its signal with `.with({ signal })`',
+    matches: isIterator,
+    what: 'an iterator',
+    hint: 'pass what it iterates over, or an array, `Array.from(it)`',
   },
+  {
+    matches: isA('Blob'),
+    what: 'a Blob or File',
+    hint: 'pass its bytes, `new Uint8Array(await blob.arrayBuffer())`',
+  },
+  { matches: isA('FormData'), what: 'a FormData', hint: 'pass its entries, `[...form]`' },
+  {
+    matches: isA('Request'),
+    what: 'a Request',
+    hint: 'pass its url, method, headers and the bytes of its body',
+  },
+  {
+    matches: isA('Response'),
+    what: 'a Response',
+    hint: 'pass its status, headers and the bytes of its body',
+  },
+  { matches: isA('MessagePort'), what: 'a MessagePort', hint: CHANNEL },
+  { matches: isA('BroadcastChannel'), what: 'a BroadcastChannel', hint: CHANNEL },
+  {
+    matches: types.isCryptoKey,
+    what: 'a CryptoKey',
+    hint: 'export it first, `await crypto.subtle.exportKey(format, key)`',
+  },
+  { matches: types.isKeyObject, what: 'a KeyObject', hint: 'export it first, `key.export()`' },
+  {
+    matches: isA('WebAssembly.Module'),
+    what: 'a WebAssembly.Module',
+    hint: 'pass the bytes that it was compiled from',
+  },
+  { matches: isTimer, what: 'a timer', hint: 'pass the time to wait, and set it over there' },
+  { matches: isStream, what: 'a stream', hint: 'pass what it carries, or let the routine open it' },
+  { matches: isA('AbortSignal'), what: 'an AbortSignal', hint: SIGNAL },
+  { matches: isA('AbortController'), what: 'an AbortController', hint: SIGNAL },
   { matches: types.isSymbolObject, what: 'a boxed symbol', hint: 'pass a string' },
 ];
 
@@ -60,6 +95,31 @@ export function refuse(value: unknown): never {
 export function refuseProperties(value: object, what: string, own = 0): void {
   if (Object.keys(value).length === own && Object.getOwnPropertySymbols(value).length === 0) return;
   throw new Refusal(`${what} with properties of its own`, 'pass them in an object beside it');
+}
+
+/** A global class is only looked up for what may be an instance: it may be costly to load. */
+function isA(name: string): (value: object) => boolean {
+  const ownName = name.slice(name.lastIndexOf('.') + 1);
+  return (value) => {
+    let prototype = Object.getPrototypeOf(value) as object | null;
+    while (prototype !== null) {
+      const maker: unknown = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+      const candidate = typeof maker === 'function' && maker.name === ownName;
+      if (candidate && globalClass(name)?.prototype === prototype) return true;
+      prototype = Object.getPrototypeOf(prototype) as object | null;
+    }
+    return false;
+  };
+}
+
+function isIterator(value: object): boolean {
+  const { next } = value as { next?: unknown };
+  return typeof next === 'function' && (Symbol.iterator in value || Symbol.asyncIterator in value);
+}
+
+function isTimer(value: object): boolean {
+  const name = className(value);
+  return (name === 'Timeout' || name === 'Immediate') && 'hasRef' in value;
 }
 
 function className(value: object): string {
