@@ -26,8 +26,9 @@ export {
   WorkerStartError,
 } from './errors.ts';
 export { type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
+export type { RoutineOptions } from './routine/definition.ts';
 export { type CallOptions, withDispatch } from './routine/gate.ts';
-export { type Remote, type Routine, type RoutineOptions, routine } from './routine/routine.ts';
+export { type Remote, type Routine, routine } from './routine/routine.ts';
 export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
 
 /**

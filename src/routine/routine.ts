@@ -2,49 +2,19 @@
 import { RoutineIdentityError } from '../errors.ts';
 import { registerName } from '../wire/names.ts';
 import { encodeArgs } from '../wire/value.ts';
-import type { CallRequest, DispatchTarget, Received, RoutineId } from './dispatcher.ts';
+import { bind } from './calls.ts';
 import {
-  type CallOptions,
-  checkOptions,
-  checkPool,
-  findDispatcher,
-  NO_TERMS,
-  type Terms,
-  termsOf,
-} from './gate.ts';
+  type AnyFunction,
+  attemptsOf,
+  define,
+  isGenerator,
+  type RoutineOptions,
+} from './definition.ts';
+import type { DispatchTarget } from './dispatcher.ts';
+import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
 import { checkNames } from './options.ts';
-import { decode, Unread, withCallerStack } from './outcome.ts';
 import { register } from './registry.ts';
-import { RemoteIterator } from './remote-iterator.ts';
-import { currentScope } from './task.ts';
-
-export interface RoutineOptions {
-  /**
-   * The name that workers find it by, unique in its module.
-   * Default: the function's name, or that of the variable that the routine is assigned to.
-   */
-  readonly name?: string;
-  /** URL or path of the module that defines it. Default: the one that calls `routine`. */
-  readonly module?: string;
-  /**
-   * Whether the body may run more than once for one call. When true, a call whose worker was lost is
-   * sent to another one, though it may have begun: at least once in place of at most once. The
-   * attempts may overlap, since a worker that was lost may go on for a while. A generator is sent
-   * again only until its consumer has got a first value. Default: false.
-   */
-  readonly idempotent?: boolean;
-  /**
-   * With `idempotent: true`: how many times a call is sent to a worker that is then lost, before it
-   * fails with `WorkerLost`. A whole number from 1 on. Default: 5.
-   */
-  readonly attempts?: number;
-}
-
-const DEFAULT_ATTEMPTS = 5;
-
-// biome-ignore lint/suspicious/noExplicitAny: only `any` lets every function in
-type AnyFunction = (...args: any[]) => any;
 
 /** What calling a routine gives: promises and async generators, also where the function is sync. */
 export type Remote<F extends AnyFunction> =
@@ -63,14 +33,6 @@ export type Routine<F extends AnyFunction> = Remote<F> & {
   /** The same routine with options for its calls. */
   with(options: CallOptions): Remote<F>;
 };
-
-interface Definition {
-  readonly id: RoutineId;
-  readonly generator: boolean;
-  readonly attempts: number;
-  /** The request of a call without options, outside of any task. */
-  readonly plain: CallRequest;
-}
 
 /**
  * Makes a function callable on the workers of a pool. The types are kept; sync functions give
@@ -112,8 +74,7 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   const generator = isGenerator(fn);
   register({ module, name, generator, fn, site });
   const id = { module, name, key: `${module}#${name}` };
-  const plainRequest = { routine: id, generator, attempts, ...NO_TERMS };
-  const definition: Definition = { id, generator, attempts, plain: plainRequest };
+  const definition = define({ name, id, generator, attempts, encode: encodeArgs });
   const remote = bind(definition, undefined);
   registerName({ kind: 'routine', module, name }, remote);
   Object.defineProperties(remote, {
@@ -131,63 +92,4 @@ function plain(fn: AnyFunction, name: string): AnyFunction {
   const bound = fn.bind(undefined);
   Object.defineProperty(bound, 'name', { value: name, configurable: true });
   return bound;
-}
-
-function attemptsOf({ idempotent = false, attempts }: RoutineOptions): number {
-  if (typeof idempotent !== 'boolean') {
-    throw new TypeError(`idempotent must be true or false, not ${String(idempotent)}`);
-  }
-  if (attempts === undefined) return idempotent ? DEFAULT_ATTEMPTS : 1;
-  if (!idempotent) {
-    throw new TypeError(
-      'attempts is only for routines with idempotent: true; the body of another one never runs again',
-    );
-  }
-  if (!Number.isSafeInteger(attempts) || attempts < 1) {
-    throw new RangeError(`attempts must be a whole number from 1 on, not ${String(attempts)}`);
-  }
-  return attempts;
-}
-
-function isGenerator(fn: AnyFunction): boolean {
-  const kind = Object.prototype.toString.call(fn);
-  return kind === '[object GeneratorFunction]' || kind === '[object AsyncGeneratorFunction]';
-}
-
-function bind(definition: Definition, options: CallOptions | undefined) {
-  return definition.generator
-    ? (...args: unknown[]) =>
-        new RemoteIterator(() => {
-          const { dispatcher, request } = prepare(definition, options);
-          const remote = dispatcher.generate(request, encodeArgs(args));
-          return { remote, signal: request.signal };
-        })
-    : (...args: unknown[]) => call(definition, args, options);
-}
-
-function prepare(definition: Definition, options: CallOptions | undefined) {
-  const scope = currentScope();
-  const dispatcher = findDispatcher(definition.id.name, options, scope);
-  const terms = termsOf(options, scope);
-  const request = terms === NO_TERMS ? definition.plain : requestOf(definition, terms);
-  return { dispatcher, request };
-}
-
-// Field by field: a spread that adds keys takes Node 20 two microseconds.
-function requestOf({ id, generator, attempts }: Definition, terms: Terms): CallRequest {
-  const { timeoutMs, tag, caller, signal } = terms;
-  return { routine: id, generator, attempts, timeoutMs, tag, caller, signal };
-}
-
-async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {
-  const { dispatcher, request } = prepare(definition, options);
-  const encoded = encodeArgs(args);
-  let received: Received;
-  try {
-    received = await dispatcher.call(request, encoded);
-  } catch (error) {
-    const thrown = error instanceof Unread ? await error.thrown : error;
-    throw withCallerStack(thrown, request.signal);
-  }
-  return decode(received);
 }
