@@ -1,6 +1,19 @@
+import { transform } from 'esbuild';
 import { defineConfig } from 'vitest/config';
 
+/** Vite's own compiler of TypeScript leaves decorators in the code, and Node has none. */
+const decorators = {
+  name: 'decorators',
+  enforce: 'pre' as const,
+  async transform(code: string, file: string) {
+    if (!file.endsWith('.ts') || !/^\s*@\w/m.test(code)) return undefined;
+    const options = { loader: 'ts', target: 'node20', sourcefile: file, sourcemap: true } as const;
+    return await transform(code, options);
+  },
+};
+
 export default defineConfig({
+  plugins: [decorators],
   test: {
     pool: 'forks',
     restoreMocks: true,

@@ -44,6 +44,11 @@ export class RoutineIdentityError extends SkeinError {
   readonly code = 'ROUTINE_IDENTITY';
 }
 
+/** A class can't be registered: it has no name, one that is taken, or state that does not travel. */
+export class ClassRegistrationError extends SkeinError {
+  readonly code = 'CLASS_REGISTRATION';
+}
+
 /** The worker could not find the routine: its module does not load there, or lacks the routine. */
 export class RoutineNotFound extends SkeinError {
   readonly code = 'ROUTINE_NOT_FOUND';

@@ -7,6 +7,7 @@ import { isWorkerProcess } from './worker/ipc.ts';
 export type { BalancerContext, LoadBalancer, TaskView, WorkerView } from './balancing/balancer.ts';
 export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
 export {
+  ClassRegistrationError,
   DispatchTimeout,
   ListenError,
   LoadBalancerError,
@@ -29,6 +30,12 @@ export { type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
 export type { RoutineOptions } from './routine/definition.ts';
 export { type CallOptions, withDispatch } from './routine/gate.ts';
 export { type Remote, type Routine, routine } from './routine/routine.ts';
+export {
+  type ClassOf,
+  type ClassOptions,
+  registerClass,
+  serializable,
+} from './routine/serializable.ts';
 export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
 
 /**

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { RoutineIdentityError } from '../errors.ts';
+import { ClassRegistrationError, RoutineIdentityError } from '../errors.ts';
 
 /** A place in a source file. Line and column count from 1. */
 export interface CallSite {
@@ -21,7 +21,7 @@ const IS_FILE = /^(?:file:\/\/|\/|[A-Za-z]:[\\/])(?!.*[\\/]\[eval\d*\]$)/;
  * The place that called `callee`.
  *
  * @param module what to take for its module when the stack does not show a file there
- * @throws RoutineIdentityError when the stack does not show a file there
+ * @throws RoutineIdentityError, ClassRegistrationError when the stack does not show a file there
  */
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
 export function callSite(callee: Function, module?: string): CallSite {
@@ -39,7 +39,7 @@ const DECORATION_FRAMES = 30;
  *
  * @param name of the decorator, for the message of an error
  * @param module what to take for its module when the stack does not show a file there
- * @throws RoutineIdentityError when the stack does not show a file there
+ * @throws RoutineIdentityError, ClassRegistrationError when the stack does not show a file there
  */
 export function decorationSite(
   // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
@@ -91,11 +91,11 @@ function siteOf(frame: Frame | undefined, callee: string, module: string | undef
   const { file, text = '' } = frame ?? {};
   if (frame === undefined || file === undefined || !IS_FILE.test(file)) {
     if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
-    const [things, named] =
+    const [things, named, Unnamed] =
       callee === 'routine'
-        ? ['routines', 'routine(fn, { module })']
-        : ['classes', 'the option module'];
-    throw new RoutineIdentityError(
+        ? ['routines', 'routine(fn, { module })', RoutineIdentityError]
+        : ['classes', 'the option module', ClassRegistrationError];
+    throw new Unnamed(
       `${callee}(...) was called from a place that is no file (${text.trim() || 'no stack'}), ` +
         `and workers import the module that does so: ${things} must be in a file. ` +
         `Import them from there; code that a file generates names it by ${named}`,

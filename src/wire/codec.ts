@@ -7,6 +7,7 @@ import { collectionKinds } from './collections.ts';
 import { Decoder } from './decoder.ts';
 import { type Encoded, type EncodeOptions, Encoder } from './encoder.ts';
 import { errorKind } from './error-kind.ts';
+import { instanceKind } from './instance-kind.ts';
 import { KindTable } from './kinds.ts';
 import { damaged } from './reader.ts';
 import { asSerializationError } from './refusal.ts';
@@ -22,6 +23,7 @@ const kinds = new KindTable([
   ...webKinds,
   ...temporalKinds,
   errorKind,
+  instanceKind,
 ]);
 
 // Taken while in use: a getter inside a value may encode another one.

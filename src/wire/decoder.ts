@@ -28,7 +28,7 @@ const nothing: readonly Uint8Array[] = [];
 
 export class Decoder extends CborReader implements ValueSource {
   readonly #kinds: KindTable;
-  #lenient = false;
+  lenient = false;
   #depth = 0;
   #attachments = nothing;
   #attached = 0;
@@ -48,7 +48,7 @@ export class Decoder extends CborReader implements ValueSource {
     attachments: readonly Uint8Array[] = nothing,
     lenient = false,
   ): unknown {
-    this.#lenient = lenient;
+    this.lenient = lenient;
     this.open(bytes);
     this.#attachments = attachments;
     this.#objects = this.#sharing() ? [] : undefined;
@@ -179,7 +179,7 @@ export class Decoder extends CborReader implements ValueSource {
     }
   }
 
-  #kind(tag: number): object {
+  #kind(tag: number): unknown {
     const read = this.#kinds.reader(tag);
     if (read === undefined) throw damaged(`tag ${tag} is not known here`);
     this.#enter();
@@ -189,7 +189,8 @@ export class Decoder extends CborReader implements ValueSource {
       if (objects !== undefined) objects[number] = value;
     };
     const value = read(this, claim);
-    claim(value);
+    // Not so a note, which nothing can refer to.
+    if (typeof value === 'object' && value !== null) claim(value);
     this.#depth--;
     return value;
   }
@@ -198,12 +199,14 @@ export class Decoder extends CborReader implements ValueSource {
     const name = this.name(kind);
     const found = findNamed(name);
     if (found !== undefined) return found;
-    if (!this.#lenient) throw new UnknownName(name);
+    if (!this.lenient) throw new UnknownName(name);
     return `[not known here: ${kind} '${name.name}' of ${name.module}]`;
   }
 
-  #reference(number: number): object {
+  #reference(number: number): unknown {
     const value = this.#objects?.[number];
+    // What a note stands for has a number, too.
+    if (value === undefined && this.lenient) return '[not known here]';
     if (value === undefined) throw damaged('it refers to something that is not there');
     return value;
   }

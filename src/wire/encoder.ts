@@ -2,7 +2,7 @@
  * Checks and writes a value in one walk. Checking first and writing then would cost a second walk,
  * and could be deceived by a getter that answers differently the second time.
  */
-import { inspect, types } from 'node:util';
+import { inspect } from 'node:util';
 import type { KindTable, StackText, ValueSink } from './kinds.ts';
 import { type Name, nameOf } from './names.ts';
 import { isArrayPrototype, isObjectPrototype } from './realms.ts';
@@ -18,7 +18,7 @@ import {
   TAG_ROUTINE,
   TAG_SHARING,
 } from './tags.ts';
-import { refuse } from './unsupported.ts';
+import { refuse, refuseSymbols } from './unsupported.ts';
 import { CborWriter, MAJOR } from './writer.ts';
 
 /** Encoded user value: one CBOR item first, then attachments in the order of their numbers. */
@@ -60,6 +60,7 @@ export class Encoder extends CborWriter implements ValueSink {
   /** All names so far, each at its number. */
   #names: Name[] = [];
   readonly openErrors: object[] = [];
+  readonly openInstances: object[] = [];
 
   constructor(kinds: KindTable) {
     super();
@@ -90,6 +91,7 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#numbers = undefined;
     this.#sharing = false;
     this.openErrors.length = 0;
+    this.openInstances.length = 0;
     if (this.#attachments.length > 0) this.#attachments = [];
     if (this.#names.length > 0) this.#names = [];
   }
@@ -130,6 +132,7 @@ export class Encoder extends CborWriter implements ValueSink {
     const attachments = this.#attachments.length;
     const names = this.#names.length;
     const open = this.openErrors.length;
+    const instances = this.openInstances.length;
     try {
       this.write(value);
     } catch (error) {
@@ -139,6 +142,7 @@ export class Encoder extends CborWriter implements ValueSink {
       this.#attachments.length = attachments;
       this.#names.length = names;
       this.openErrors.length = open;
+      this.openInstances.length = instances;
       this.text(note(error));
     }
   }
@@ -276,6 +280,7 @@ export class Encoder extends CborWriter implements ValueSink {
       this.#seen[this.#count++] = value;
       return false;
     }
+    if (this.openInstances.includes(value)) refuseCycle(value);
     this.#sharing = true;
     this.tag(TAG_REFERENCE);
     this.head(MAJOR.unsigned, known);
@@ -331,16 +336,10 @@ function hasNames(values: readonly unknown[]): boolean {
   return last !== undefined && last !== String(length - 1) && !/^(0|[1-9]\d*)$/.test(last);
 }
 
-/** Refuses `arguments`, too, which has a symbol. Symbols that a program would not list are not part of a value. */
-function refuseSymbols(value: object): void {
-  if (types.isArgumentsObject(value)) {
-    throw new Refusal('an arguments object', 'pass an array, `[...arguments]`');
-  }
-  const symbols = getOwnPropertySymbols(value);
-  const symbol = symbols.find((key) => objectPrototype.propertyIsEnumerable.call(value, key));
-  if (symbol === undefined) return;
-  throw within(
-    new Refusal('a property whose key is a symbol', 'use a string for the key'),
-    `[${String(symbol)}]`,
+/** Its receiver can't refer to an instance that is not made yet. */
+function refuseCycle(value: object): never {
+  throw new Refusal(
+    `a cycle through an instance of ${value.constructor.name}, whose class has its own encode,`,
+    'leave it out of what encode gives, or register the class by its fields',
   );
 }

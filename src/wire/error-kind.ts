@@ -3,11 +3,20 @@
  * that can't travel is replaced by a note.
  *
  * On the wire: `[class, fields, properties]`. `fields` are those that a program does not list (name,
- * message, stack, cause, errors), `properties` the enumerable ones.
+ * message, stack, cause, errors), `properties` the enumerable ones. An error of a class that the program
+ * has registered has the name of that class before them, and `class` is for receivers that lack it.
  */
 import { types } from 'node:util';
+import {
+  classNamed,
+  classOf,
+  isInstance,
+  nearestClassOf,
+  type RegisteredClass,
+} from './classes.ts';
 import { inheritedName, reviveError, wireNameOf } from './error-classes.ts';
 import { kind, type ReadKind, type ValueSink, type ValueSource } from './kinds.ts';
+import { UnknownName } from './names.ts';
 import { damaged } from './reader.ts';
 import { MAX_ERROR_DEPTH, TAG_ERROR } from './tags.ts';
 import { MAJOR } from './writer.ts';
@@ -16,6 +25,8 @@ type Fields = Map<string, unknown>;
 
 /** Fields that travel although they are not enumerable. All other such fields stay behind. */
 const HIDDEN = new Set(['name', 'message', 'stack', 'cause', 'errors', 'error', 'suppressed']);
+/** What the class's own `encode` gave, among the fields. */
+const CONTENT = 'content';
 /** Fields whose value is likely an error again. */
 const INNER = new Set(['cause', 'error', 'suppressed']);
 
@@ -33,13 +44,31 @@ export function isError(value: unknown): value is Error {
 
 function writeError(sink: ValueSink, error: Error): void {
   const wireName = attempt(() => wireNameOf(error)) ?? 'Error';
+  const own = attempt(() => ownClass(error));
   sink.openErrors.push(error);
   sink.tag(TAG_ERROR);
-  sink.head(MAJOR.array, 3);
+  sink.head(MAJOR.array, own ? 4 : 3);
+  if (own) sink.name(own.registered.name);
   sink.text(wireName);
-  writeFields(sink, hiddenFields(sink, error, wireName));
-  writeFields(sink, ownFields(sink, error));
+  const fields = hiddenFields(sink, error, wireName);
+  if (own?.content) writeFields(sink, new Map([...own.content, ...fields]));
+  else writeFields(sink, fields);
+  writeFields(sink, ownFields(sink, error, own && listedIn(own, error)));
   sink.openErrors.pop();
+}
+
+interface OwnClass {
+  readonly registered: RegisteredClass;
+  readonly content: Fields | undefined;
+}
+
+/** The program's class of an error, and what its `encode` gave. One that fails is left out. */
+function ownClass(error: Error): OwnClass | undefined {
+  const registered = nearestClassOf(error);
+  if (registered === undefined) return undefined;
+  const { encode } = registered;
+  const content = encode && new Map<string, unknown>([[CONTENT, encode(error as never)]]);
+  return { registered, content };
 }
 
 function writeFields(sink: ValueSink, fields: Fields): void {
@@ -82,9 +111,16 @@ function isDefault(key: string, value: unknown, wireName: string, error: Error):
   return key === 'stack' && typeof value !== 'string';
 }
 
-function ownFields(sink: ValueSink, error: Error): Fields {
+/** The properties that travel as far as the class says; undefined for all. */
+function listedIn({ registered, content }: OwnClass, error: Error): readonly string[] | undefined {
+  if (content) return [];
+  return registered === classOf(Object.getPrototypeOf(error)) ? registered.fields : undefined;
+}
+
+function ownFields(sink: ValueSink, error: Error, listed: readonly string[] | undefined): Fields {
   const fields: Fields = new Map();
   for (const key of attempt(() => Object.keys(error)) ?? []) {
+    if (listed !== undefined && !listed.includes(key) && !HIDDEN.has(key)) continue;
     if (key !== 'stack') fields.set(key, readField(error, key));
     else if (sink.stacks) fields.set(key, stackOf(sink, error) ?? readField(error, key));
   }
@@ -121,37 +157,54 @@ function attempt<T>(fn: () => T): T | undefined {
 }
 
 function readError(...[source, claim]: Parameters<ReadKind>): Error {
-  if (source.count(MAJOR.array) !== 3) throw damaged('an error without its three parts');
+  const count = source.count(MAJOR.array);
+  if (count !== 3 && count !== 4) throw damaged('an error without its parts');
+  const own = count === 4 ? readClass(source) : undefined;
   const wireName = source.text();
-  const error = readFields(source, wireName, claim);
-  const own = Object.create(null) as Record<string, unknown>;
-  source.properties(own);
-  for (const key of Object.keys(own)) define(error, key, own[key], true);
+  const error = readFields(source, { wireName, own }, claim);
+  const properties = Object.create(null) as Record<string, unknown>;
+  source.properties(properties);
+  for (const key of Object.keys(properties)) define(error, key, properties[key], true);
   return error;
 }
 
+/** The program's class that an error is of; undefined when it can't be had here. */
+function readClass(source: ValueSource): RegisteredClass | undefined {
+  const name = source.name('class');
+  const registered = classNamed(name);
+  if (registered === undefined && !source.lenient) throw new UnknownName(name);
+  return registered;
+}
+
+interface ErrorMaker {
+  readonly wireName: string;
+  readonly own: RegisteredClass | undefined;
+}
+
 /** The error is made as late as possible, and as soon as another value could refer to it. */
-function readFields(source: ValueSource, wireName: string, claim: (value: object) => void): Error {
+function readFields(source: ValueSource, maker: ErrorMaker, claim: (value: object) => void): Error {
   const known: Fields = new Map();
   let error: Error | undefined;
   const count = source.count(MAJOR.map);
   for (let i = 0; i < count; i++) {
     const key = source.text();
-    if (!HIDDEN.has(key)) throw damaged('an error with a field that is not known here');
-    if (key !== 'name' && key !== 'message') {
-      error ??= make(wireName, known);
+    if (!HIDDEN.has(key) && key !== CONTENT) {
+      throw damaged('an error with a field that is not known here');
+    }
+    if (key !== 'name' && key !== 'message' && key !== CONTENT) {
+      error ??= make(maker, known);
       claim(error);
     }
     const value = source.read();
     if (error) define(error, key, value, false);
     else known.set(key, value);
   }
-  error ??= make(wireName, known);
+  error ??= make(maker, known);
   claim(error);
   return error;
 }
 
-function make(wireName: string, fields: Fields): Error {
+function make({ wireName, own }: ErrorMaker, fields: Fields): Error {
   const inherited = inheritedName(wireName);
   const name = fields.get('name') ?? inherited ?? wireName;
   const message = fields.get('message') ?? '';
@@ -160,7 +213,9 @@ function make(wireName: string, fields: Fields): Error {
   try {
     // Frames of the decoder say nothing about an error that happened elsewhere.
     Error.stackTraceLimit = 0;
-    error = reviveError(wireName, textOr(message, ''), textOr(name, 'Error'));
+    const base = () => reviveError(wireName, textOr(message, ''), textOr(name, 'Error'));
+    if (own?.decode) error = decodeOwn(own, fields.get(CONTENT)) ?? base();
+    else error = own ? Object.setPrototypeOf(base(), own.Class.prototype) : base();
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
@@ -169,6 +224,16 @@ function make(wireName: string, fields: Fields): Error {
   if (error.name !== name) define(error, 'name', name, false);
   define(error, 'stack', header(textOr(name, 'Error'), textOr(message, '')), false);
   return error;
+}
+
+/** What the class's own `decode` makes. Where it fails, an error must arrive all the same. */
+function decodeOwn({ Class, decode }: RegisteredClass, content: unknown): Error | undefined {
+  try {
+    const error = decode?.(content as never);
+    return isInstance(error, Class) && isError(error) ? error : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What stands for a stack that was not sent. */

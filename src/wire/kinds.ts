@@ -27,6 +27,8 @@ export interface ValueSink {
   readonly stacks: boolean | StackText;
   /** Errors that are being written, outermost first. */
   readonly openErrors: object[];
+  /** Instances whose own `encode` gave what is being written, outermost first. */
+  readonly openInstances: object[];
   head(major: number, n: number): void;
   tag(tag: number): void;
   text(value: string): void;
@@ -47,6 +49,8 @@ export interface ValueSink {
 
 /** What a kind reads from; the tag was read already. */
 export interface ValueSource {
+  /** Whether what is not known here by its name is replaced by a note. */
+  readonly lenient: boolean;
   /** Reads the head of an array or a map. */
   count(major: number): number;
   head(major: number): number;
@@ -68,7 +72,7 @@ export type OwnBytes = Uint8Array<ArrayBuffer>;
  * Reads a value. One that has other values inside hands itself to `claim` before it reads them, so
  * that they can refer to it.
  */
-export type ReadKind = (source: ValueSource, claim: (value: object) => void) => object;
+export type ReadKind = (source: ValueSource, claim: (value: object) => void) => unknown;
 
 /** Reads what follows the type's name in an item of `TAG_OBJECT`: `count` items. */
 export type ReadType = (source: ValueSource, count: number) => object;

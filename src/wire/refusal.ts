@@ -101,7 +101,8 @@ function isRefusal(error: unknown): error is Refusal {
   }
 }
 
-function messageOf(error: unknown): string {
+/** What went wrong, whatever was thrown. */
+export function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   } catch {

@@ -61,6 +61,8 @@ export const TAG_ERROR = OURS + 9;
  */
 export const TAG_ROUTINE = OURS + 11;
 export const TAG_CLASS = OURS + 12;
+/** An array of the name of a class and what an instance of it consists of. */
+export const TAG_INSTANCE = OURS + 13;
 
 /** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
 export const HOLE = 0xe0;

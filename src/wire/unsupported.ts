@@ -1,7 +1,7 @@
 /** What cannot travel, and what to do about it. */
 import { types } from 'node:util';
 import { globalClass } from './globals.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal, within } from './refusal.ts';
 
 interface Unsupported {
   readonly matches: (value: object) => boolean;
@@ -9,7 +9,8 @@ interface Unsupported {
   readonly hint: string;
 }
 
-const PLAIN_DATA = 'pass plain data';
+const UNREGISTERED =
+  'register its class (`@serializable`, or `registerClass(Class)`), or pass plain data';
 const SIGNAL = 'give the call its signal with `.with({ signal })`';
 const CHANNEL = 'let the processes call routines of each other instead';
 
@@ -83,7 +84,7 @@ export function refuse(value: unknown): never {
   if (typeof value === 'symbol') throw new Refusal('a symbol', 'pass a string');
   const known = unsupported.find(({ matches }) => matches(value as object));
   if (known) throw new Refusal(known.what, known.hint);
-  throw new Refusal(`an instance of ${className(value as object)}`, PLAIN_DATA);
+  throw new Refusal(`an instance of ${className(value as object)}`, UNREGISTERED);
 }
 
 /**
@@ -95,6 +96,23 @@ export function refuse(value: unknown): never {
 export function refuseProperties(value: object, what: string, own = 0): void {
   if (Object.keys(value).length === own && Object.getOwnPropertySymbols(value).length === 0) return;
   throw new Refusal(`${what} with properties of its own`, 'pass them in an object beside it');
+}
+
+/**
+ * Refuses properties whose key is a symbol; those that a program would not list are not part of a value. So
+ * `arguments` is refused, too, which has one.
+ */
+export function refuseSymbols(value: object): void {
+  if (types.isArgumentsObject(value)) {
+    throw new Refusal('an arguments object', 'pass an array, `[...arguments]`');
+  }
+  const symbols = Object.getOwnPropertySymbols(value);
+  const symbol = symbols.find((key) => Object.prototype.propertyIsEnumerable.call(value, key));
+  if (symbol === undefined) return;
+  throw within(
+    new Refusal('a property whose key is a symbol', 'use a string for the key'),
+    `[${String(symbol)}]`,
+  );
 }
 
 /** A global class is only looked up for what may be an instance: it may be costly to load. */

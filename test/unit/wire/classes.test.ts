@@ -1,0 +1,399 @@
+import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { describe, expect, test } from 'vitest';
+import { ClassRegistrationError, registerClass, SerializationError } from '../../../src/index.ts';
+import { decodeError, encodeError } from '../../../src/wire/error.ts';
+import { decodeValue, encodeArgs } from '../../../src/wire/value.ts';
+import { refusal, roundTrip, single } from './helpers.ts';
+
+class Point {
+  x: number;
+  y: number;
+  link: unknown;
+  constructor(x: number, y: number) {
+    if (x === undefined) throw new Error('the constructor ran');
+    this.x = x;
+    this.y = y;
+  }
+  get length() {
+    return Math.hypot(this.x, this.y);
+  }
+}
+registerClass(Point);
+
+class Point3 extends Point {
+  z = 0;
+}
+
+class Money {
+  readonly #cents: number;
+  constructor(cents: number) {
+    this.#cents = cents;
+  }
+  get cents() {
+    return this.#cents;
+  }
+}
+registerClass(Money, {
+  encode: (money) => money.cents,
+  decode: (cents: number) => new Money(cents),
+});
+
+class Session {
+  user = 'ann';
+  socket = { write() {} };
+  password = 'secret';
+}
+registerClass(Session, { fields: ['user'] });
+
+describe('an instance of a registered class', () => {
+  test('arrives with its prototype and properties, and its constructor does not run', () => {
+    const arrived = roundTrip(new Point(3, 4));
+    strictEqual(Object.getPrototypeOf(arrived), Point.prototype);
+    deepStrictEqual(arrived, new Point(3, 4));
+    strictEqual(arrived.length, 5);
+  });
+
+  test('arrives once where it occurs twice, and in a cycle', () => {
+    const point = new Point(1, 2);
+    point.link = point;
+    const [one, other] = roundTrip([point, point]) as [Point, Point];
+    strictEqual(one, other);
+    strictEqual(one.link, one);
+  });
+
+  test('arrives by encode and decode where the class has them', () => {
+    const [one, other] = roundTrip([new Money(100), new Map([['price', new Money(7)]])]) as [
+      Money,
+      Map<string, Money>,
+    ];
+    strictEqual(one.cents, 100);
+    strictEqual(other.get('price')?.cents, 7);
+  });
+
+  test('arrives with the fields that are listed, and no others', () => {
+    const arrived = roundTrip(new Session());
+    deepStrictEqual(Object.entries(arrived), [['user', 'ann']]);
+    ok(arrived instanceof Session);
+  });
+
+  test('says its class once for many instances', () => {
+    const one = single(encodeArgs([new Point(1, 1)])).length;
+    const many = single(encodeArgs(Array.from({ length: 101 }, () => new Point(1, 1)))).length;
+    ok(many - one < 100 * 25, `${(many - one) / 100} bytes each`);
+  });
+
+  test('keeps a property that its class has a setter for', () => {
+    class Watched {
+      set secret(_value: unknown) {
+        throw new Error('the setter ran');
+      }
+    }
+    registerClass(Watched);
+    const watched = new Watched();
+    Object.defineProperty(watched, 'secret', { value: 1, enumerable: true });
+    deepStrictEqual(Object.entries(roundTrip(watched)), [['secret', 1]]);
+  });
+
+  test('its class travels too', () => {
+    strictEqual(roundTrip(Point), Point);
+  });
+});
+
+describe('an instance that cannot travel', () => {
+  test('of a class that is not registered, though what it extends is', () => {
+    const error = refusal(() => encodeArgs([{ at: new Point3(1, 2) }]));
+    strictEqual(error.path, 'args[0].at');
+    expect(error.message).toContain('an instance of Point3');
+    expect(error.message).toContain('registerClass(Class)');
+  });
+
+  test('names the property that is to blame', () => {
+    const point = new Point(1, 2);
+    point.link = { cb: () => {} };
+    strictEqual(refusal(() => encodeArgs([point])).path, 'args[0].link.cb');
+  });
+
+  test('names the place in what encode gave', () => {
+    class Handler {}
+    registerClass(Handler, { encode: () => ({ on: () => {} }), decode: () => new Handler() });
+    strictEqual(refusal(() => encodeArgs([new Handler()])).path, 'args[0].encode().on');
+  });
+
+  test('says why encode failed', () => {
+    class Broken {}
+    registerClass(Broken, {
+      encode: () => {
+        throw new RangeError('too far');
+      },
+      decode: () => new Broken(),
+    });
+    const error = refusal(() => encodeArgs([1, new Broken()]));
+    strictEqual(error.path, 'args[1]');
+    expect(error.message).toContain('encode failed (RangeError: too far)');
+    ok(error.cause instanceof RangeError);
+  });
+
+  test('in a cycle through what its own encode gave', () => {
+    class Node {
+      next: Node | undefined;
+    }
+    registerClass(Node, { encode: ({ next }) => ({ next }), decode: () => new Node() });
+    const node = new Node();
+    node.next = node;
+    const error = refusal(() => encodeArgs([node]));
+    strictEqual(error.path, 'args[0].encode().next');
+    expect(error.message).toContain('a cycle through an instance of Node');
+  });
+
+  test('with a symbol for a key', () => {
+    const point = Object.assign(new Point(1, 2), { [Symbol('hidden')]: 1 });
+    strictEqual(refusal(() => encodeArgs([point])).path, 'args[0][Symbol(hidden)]');
+  });
+});
+
+describe('an instance that cannot be read', () => {
+  test('because decode failed', () => {
+    class Picky {}
+    registerClass(Picky, {
+      encode: () => 1,
+      decode: () => {
+        throw new RangeError('not that one');
+      },
+    });
+    const bytes = single(encodeArgs([new Picky()]));
+    const error = refusal(() => decodeValue(bytes));
+    expect(error.message).toContain(
+      'the class Picky failed to decode it (RangeError: not that one)',
+    );
+  });
+
+  test('because decode gave something else', () => {
+    class Other {}
+    registerClass(Other, { encode: () => 1, decode: () => ({}) as Other });
+    expect(refusal(() => roundTrip(new Other())).message).toContain('gave no instance');
+  });
+
+  test('because its class lists other fields', () => {
+    const bytes = single(encodeArgs([new Session()]));
+    const text = Buffer.from(bytes).toString('latin1').replace('user', 'role');
+    const error = refusal(() => decodeValue(Buffer.from(text, 'latin1')));
+    expect(error.message).toContain('has no field "role" here');
+  });
+
+  test('because its class is not known here', () => {
+    class Gone {}
+    registerClass(Gone, { name: 'Gone1' });
+    const text = Buffer.from(single(encodeArgs([new Gone()]))).toString('latin1');
+    const bytes = Buffer.from(text.replace('Gone1', 'Gone2'), 'latin1');
+    const error = refusal(() => decodeValue(bytes));
+    expect(error.message).toMatch(/class 'Gone2' of file:.*classes\.test\.ts is not known here/);
+  });
+});
+
+describe('an error of a registered class', () => {
+  class Denied extends Error {
+    override name = 'Denied';
+    readonly user: string;
+    constructor(user: string) {
+      super(`${user} must not`);
+      this.user = user;
+    }
+    get polite() {
+      return `Sorry, ${this.user}`;
+    }
+  }
+  registerClass(Denied);
+
+  class Coded extends TypeError {
+    readonly #secret: string;
+    constructor(message: string, secret: string) {
+      super(message);
+      this.#secret = secret;
+    }
+    reveal() {
+      return this.#secret;
+    }
+  }
+  registerClass(Coded, {
+    encode: (error) => [error.message, error.reveal()] as [string, string],
+    decode: ([message, secret]: [string, string]) => new Coded(message, secret),
+  });
+
+  const through = (error: unknown) => decodeError(encodeError(error));
+
+  test('arrives as one, with stack, cause and properties', () => {
+    const cause = new RangeError('inner');
+    const sent = Object.assign(new Denied('bob'), { cause });
+    const arrived = through(sent) as Denied;
+    strictEqual(Object.getPrototypeOf(arrived), Denied.prototype);
+    deepStrictEqual(arrived, sent);
+    strictEqual(arrived.stack, sent.stack);
+    strictEqual(arrived.polite, 'Sorry, bob');
+  });
+
+  test('arrives by encode and decode, with its stack and cause', () => {
+    const sent = new Coded('no', 'xyzzy');
+    sent.cause = new Error('why');
+    const arrived = through(sent) as Coded;
+    ok(arrived instanceof Coded);
+    strictEqual(arrived.reveal(), 'xyzzy');
+    strictEqual(arrived.message, 'no');
+    strictEqual(arrived.stack, sent.stack);
+    deepStrictEqual(arrived.cause, sent.cause);
+  });
+
+  test('arrives as the built-in below it where encode fails', () => {
+    class Fragile extends RangeError {}
+    registerClass(Fragile, {
+      encode: () => {
+        throw new Error('no');
+      },
+      decode: () => new Fragile(),
+    });
+    const arrived = through(Object.assign(new Fragile('x'), { code: 'E1' }));
+    strictEqual(Object.getPrototypeOf(arrived), RangeError.prototype);
+    deepStrictEqual(Object.entries(arrived as object), [['code', 'E1']]);
+  });
+
+  test('arrives as the nearest registered class where it is of one that extends it', () => {
+    class Banned extends Denied {}
+    const arrived = through(new Banned('eve')) as Denied;
+    strictEqual(Object.getPrototypeOf(arrived), Denied.prototype);
+    strictEqual(arrived.user, 'eve');
+  });
+
+  test('arrives as the built-in below it where its class is not known', () => {
+    class Missing extends SyntaxError {
+      override name = 'Missing';
+      code = 'E_MISSING';
+    }
+    registerClass(Missing, { name: 'Missing1' });
+    const sent = new Missing('lost');
+    const text = Buffer.from(encodeError(sent)).toString('latin1');
+    const bytes = Buffer.from(text.replace('Missing1', 'Missing2'), 'latin1');
+    const arrived = decodeError(bytes, true) as Missing;
+    strictEqual(Object.getPrototypeOf(arrived), SyntaxError.prototype);
+    deepStrictEqual({ ...arrived, message: arrived.message }, { ...sent, message: 'lost' });
+  });
+});
+
+describe('a class that is refused', () => {
+  const refused = (register: () => void, text: string | RegExp) => {
+    expect(register).toThrow(ClassRegistrationError);
+    expect(register).toThrow(text);
+  };
+
+  test('has private names, its own or inherited ones, and no codec', () => {
+    class Hidden {
+      #x = 1;
+      #method() {
+        return this.#x;
+      }
+      get value() {
+        return this.#method();
+      }
+    }
+    class Below extends Hidden {}
+    refused(() => registerClass(Hidden), "the class 'Hidden' has private #x, #method");
+    refused(() => registerClass(Below), 'private #x, #method');
+  });
+
+  test('not so with private names of the class itself, or a # in a text', () => {
+    class Counted {
+      static #count = 0;
+      color = '#fff';
+      count() {
+        // #hidden
+        return Counted.#count++;
+      }
+    }
+    registerClass(Counted);
+    deepStrictEqual(roundTrip(new Counted()), new Counted());
+  });
+
+  test('not so where the fields are listed', () => {
+    class Cached {
+      readonly key = 'a';
+      #cache: unknown;
+      get() {
+        this.#cache ??= this.key;
+        return this.#cache;
+      }
+    }
+    registerClass(Cached, { fields: ['key'] });
+    strictEqual(roundTrip(new Cached()).key, 'a');
+  });
+
+  test('extends a built-in one that is no error', () => {
+    class Tags extends Set<string> {}
+    class Rows extends Array<number> {}
+    refused(() => registerClass(Tags), "the class 'Tags' extends Set");
+    refused(() => registerClass(Rows), "the class 'Rows' extends Array");
+  });
+
+  test('not so with a codec', () => {
+    class Labels extends Set<string> {}
+    registerClass(Labels, {
+      encode: (set) => [...set],
+      decode: (list: string[]) => new Labels(list),
+    });
+    const arrived = roundTrip(new Labels(['a', 'b']));
+    ok(arrived instanceof Labels);
+    deepStrictEqual([...arrived], ['a', 'b']);
+  });
+
+  test('has no name', () => {
+    refused(() => registerClass(class {}), 'has no name that others could find it by');
+  });
+
+  test('has the name of another one', () => {
+    refused(() => {
+      registerClass(class Twin {});
+      registerClass(class Twin {});
+    }, /two classes of file:.*classes\.test\.ts are called 'Twin' \(lines \d+ and \d+\)/);
+  });
+
+  test('is registered by another name already', () => {
+    refused(() => registerClass(Point, { name: 'Dot' }), "registered already, as 'Point' of file:");
+  });
+
+  test('not so when a module is evaluated anew', () => {
+    const make = () => registerClass(class Anew {});
+    const before = make();
+    const after = make();
+    ok(roundTrip(new after()) instanceof after);
+    ok(roundTrip(new before()) instanceof after);
+  });
+});
+
+describe('registerClass', () => {
+  test.each([
+    ['no class', () => registerClass((() => {}) as never), 'takes a class'],
+    ['a lone encode', () => registerClass(class A {}, { encode: () => 1 }), 'belong together'],
+    [
+      'fields and encode',
+      () => registerClass(class A {}, { fields: [], encode: () => 1, decode: () => ({}) }),
+      'exclude each other',
+    ],
+    [
+      'fields that are no list',
+      () => registerClass(class A {}, { fields: 'x' as never }),
+      'a list',
+    ],
+    [
+      'an unknown option',
+      () => registerClass(class A {}, { field: [] } as never),
+      "no option 'field'",
+    ],
+    ['an encode that is none', () => registerClass(class A {}, { encode: 1 as never }), 'encode'],
+  ])('refuses %s', (_what, register, text) => {
+    expect(register).toThrow(TypeError);
+    expect(register).toThrow(text);
+  });
+
+  test('gives the class', () => {
+    class Given {}
+    strictEqual(registerClass(Given), Given);
+    ok(SerializationError);
+  });
+});
