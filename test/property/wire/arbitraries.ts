@@ -1,5 +1,7 @@
 /** Values of the grammar that travels, for the tests of the codec. */
 import fc from 'fast-check';
+import { instanceAround, reference } from './named.ts';
+import { fromEntries } from './properties.ts';
 import { temporal } from './temporal.ts';
 
 /** Keys and strings: readable ones, dangerous ones, and any code units at all. */
@@ -84,6 +86,7 @@ const leaf: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom(undefined, null) },
   { weight: 2, arbitrary: fc.bigInt() },
   { weight: 6, arbitrary: leafObject },
+  { weight: 1, arbitrary: reference },
 );
 
 /** Any value that travels, as a tree. */
@@ -97,6 +100,7 @@ export const tree: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) =
     fc.array(fc.tuple(text, tie('value'))).map(nullObject),
     fc.array(fc.tuple(tie('value'), tie('value'))).map((entries) => new Map(entries)),
     fc.array(tie('value')).map((values) => new Set(values)),
+    instanceAround(text, tie('value')),
   ),
 })).value;
 
@@ -118,17 +122,4 @@ function fromCodeUnits(units: number[]): string {
 
 function nullObject(entries: [string, unknown][]): object {
   return fromEntries(Object.create(null) as object, entries);
-}
-
-/** As `Object.fromEntries`; an entry `__proto__` becomes a property here too. */
-export function fromEntries(target: object, entries: readonly [string, unknown][]): object {
-  for (const [key, value] of entries) {
-    Object.defineProperty(target, key, {
-      value,
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
-  }
-  return target;
 }

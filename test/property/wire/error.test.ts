@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import { decodeError, encodeError } from '../../../src/wire/error.ts';
 import { assertArrived } from '../../unit/wire/helpers.ts';
-import { fromEntries, graph, text, tree } from './arbitraries.ts';
+import { graph, text, tree } from './arbitraries.ts';
+import { fromEntries } from './properties.ts';
 
 const classes = [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError];
 

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { test } from 'vitest';
 import { decodeValue, encodeValue } from '../../../src/wire/value.ts';
 import { assertArrived } from '../../unit/wire/helpers.ts';
-import { fromEntries, tree } from './arbitraries.ts';
+import { tree } from './arbitraries.ts';
+import { fromEntries } from './properties.ts';
 
 type Class = new (...args: unknown[]) => object;
 

@@ -4,7 +4,8 @@ import { describe, test } from 'vitest';
 import { SerializationError } from '../../../src/errors.ts';
 import { decodeValue, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
 import { assertArrived } from '../../unit/wire/helpers.ts';
-import { fromEntries, graph, text, tree } from './arbitraries.ts';
+import { graph, text, tree } from './arbitraries.ts';
+import { fromEntries } from './properties.ts';
 
 function roundTrip(value: unknown): unknown {
   const encoded = encodeValue(value);
