@@ -14,7 +14,7 @@ const map = kind<Map<unknown, unknown>>({
     const size = value.size;
     let i = 0;
     for (const [key, item] of value) {
-      if (i === size) break;
+      if (i === size) throw changing();
       writeStep(sink, key, `.keys()[${i}]`);
       writeEntry(sink, key, item, i);
       i++;
@@ -41,7 +41,7 @@ const set = kind<Set<unknown>>({
     const size = value.size;
     let i = 0;
     for (const item of value) {
-      if (i === size) break;
+      if (i === size) throw changing();
       writeStep(sink, item, `.values()[${i}]`);
       i++;
     }
@@ -95,6 +95,9 @@ function writeEntry(sink: ValueSink, key: unknown, value: unknown, index: number
 
 /** A getter inside may change the collection, and then its size was written wrong. */
 function unchanged(written: number, size: number, now: number): void {
-  if (written === size && now === size) return;
-  throw new Refusal('a collection that changes while it is read', 'pass a copy');
+  if (written !== size || now !== size) throw changing();
+}
+
+function changing(): Refusal {
+  return new Refusal('a collection that changes while it is read', 'pass a copy');
 }

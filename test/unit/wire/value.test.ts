@@ -344,6 +344,9 @@ describe('refused', () => {
       },
     });
     expect(refusal(() => encodeValue(map)).message).toMatch(/changes while it is read/);
+    const size = { value: 1 };
+    const set = Object.defineProperty(new Set([1, 2]), 'size', size);
+    expect(refusal(() => encodeValue(set)).message).toMatch(/changes while it is read/);
   });
 
   test('nesting beyond 1,000 levels', () => {
