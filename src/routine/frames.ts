@@ -28,7 +28,7 @@ export function findFrames(url: string, windows: boolean): RuntimeFrames {
   const own = `${start}(?:${places.join('|')})`;
   return {
     isOwn: tester(own),
-    isBetween: tester(`${start}node:(?:async_hooks|internal/(?:async_|process/|modules/))`),
+    isBetween: tester(`${start}node:(?:async_hooks|internal/(?:async_|process/|modules/|timers))`),
     isEntry: tester(String.raw`${own}actors[/\\](?:execution|session)\.[jt]s`),
   };
 }

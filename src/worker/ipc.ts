@@ -3,7 +3,7 @@ import type { WorkerAddress } from '../actors/peer.ts';
 
 /** From the pool to its worker. */
 export type ToWorker =
-  | { skein: 'start'; setup: WorkerSetup }
+  | { skein: 'start'; setup: WorkerSetup; sourceMaps: boolean }
   /** The workers of the pool, this one included: for nested calls. */
   | { skein: 'roster'; workers: readonly WorkerAddress[] }
   | { skein: 'stop'; graceMs: number | undefined };

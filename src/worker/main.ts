@@ -86,8 +86,10 @@ process.on('exit', () => {
 });
 
 process.on('message', (message: ToWorker) => {
-  if (message.skein === 'start') void start(message.setup);
-  else if (message.skein === 'roster') worker?.roster(message.workers);
+  if (message.skein === 'start') {
+    if (message.sourceMaps) process.setSourceMapsEnabled(true);
+    void start(message.setup);
+  } else if (message.skein === 'roster') worker?.roster(message.workers);
   else if (message.skein === 'stop') void stop(message.graceMs);
 });
 process.on('disconnect', orphaned);

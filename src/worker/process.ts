@@ -62,7 +62,8 @@ export class WorkerProcess {
         signal ? `its process was ended by ${signal}` : `its process exited with code ${code}`,
       ),
     );
-    this.send({ skein: 'start', setup });
+    // They may have been switched on while the program runs, which no option of Node tells.
+    this.send({ skein: 'start', setup, sourceMaps: process.sourceMapsEnabled });
   }
 
   get pid(): number | undefined {
