@@ -41,6 +41,8 @@ export interface PoolOptions {
   readonly maxQueue?: number;
   /** Largest argument list or result, in bytes. Default: 256 MiB. */
   readonly maxValueBytes?: number;
+  /** Whether errors take the worker's stack along; leave it out where callers are not trusted. Default: true. */
+  readonly stacks?: boolean;
   /** How often within `windowMs` a worker that died is replaced. Default: 10 in 60,000 ms. */
   readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
   /** Milliseconds in which a worker must have come up. Default: 30,000. */
@@ -165,6 +167,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       transport: process.platform === 'win32' ? 'tcp' : 'unix',
       maxQueue: Number.POSITIVE_INFINITY,
       maxValueBytes: defaultLimits.maxValueBytes,
+      stacks: true,
       startTimeout: 30_000,
       lostAfter: 10_000,
       ...options,
@@ -343,13 +346,14 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #spawn(): void {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
-    const { tags, concurrency, maxValueBytes, startTimeout, lostAfter } = this.#options;
+    const { tags, concurrency, maxValueBytes, stacks, startTimeout, lostAfter } = this.#options;
     const setup = {
       address: this.#address(slot, 'sock'),
       beat: toBeatAddress(this.#address(slot, 'beat')),
       tags,
       concurrency,
       maxValueBytes,
+      stacks,
       lostAfterMs: lostAfter,
     };
     const timeouts = { startTimeoutMs: startTimeout, killTimeoutMs: KILL_TIMEOUT_MS };
@@ -460,6 +464,7 @@ const POOL_OPTIONS = [
   'concurrency',
   'maxQueue',
   'maxValueBytes',
+  'stacks',
   'restarts',
   'startTimeout',
   'lostAfter',
@@ -487,7 +492,10 @@ function checkOptions(options: PoolOptions): PoolOptions {
       `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
     );
   }
-  const { transport, tags, loadBalancer, inspect } = options;
+  const { transport, tags, loadBalancer, inspect, stacks } = options;
+  if (stacks !== undefined && typeof stacks !== 'boolean') {
+    throw new TypeError(`stacks must be true or false, not ${String(stacks)}`);
+  }
   if (inspect !== undefined && typeof inspect !== 'function') {
     if (typeof inspect?.next !== 'function') {
       throw new TypeError('inspect must be a function, or an observer with a method next(event)');

@@ -23,6 +23,8 @@ export interface Execution {
   readonly task: TaskScope;
   readonly scope: Scope;
   readonly generator: boolean;
+  /** Whether errors in what it gives take their stacks along. */
+  readonly stacks: boolean;
   actor: AnyActorRef | undefined;
   routine: RegisteredRoutine | undefined;
   args: readonly unknown[];
@@ -223,7 +225,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Encodes what the body gave; what can't travel is the task's error. */
 function settle(execution: Execution, type: 'returned' | 'yielded', value: unknown): void {
   try {
-    const encoded = value === undefined ? undefined : encodeValue(value, 'result');
+    const encoded =
+      value === undefined ? undefined : encodeValue(value, 'result', execution.stacks);
     tell(execution, { type, value: encoded });
   } catch (error) {
     if (type === 'returned') tell(execution, { type: 'threw', error });

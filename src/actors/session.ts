@@ -103,6 +103,8 @@ export interface SessionPorts {
   readonly uid: string;
   /** The caller is given up when it gave no sign of life for so many milliseconds; Infinity: never. */
   readonly callerLostAfterMs: number;
+  /** Whether errors take their stacks along to the caller. */
+  readonly stacks: boolean;
   /** Where the calls of tasks go. */
   readonly dispatcher: Dispatcher;
   /** Shared by all sessions of the worker. */
@@ -304,6 +306,7 @@ export class Session {
       task: scope,
       scope: { task: scope, dispatcher: this.#ports.dispatcher, options: undefined },
       generator: task.generator,
+      stacks: this.#ports.stacks,
       actor: undefined,
       routine: undefined,
       args: [],
@@ -412,7 +415,7 @@ export class Session {
   ): void {
     const { inlineBytes } = this.#ports.limits;
     const most = Math.max(this.#link.maxValueBytes, inlineBytes);
-    const stack = stackText(task);
+    const stack = this.#ports.stacks && stackText(task);
     let payload = encodeError(error, { stack });
     if (payload.length > most) payload = encodeError(error, { stack: false });
     if (payload.length > most) payload = encodeError(tooLarge(error), { stack });

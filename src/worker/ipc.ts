@@ -26,6 +26,8 @@ export interface WorkerSetup {
   /** Tasks that may run at a time; undefined for no limit. */
   readonly concurrency: number | undefined;
   readonly maxValueBytes: number;
+  /** Whether errors take the worker's stack along. */
+  readonly stacks: boolean;
   /** Another worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
 }

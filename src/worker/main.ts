@@ -38,6 +38,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       address: setup.address,
       tags: setup.tags,
       concurrency: setup.concurrency,
+      stacks: setup.stacks,
       stop: leave,
     });
     const { uid } = worker;

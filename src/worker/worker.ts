@@ -33,6 +33,11 @@ export interface WorkerOptions {
    * itself always run. Default: no limit.
    */
   readonly concurrency?: number | undefined;
+  /**
+   * Whether errors that tasks throw, give and yield take their stacks along to the caller; leave them
+   * out where callers are not trusted. Default: true.
+   */
+  readonly stacks?: boolean;
   /** How the beats of the pool's other workers are reached. Default: not at all. */
   readonly beats?: readonly Dialer[];
   /**
@@ -236,6 +241,7 @@ export class Worker {
       limits: this.#options.limits,
       uid: this.uid,
       callerLostAfterMs: this.#options.callerLostAfterMs ?? Number.POSITIVE_INFINITY,
+      stacks: this.#options.stacks ?? true,
       dispatcher: this.#proxy,
       resolve: this.#options.resolve ?? resolveRoutine,
       admission: this.#admission,

@@ -110,6 +110,7 @@ test.each(['unix', 'tcp'])(
           tags: [],
           concurrency: undefined,
           maxValueBytes: 1_000,
+          stacks: true,
           lostAfterMs: 1_000,
         },
         { startTimeoutMs: 20_000, killTimeoutMs: 1_000 },

@@ -89,6 +89,20 @@ describe('an error that a routine throws arrives', () => {
     expect(error.stack).toMatch(/^HttpError: status 404/);
   });
 
+  test.each(errors.foreignKinds)('with all that it says, where it is %s', async (kind) => {
+    const made = await errors.foreignError(kind);
+    const error = await failure(errors.throwsForeign(kind));
+    expect(error.constructor).toBe(errors.nearestClass(made));
+    expect(error.name).toBe(made.name);
+    expect(error.message).toBe(made.message);
+    expect(Object.keys(error)).toEqual(Object.keys(made));
+    expect({ ...error }).toEqual({ ...made });
+    for (const key of ['code', 'cause', 'errors', 'error', 'suppressed'] as const) {
+      expect(Reflect.get(error, key)).toEqual(Reflect.get(made, key));
+    }
+    expect(Object.isFrozen(error)).toBe(false);
+  });
+
   test('with a note in place of a property that can’t travel', async () => {
     const error = await failure(errors.withFunction());
     expect(error).toMatchObject({ message: 'has a function', kept: 2 });
@@ -118,141 +132,6 @@ describe('an error that a routine throws arrives', () => {
       expect(error).toBeInstanceOf(TypeError);
       expect(error.message).toBe(message);
     }
-  });
-});
-
-/** The stack of an error, with each frame cut down to its function and the name of its file. */
-function frames(error: unknown): string[] {
-  const [head, ...lines] = ((error as Error).stack as string).split('\n');
-  const uid = pool.workers[0]?.uid as string;
-  return [
-    head as string,
-    ...lines.map((line) =>
-      line
-        .replace(uid, 'uid')
-        .replace(/^ +at (?:async )?/, '')
-        .replace(/(?:file:)?\/[^()]*\/([\w.-]+):\d+:\d+/, '$1')
-        // What has no name, has one on some versions of Node where source maps are on.
-        .replace(/^<anonymous> \(([^)]+)\)$/, '$1'),
-    ),
-  ];
-}
-
-describe('the stack of an error', () => {
-  async function innerCaller(call: () => Promise<unknown>) {
-    await call();
-  }
-  async function outerCaller(call: () => Promise<unknown>) {
-    await innerCaller(call);
-  }
-  const stackOf = async (call: () => Promise<unknown>) => frames(await failure(outerCaller(call)));
-  const caller = [
-    'innerCaller (errors.test.ts)',
-    'outerCaller (errors.test.ts)',
-    'rejection (helpers.ts)',
-    'failure (errors.test.ts)',
-    'stackOf (errors.test.ts)',
-    'errors.test.ts',
-  ];
-
-  test('shows the frames of the worker, its uid and the routine, and then the caller', async () => {
-    expect((await stackOf(errors.deep)).slice(0, 10)).toEqual([
-      'TypeError: deep',
-      'deepInside (errors.ts)',
-      'errors.ts',
-      'deep (worker uid)',
-      ...caller,
-    ]);
-  });
-
-  test('shows the caller of a generator’s step', async () => {
-    async function consume() {
-      for await (const _ of errors.generator());
-    }
-    expect((await stackOf(consume)).slice(0, 7)).toEqual([
-      'TypeError: in a generator',
-      'errors.ts',
-      'generator (worker uid)',
-      'consume (errors.test.ts)',
-      ...caller.slice(0, 3),
-    ]);
-  });
-
-  test('shows each worker on the way of a nested call, once', async () => {
-    expect((await stackOf(errors.outer)).slice(0, 8)).toEqual([
-      'TypeError: deep',
-      'deepInside (errors.ts)',
-      'errors.ts',
-      'deep (worker uid)',
-      'errors.ts',
-      'outer (worker uid)',
-      ...caller.slice(0, 2),
-    ]);
-  });
-
-  test('shows a worker that only passes it on', async () => {
-    expect((await stackOf(errors.passesOn)).slice(0, 7)).toEqual([
-      'TypeError: deep',
-      'deepInside (errors.ts)',
-      'errors.ts',
-      'deep (worker uid)',
-      'passesOn (worker uid)',
-      ...caller.slice(0, 2),
-    ]);
-  });
-
-  test('shows no frames of the runtime in its causes and inner errors, and no worker there', async () => {
-    const error = await failure(errors.aggregate());
-    for (const one of [error.cause, (error as AggregateError).errors[0]]) {
-      expect(frames(one)).toEqual([expect.stringMatching(/^\w+: \w+$/), 'errors.ts']);
-    }
-  });
-
-  test('is that of its own call, where one error is thrown again and again', async () => {
-    async function other() {
-      await errors.constant();
-    }
-    const stacks = [await stackOf(errors.constant), await stackOf(other)];
-    stacks.push(await stackOf(errors.constant));
-    expect(stacks[0]?.slice(0, 4)).toEqual([
-      'Error: constant',
-      'errors.ts',
-      'constant (worker uid)',
-      caller[0],
-    ]);
-    expect(stacks[1]?.slice(2, 5)).toEqual([
-      'constant (worker uid)',
-      'other (errors.test.ts)',
-      caller[0],
-    ]);
-    expect(stacks[2]).toEqual(stacks[0]);
-  });
-
-  test('of the runtime’s own says where it came from', async () => {
-    const missing = elsewhere('integration/routines/math.ts', 'subtract');
-    for (const [call, name] of [
-      [() => missing(1, 2), 'subtract'],
-      [withFunction, 'withFunction'],
-      [() => elsewhere('fixtures/broken/no-such-file.ts')(1, 2), 'add'],
-    ] as const) {
-      const [head, ...rest] = await stackOf(call);
-      expect(head).toMatch(/^(?:RoutineNotFound|SerializationError): /);
-      expect(rest.slice(0, 2)).toEqual([
-        `${name} (worker uid)`,
-        expect.stringContaining('errors.test.ts'),
-      ]);
-    }
-  });
-
-  test('of the runtime’s own on this side is that of the call', async () => {
-    const late = () => errors.never.with({ timeout: 20 })();
-    expect((await stackOf(late)).slice(1, 3)).toEqual(caller.slice(0, 2));
-  });
-
-  test.each(errors.prepareKinds)('where the program %s, breaks no call', async (kind) => {
-    const error = await failure(errors.prepared(kind));
-    expect(error.message).toBe(kind);
-    expect(frames(error).slice(0, 2)).toEqual([`RangeError: ${kind}`, 'prepared (worker uid)']);
   });
 });
 

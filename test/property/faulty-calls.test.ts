@@ -75,6 +75,7 @@ async function meet(weather: Weather, attempts = 1) {
         dispatcher: {} as never,
         admission,
         callerLostAfterMs: Number.POSITIVE_INFINITY,
+        stacks: true,
         takePlace: () => true,
         freePlace: () => {},
         closed: () => {},

@@ -75,6 +75,7 @@ async function inspected() {
         ...shared,
         uid: 'worker',
         callerLostAfterMs: Number.POSITIVE_INFINITY,
+        stacks: true,
         resolve: (_module, name) => routines[name] as RegisteredRoutine,
         dispatcher: {} as never,
         admission: new Admission(),

@@ -1,3 +1,9 @@
+import assert from 'node:assert/strict';
+import { exec } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { routine, SkeinError } from '../../../src/index.ts';
 
 export class HttpError extends Error {
@@ -77,6 +83,18 @@ export const deep = routine(async () => {
 /** Fails on a worker because its call to a worker fails. */
 export const outer = routine(async () => {
   await deep();
+});
+
+export const withInner = routine(async () => {
+  throw Object.assign(new Error('with inner'), { inner: [new TypeError('inner')] });
+});
+
+const given = () => new Map([['key', [new RangeError('given', { cause: new Error('why') })]]]);
+
+export const giving = routine(async () => given());
+
+export const yielding = routine(function* () {
+  yield given();
 });
 
 /** Fails because its call fails, and has no frame of its own. */
@@ -167,4 +185,79 @@ export const unreadableKinds = Object.keys(unreadable);
 
 export const throwsUnreadable = routine(async (kind: string) => {
   throw unreadable[kind]?.();
+});
+
+class StatusError extends Error {
+  override readonly name = 'StatusError';
+  readonly status = 503;
+  readonly #retryMs = 100;
+
+  get retryMs(): number {
+    return this.#retryMs;
+  }
+}
+
+class RangeOfStatus extends RangeError {}
+
+const foreign: Record<string, () => unknown> = {
+  'a system error': () => readFileSync('/no/such/file'),
+  'a system error of a promise': () => readFile('/no/such/file'),
+  'an error of Node with a code': () => Buffer.alloc('much' as never),
+  'a failed assertion': () => assert.deepEqual({ a: 1 }, { a: 2 }),
+  'a failed command': () => promisify(exec)('echo said; exit 3'),
+  'an AbortError': () => AbortSignal.abort().throwIfAborted(),
+  'a DOMException with a code': () => structuredClone(Symbol('uncloned')),
+  'an AggregateError': () =>
+    Promise.any([Promise.reject(new StatusError('one')), Promise.reject('two')]),
+  'of an own class with fields': () => {
+    throw new StatusError('busy', { cause: new RangeOfStatus('inner', { cause: 1 }) });
+  },
+  'of an own class of range errors': () => {
+    throw new RangeOfStatus('beyond');
+  },
+  frozen: () => {
+    throw Object.freeze(Object.assign(new TypeError('cold', { cause: 'ice' }), { code: 'E_COLD' }));
+  },
+  'of another realm': () => {
+    const code = `throw Object.assign(new TypeError('far', { cause: new RangeError('away') }), { code: 'E_FAR' })`;
+    runInNewContext(code);
+  },
+  'with a getter of its own': () => {
+    throw Object.defineProperty(new Error('computed'), 'answer', {
+      get: () => 42,
+      enumerable: true,
+    });
+  },
+};
+
+// Since Node 24.
+type Suppressing = new (error: unknown, suppressed: unknown, message: string) => Error;
+const { SuppressedError } = globalThis as unknown as { SuppressedError?: Suppressing };
+if (SuppressedError) {
+  foreign['a SuppressedError'] = () => {
+    throw new SuppressedError(new TypeError('disposing'), new RangeError('before'), 'both');
+  };
+}
+
+export const foreignKinds = Object.keys(foreign);
+
+/** The error of this kind, made here. */
+export async function foreignError(kind: string): Promise<Error> {
+  try {
+    await foreign[kind]?.();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error(`${kind} did not throw`);
+}
+
+/** The class that it can arrive as. */
+export function nearestClass(error: Error): unknown {
+  return [TypeError, RangeError, AggregateError, DOMException, SuppressedError, Error].find(
+    (one) => one && (error instanceof one || error.name === one.name),
+  );
+}
+
+export const throwsForeign = routine(async (kind: string) => {
+  throw await foreignError(kind);
 });

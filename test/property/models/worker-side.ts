@@ -79,6 +79,7 @@ export class WorkerSide {
       limits,
       uid: 'worker',
       callerLostAfterMs: Number.POSITIVE_INFINITY,
+      stacks: true,
       dispatcher: undefined as never,
       admission: new Admission(),
       resolve: (_module, name) => {
