@@ -102,19 +102,19 @@ export class Decoder extends CborReader implements ValueSource {
     if ((this.peek() & 0xe0) === MAJOR.unsigned) {
       const known = this.#names[this.head(MAJOR.unsigned)];
       if (known === undefined) throw damaged('it refers to a name that is not there');
-      return { kind, ...known };
+      return { kind, module: known.module, name: known.name };
     }
     if (this.head(MAJOR.array) !== 2) throw damaged('a name without its two parts');
-    const name = { module: this.text(), name: this.text() };
+    const name = { kind, module: this.text(), name: this.text() };
     this.#names.push(name);
-    return { kind, ...name };
+    return name;
   }
 
-  properties(target: object): void {
+  properties(target: object, inherits = false): void {
     const first = this.peek();
     if ((first & 0xe0) !== MAJOR.map) throw damaged('no map where one should be');
     this.position++;
-    this.#entries(target as Record<string, unknown>, first);
+    this.#entries(target as Record<string, unknown>, first, inherits);
   }
 
   #array(length: number): unknown[] {
@@ -136,25 +136,25 @@ export class Decoder extends CborReader implements ValueSource {
   #map(first: number): object {
     this.#enter();
     const value = this.#claimed({});
-    this.#entries(value, first);
+    this.#entries(value, first, false);
     this.#depth--;
     return value;
   }
 
-  #entries(target: Record<string, unknown>, first: number): void {
+  #entries(target: Record<string, unknown>, first: number, inherits: boolean): void {
     if ((first & 0x1f) === INDEFINITE) {
-      while (this.peek() !== STOP) this.#property(target);
+      while (this.peek() !== STOP) this.#property(target, inherits);
       this.position++;
       return;
     }
     const count = this.checkCount(this.narrow(first), MAJOR.map);
-    for (let i = 0; i < count; i++) this.#property(target);
+    for (let i = 0; i < count; i++) this.#property(target, inherits);
   }
 
-  #property(target: Record<string, unknown>): void {
+  #property(target: Record<string, unknown>, inherits: boolean): void {
     const key = this.key();
     const value = this.read();
-    if (key === '__proto__') define(target, key, value);
+    if (key === '__proto__' || (inherits && key in target)) define(target, key, value);
     else target[key] = value;
   }
 

@@ -29,7 +29,7 @@ export const instanceKind = kind<object>({
 function writeContent(sink: ValueSink, value: object, registered: RegisteredClass): void {
   const { fields, encode, Class } = registered;
   if (encode === undefined) {
-    refuseSymbols(value);
+    if (Object.getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
     sink.properties(fields === undefined ? value : fieldsOf(value, fields));
     return;
   }
@@ -84,19 +84,10 @@ function filled(
 ): object {
   const instance = Object.create(Class.prototype) as object;
   claim(instance);
-  const own = Object.create(null) as Record<string, unknown>;
-  source.properties(own);
-  for (const key of Object.keys(own)) {
-    if (fields !== undefined && !fields.includes(key)) {
-      throw damaged(`the class ${Class.name} has no field ${JSON.stringify(key)} here`);
-    }
-    // Not by assignment, which could run a setter of the class.
-    Object.defineProperty(instance, key, {
-      value: own[key],
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
+  source.properties(instance, true);
+  const unknown = fields && Object.keys(instance).find((key) => !fields.includes(key));
+  if (unknown !== undefined) {
+    throw damaged(`the class ${Class.name} has no field ${JSON.stringify(unknown)} here`);
   }
   return instance;
 }

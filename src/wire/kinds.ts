@@ -61,8 +61,12 @@ export interface ValueSource {
   blob(): OwnBytes;
   /** Reads any value. */
   read(): unknown;
-  /** Reads a map of properties into `target`. */
-  properties(target: object): void;
+  /**
+   * Reads a map of properties into `target`.
+   *
+   * @param inherits whether `target` may inherit setters, which must not run
+   */
+  properties(target: object, inherits?: boolean): void;
 }
 
 /** Bytes of their own buffer. */

@@ -17,7 +17,7 @@ export interface Name {
 }
 
 interface Names {
-  readonly byModule: Map<string, Map<string, object>>;
+  readonly byModule: Map<string, Record<NamedKind, Map<string, object>>>;
   readonly byValue: WeakMap<object, Name>;
 }
 
@@ -31,10 +31,10 @@ const { byModule, byValue } = holder[key];
 export function registerName(name: Name, value: object): void {
   let values = byModule.get(name.module);
   if (values === undefined) {
-    values = new Map();
+    values = { routine: new Map(), class: new Map() };
     byModule.set(name.module, values);
   }
-  values.set(keyOf(name.kind, name.name), value);
+  values[name.kind].set(name.name, value);
   byValue.set(value, name);
 }
 
@@ -44,7 +44,7 @@ export function nameOf(value: object): Name | undefined {
 }
 
 export function findNamed({ kind, module, name }: Name): object | undefined {
-  return byModule.get(module)?.get(keyOf(kind, name));
+  return byModule.get(module)?.[kind].get(name);
 }
 
 /** Drops what a module made that failed to load. */
@@ -63,8 +63,4 @@ export class UnknownName extends SerializationError {
     super(`${wanted.kind} '${wanted.name}' of ${wanted.module} is not known here`);
     this.wanted = wanted;
   }
-}
-
-function keyOf(kind: NamedKind, name: string): string {
-  return `${kind} ${name}`;
 }
