@@ -1,26 +1,5 @@
-import type { Temporal } from 'temporal-polyfill/full';
-import { install } from 'temporal-polyfill/full/shim';
 import type { Group } from '../row.ts';
-import { compareBy } from '../same.ts';
-
-// Where the process has Temporal of its own, that is used.
-install();
-const here = (globalThis as unknown as { Temporal: typeof Temporal }).Temporal;
-
-compareBy(here.Instant, (value) => [value.epochNanoseconds]);
-compareBy(here.Duration, (value) => [value.years, value.nanoseconds, value.toString()]);
-compareBy(here.PlainTime, (value) => [value.toString()]);
-for (const Class of [
-  here.PlainDate,
-  here.PlainDateTime,
-  here.PlainYearMonth,
-  here.PlainMonthDay,
-  here.ZonedDateTime,
-]) {
-  compareBy<{ toString(options: { calendarName: 'always' }): string }>(Class, (value) => [
-    value.toString({ calendarName: 'always' }),
-  ]);
-}
+import { here } from '../temporal.ts';
 
 export const temporal: Group = {
   title: 'Temporal',
