@@ -13,6 +13,7 @@ import {
 import type { DispatchTarget } from './dispatcher.ts';
 import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
+import { decorate, isDecoration, makeMethod } from './methods.ts';
 import { checkNames } from './options.ts';
 import { register } from './registry.ts';
 
@@ -56,11 +57,36 @@ export type Routine<F extends AnyFunction> = Remote<F> & {
  * add.local(1, 2);                       // here
  * ```
  */
-export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = {}): Routine<F> {
-  if (typeof fn !== 'function') {
-    throw new TypeError(`routine(fn) takes a function, not ${fn === null ? 'null' : typeof fn}`);
+export function routine<F extends AnyFunction>(method: F, context: ClassMethodDecoratorContext): F;
+export function routine(
+  options: RoutineOptions,
+): <F extends AnyFunction>(method: F, context: ClassMethodDecoratorContext) => F;
+export function routine<F extends AnyFunction>(fn: F, options?: RoutineOptions): Routine<F>;
+export function routine(
+  first: AnyFunction | RoutineOptions,
+  second: RoutineOptions | ClassMethodDecoratorContext = {},
+): unknown {
+  if (isDecoration(second)) return decorate(first, second, {}, routine);
+  // biome-ignore lint/complexity/noArguments: `routine(undefined)` is a mistake, and no decorator
+  if (typeof first === 'object' && first !== null && arguments.length === 1) {
+    checkNames('@routine(options)', first, OPTIONS);
+    attemptsOf(first);
+    return function decorator(method: unknown, context: unknown) {
+      return decorate(method, context, first, decorator);
+    };
   }
-  checkNames('routine(fn, options)', options, ['name', 'module', 'idempotent', 'attempts']);
+  if (typeof first !== 'function') {
+    throw new TypeError(
+      `routine(fn) takes a function, not ${first === null ? 'null' : typeof first}`,
+    );
+  }
+  checkNames('routine(fn, options)', second, OPTIONS);
+  return make(first, second as RoutineOptions);
+}
+
+const OPTIONS = ['name', 'module', 'idempotent', 'attempts'];
+
+function make<F extends AnyFunction>(fn: F, options: RoutineOptions): Routine<F> {
   const attempts = attemptsOf(options);
   const site = callSite(routine, options.module);
   const module = options.module === undefined ? site.module : moduleUrl(options.module);
@@ -86,6 +112,36 @@ export function routine<F extends AnyFunction>(fn: F, options: RoutineOptions = 
   });
   return remote as unknown as Routine<F>;
 }
+
+/**
+ * Makes a method a routine where there are no decorators. To be called when the module loads, before
+ * classes are registered that extend this one.
+ *
+ * @param target the prototype of its class; for a static method, the class
+ * @throws RoutineIdentityError when it has no name that a worker could find it by
+ * @throws RangeError when `attempts` is not a whole number from 1 on
+ * @throws TypeError when there is no such method, or an option is not what it should be
+ * @example
+ * ```js
+ * export class Counter {
+ *   static from(text) { ... }
+ *   add(n) { ... }
+ * }
+ * registerClass(Counter);
+ * routine.method(Counter.prototype, 'add');
+ * routine.method(Counter, 'from');
+ * ```
+ */
+function method<T extends object>(
+  target: T,
+  name: keyof T & string,
+  options: RoutineOptions = {},
+): void {
+  checkNames('routine.method(target, name, options)', options, OPTIONS);
+  makeMethod(target, name, options, method);
+}
+
+routine.method = method;
 
 /** Called as `add.local()`, the function itself would have the routine for its `this`. */
 function plain(fn: AnyFunction, name: string): AnyFunction {

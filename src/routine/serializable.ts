@@ -3,6 +3,7 @@ import { ClassRegistrationError } from '../errors.ts';
 import { type AnyClass, addClass, type InstanceCodec } from '../wire/classes.ts';
 import { findNamed, type Name, nameOf } from '../wire/names.ts';
 import { type CallSite, callSite, decorationSite, moduleUrl } from './identity.ts';
+import { registerMethods } from './methods.ts';
 import { checkFunction, checkNames } from './options.ts';
 import { privateNames } from './private-names.ts';
 
@@ -133,6 +134,7 @@ function register(Class: ClassOf<object>, options: AnyOptions, site: CallSite): 
   const { fields, encode, decode } = options;
   addClass({ name: named, Class: Class as AnyClass, fields, encode, decode });
   sites.set(Class, site);
+  registerMethods(Class);
 }
 
 /** Where each class was registered. */
