@@ -54,6 +54,23 @@ export class RoutineNotFound extends SkeinError {
   readonly code = 'ROUTINE_NOT_FOUND';
 }
 
+/** The worker does not run functions by value: its pool was opened without `allowInline`. */
+export class InlineNotAllowed extends SkeinError {
+  readonly code = 'INLINE_NOT_ALLOWED';
+}
+
+/** A function can't travel by value: it needs more of the code around it than it captures. */
+export class InlineFunctionError extends SkeinError {
+  readonly code = 'INLINE_FUNCTION';
+  /** The names that it uses, and a worker does not have. */
+  readonly missing: readonly string[];
+
+  constructor(message: string, options?: SkeinErrorOptions & { missing?: readonly string[] }) {
+    super(message, options);
+    this.missing = options?.missing ?? [];
+  }
+}
+
 /** No pool is open, several are open and none is bound, or the one that was named is closed. */
 export class NoPoolError extends SkeinError {
   readonly code = 'NO_POOL';

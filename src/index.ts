@@ -9,6 +9,8 @@ export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
 export {
   ClassRegistrationError,
   DispatchTimeout,
+  InlineFunctionError,
+  InlineNotAllowed,
   ListenError,
   LoadBalancerError,
   type LostPhase,
@@ -29,6 +31,7 @@ export {
 export { type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
 export type { RoutineOptions } from './routine/definition.ts';
 export { type CallOptions, withDispatch } from './routine/gate.ts';
+export type { InlineOptions } from './routine/inline.ts';
 export { type Remote, type Routine, routine } from './routine/routine.ts';
 export {
   type ClassOf,

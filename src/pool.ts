@@ -43,6 +43,11 @@ export interface PoolOptions {
   readonly maxValueBytes?: number;
   /** Whether errors take the worker's stack along; leave it out where callers are not trusted. Default: true. */
   readonly stacks?: boolean;
+  /**
+   * Whether the workers run functions by value (`routine.inline`): code that whoever can call them sends,
+   * and not only that of modules that they can import. Default: false.
+   */
+  readonly allowInline?: boolean;
   /** How often within `windowMs` a worker that died is replaced. Default: 10 in 60,000 ms. */
   readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
   /** Milliseconds in which a worker must have come up. Default: 30,000. */
@@ -168,6 +173,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxQueue: Number.POSITIVE_INFINITY,
       maxValueBytes: defaultLimits.maxValueBytes,
       stacks: true,
+      allowInline: false,
       startTimeout: 30_000,
       lostAfter: 10_000,
       ...options,
@@ -346,7 +352,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #spawn(): void {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
-    const { tags, concurrency, maxValueBytes, stacks, startTimeout, lostAfter } = this.#options;
+    const { tags, concurrency, maxValueBytes, stacks, allowInline, startTimeout, lostAfter } =
+      this.#options;
     const setup = {
       address: this.#address(slot, 'sock'),
       beat: toBeatAddress(this.#address(slot, 'beat')),
@@ -354,6 +361,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       concurrency,
       maxValueBytes,
       stacks,
+      allowInline,
       lostAfterMs: lostAfter,
     };
     const timeouts = { startTimeoutMs: startTimeout, killTimeoutMs: KILL_TIMEOUT_MS };
@@ -465,6 +473,7 @@ const POOL_OPTIONS = [
   'maxQueue',
   'maxValueBytes',
   'stacks',
+  'allowInline',
   'restarts',
   'startTimeout',
   'lostAfter',
@@ -492,9 +501,10 @@ function checkOptions(options: PoolOptions): PoolOptions {
       `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
     );
   }
-  const { transport, tags, loadBalancer, inspect, stacks } = options;
-  if (stacks !== undefined && typeof stacks !== 'boolean') {
-    throw new TypeError(`stacks must be true or false, not ${String(stacks)}`);
+  const { transport, tags, loadBalancer, inspect, stacks, allowInline } = options;
+  for (const [name, value] of Object.entries({ stacks, allowInline })) {
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw new TypeError(`${name} must be true or false, not ${String(value)}`);
   }
   if (inspect !== undefined && typeof inspect !== 'function') {
     if (typeof inspect?.next !== 'function') {

@@ -6,15 +6,21 @@
  * @throws TypeError when it is no object, or has an option of another name
  */
 export function checkNames(what: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(
-      `${what} must be an object, not ${describe(options)}; it may have ${known.join(', ')}`,
-    );
-  }
+  checkObject(what, options, `; it may have ${known.join(', ')}`);
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
     throw new TypeError(`${what} has no option '${name}'; it may have ${known.join(', ')}`);
   }
+}
+
+/** @throws TypeError when it is no object */
+export function checkObject(
+  what: string,
+  value: unknown,
+  hint = '',
+): asserts value is Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new TypeError(`${what} must be an object, not ${describe(value)}${hint}`);
 }
 
 /** @throws TypeError when it is no function */

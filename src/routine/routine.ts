@@ -6,6 +6,7 @@ import { bind } from './calls.ts';
 import {
   type AnyFunction,
   attemptsOf,
+  type Definition,
   define,
   isGenerator,
   type RoutineOptions,
@@ -13,6 +14,7 @@ import {
 import type { DispatchTarget } from './dispatcher.ts';
 import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
+import { type InlineOptions, inlineFunction, inlineId } from './inline.ts';
 import { decorate, isDecoration, makeMethod } from './methods.ts';
 import { checkNames } from './options.ts';
 import { register } from './registry.ts';
@@ -100,13 +102,45 @@ function make<F extends AnyFunction>(fn: F, options: RoutineOptions): Routine<F>
   const generator = isGenerator(fn);
   register({ module, name, generator, fn, site });
   const id = { module, name, key: `${module}#${name}` };
-  const definition = define({ name, id, generator, attempts, encode: encodeArgs });
-  const remote = bind(definition, undefined);
+  const remote = asRoutine(fn, define({ name, id, generator, attempts, encode: encodeArgs }));
   registerName({ kind: 'routine', module, name }, remote);
+  return remote;
+}
+
+/**
+ * Makes a function callable on workers by its source, for where there is no module that they could
+ * import: a REPL, `node --eval`, or inside a function. Their pool must be opened with `allowInline`.
+ *
+ * The source is compiled on the worker as strict code, in the global scope. Of the variables around it,
+ * the function has those that it captures, as values that are read and sent with each call; `import()`
+ * inside of it starts from the worker's current folder.
+ *
+ * @throws InlineFunctionError when it needs more of the code around it: names that it does not capture,
+ * `this` or `super`
+ * @throws RangeError when `attempts` is not a whole number from 1 on
+ * @throws TypeError when `fn` is no function, or an option is not what it should be
+ * @example
+ * ```ts
+ * const factor = 3;
+ * const scale = routine.inline((x: number) => x * factor, { captures: { factor } });
+ * await scale(14);
+ * ```
+ */
+function inline<F extends AnyFunction>(fn: F, options: InlineOptions = {}): Routine<F> {
+  const { name, encode } = inlineFunction(fn, options);
+  const generator = isGenerator(fn);
+  const attempts = attemptsOf(options);
+  return asRoutine(fn, define({ name, id: inlineId(generator), generator, attempts, encode }));
+}
+
+routine.inline = inline;
+
+function asRoutine<F extends AnyFunction>(fn: F, definition: Definition): Routine<F> {
+  const remote = bind(definition, undefined);
   Object.defineProperties(remote, {
-    name: { value: name, configurable: true },
+    name: { value: definition.name, configurable: true },
     length: { value: fn.length, configurable: true },
-    local: { value: plain(fn, name) },
+    local: { value: plain(fn, definition.name) },
     on: { value: (pool: DispatchTarget) => bind(definition, { pool: checkPool(pool) }) },
     with: { value: (own: CallOptions) => bind(definition, checkOptions(own)) },
   });

@@ -8,6 +8,7 @@ import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/d
 import { lookup, type RegisteredRoutine } from '../routine/registry.ts';
 import { EMPTY_SCOPE, runInScope } from '../routine/task.ts';
 import type { Limits } from '../transport/link.ts';
+import { isInline, resolveInline } from '../worker/inline.ts';
 import { Worker } from '../worker/worker.ts';
 import type { Clock } from './clock.ts';
 import type { Network } from './network.ts';
@@ -22,7 +23,8 @@ const FRAME_BYTES = 1024;
 const CALLER_PATIENCE = 5;
 
 export interface ClusterOptions {
-  readonly plan: ClusterPlan & Required<Pick<ClusterPlan, 'discoveryMs' | 'lostAfterMs'>>;
+  readonly plan: ClusterPlan &
+    Required<Pick<ClusterPlan, 'discoveryMs' | 'lostAfterMs' | 'allowInline'>>;
   readonly limits: Limits;
   readonly world: World;
   readonly network: Network;
@@ -82,7 +84,7 @@ export class WorkerHost {
         concurrency: plan.concurrency,
         lostAfterMs: plan.lostAfterMs,
         callerLostAfterMs: plan.lostAfterMs * CALLER_PATIENCE,
-        resolve: (module, name) => observer.watch(process, find(module, name)),
+        resolve: (module, name) => observer.watch(process, find(module, name, plan.allowInline)),
         inspect: observer.inspector(process, () => worker.dispatcher.epoch),
       });
       this.#worker = worker;
@@ -376,8 +378,12 @@ export class Cluster {
   }
 }
 
-/** @throws RoutineNotFound when no module of this process has made it */
-function find(module: string, name: string): RegisteredRoutine {
+/**
+ * @throws RoutineNotFound when no module of this process has made it
+ * @throws InlineNotAllowed when it stands for functions by value, and they do not run
+ */
+function find(module: string, name: string, allowInline: boolean): RegisteredRoutine {
+  if (isInline(module)) return resolveInline(name, allowInline);
   const found = lookup(module, name);
   if (found) return found;
   throw new RoutineNotFound(

@@ -29,13 +29,22 @@ const DEFAULTS = {
   delayMs: [0.05, 2],
   discoveryMs: [0, 20],
   lostAfterMs: 1_000,
+  allowInline: false,
 } as const;
 
 /** A cluster plan with nothing left out but the limit that there may not be. */
 type Plan = ClusterPlan & Required<Omit<ClusterPlan, 'concurrency'>>;
 
 const OPTIONS = ['seed', 'cluster', 'workload', 'faults', 'graceMs', 'limitMs', 'check'];
-const CLUSTER = ['workers', 'callers', 'concurrency', 'delayMs', 'discoveryMs', 'lostAfterMs'];
+const CLUSTER = [
+  'workers',
+  'callers',
+  'concurrency',
+  'delayMs',
+  'discoveryMs',
+  'lostAfterMs',
+  'allowInline',
+];
 
 /** The cluster, with what was left out. */
 export function planOf({ cluster = {} }: SimulationOptions): Plan {
@@ -67,7 +76,10 @@ export function checkOptions(options: SimulationOptions, program: unknown): Simu
 
 function checkCluster(cluster: Partial<ClusterPlan>): void {
   checkNames('cluster', cluster, CLUSTER);
-  const { workers, callers, concurrency, lostAfterMs } = cluster;
+  const { workers, callers, concurrency, lostAfterMs, allowInline } = cluster;
+  if (allowInline !== undefined && typeof allowInline !== 'boolean') {
+    throw new TypeError(`cluster.allowInline must be true or false, not ${String(allowInline)}`);
+  }
   checkWhole('cluster.workers', workers, 1);
   checkWhole('cluster.callers', callers, 1);
   checkWhole('cluster.concurrency', concurrency, 1);

@@ -15,6 +15,8 @@ export interface ClusterPlan {
   readonly discoveryMs?: readonly [least: number, most: number];
   /** Milliseconds without a sign of life after which a worker is given up. Default: 1,000. */
   readonly lostAfterMs?: number;
+  /** Whether the workers run functions by value. Default: false. */
+  readonly allowInline?: boolean;
 }
 
 /** What the body of a task of the built-in workload does. */

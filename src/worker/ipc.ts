@@ -28,6 +28,8 @@ export interface WorkerSetup {
   readonly maxValueBytes: number;
   /** Whether errors take the worker's stack along. */
   readonly stacks: boolean;
+  /** Whether functions by value run here. */
+  readonly allowInline: boolean;
   /** Another worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
 }

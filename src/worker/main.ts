@@ -39,6 +39,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       tags: setup.tags,
       concurrency: setup.concurrency,
       stacks: setup.stacks,
+      allowInline: setup.allowInline,
       stop: leave,
     });
     const { uid } = worker;

@@ -2,6 +2,13 @@
 import { MainModuleError, RoutineNotFound } from '../errors.ts';
 import { describeFailure, isLoaded, loadModule } from '../routine/modules.ts';
 import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
+import { isInline, resolveInline } from './inline.ts';
+
+/** @param allowInline whether functions by value run here */
+export function resolver(allowInline: boolean) {
+  return (module: string, name: string) =>
+    isInline(module) ? resolveInline(name, allowInline) : resolveRoutine(module, name);
+}
 
 /**
  * The routine of this name, at once when its module was imported before.
@@ -9,7 +16,7 @@ import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts'
  * @throws RoutineNotFound when the module does not load, or has no such routine
  * @throws MainModuleError when the module would run the main program again
  */
-export function resolveRoutine(
+function resolveRoutine(
   module: string,
   name: string,
 ): RegisteredRoutine | Promise<RegisteredRoutine> {

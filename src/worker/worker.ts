@@ -19,7 +19,7 @@ import type {
   Transport,
   WorkerStatus,
 } from '../transport/transport.ts';
-import { resolveRoutine } from './resolve.ts';
+import { resolver } from './resolve.ts';
 
 export interface WorkerOptions {
   readonly env: Env;
@@ -51,7 +51,9 @@ export interface WorkerOptions {
    * that spawned its workers is known.
    */
   readonly callerLostAfterMs?: number | undefined;
-  /** Finds a routine. Default: imports its module. */
+  /** Whether functions by value run here, code of whoever can call the worker. Default: false. */
+  readonly allowInline?: boolean;
+  /** Finds a routine. Default: imports its module, or looks at `allowInline`. */
   readonly resolve?: (
     module: string,
     name: string,
@@ -236,6 +238,7 @@ export class Worker {
   }
 
   #accept(channel: Channel, concurrency: number, nested: boolean): void {
+    const { allowInline = false, resolve = resolver(allowInline) } = this.#options;
     const session = new Session(this.#actor, channel, {
       env: this.#options.env,
       limits: this.#options.limits,
@@ -243,7 +246,7 @@ export class Worker {
       callerLostAfterMs: this.#options.callerLostAfterMs ?? Number.POSITIVE_INFINITY,
       stacks: this.#options.stacks ?? true,
       dispatcher: this.#proxy,
-      resolve: this.#options.resolve ?? resolveRoutine,
+      resolve,
       admission: this.#admission,
       takePlace: () => this.#takePlace(concurrency),
       freePlace: () => {

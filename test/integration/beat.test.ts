@@ -111,6 +111,7 @@ test.each(['unix', 'tcp'])(
           concurrency: undefined,
           maxValueBytes: 1_000,
           stacks: true,
+          allowInline: false,
           lostAfterMs: 1_000,
         },
         { startTimeoutMs: 20_000, killTimeoutMs: 1_000 },
