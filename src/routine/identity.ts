@@ -93,7 +93,11 @@ function siteOf(frame: Frame | undefined, callee: string, module: string | undef
     if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
     const [things, named, Unnamed] =
       callee === 'routine'
-        ? ['routines', 'routine(fn, { module })', RoutineIdentityError]
+        ? [
+            'routines',
+            'routine(fn, { module }), and routine.inline(fn) sends it without one',
+            RoutineIdentityError,
+          ]
         : ['classes', 'the option module', ClassRegistrationError];
     throw new Unnamed(
       `${callee}(...) was called from a place that is no file (${text.trim() || 'no stack'}), ` +
