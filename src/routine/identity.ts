@@ -55,6 +55,7 @@ export function decorationSite(
 }
 
 interface Frame {
+  /** Empty for code that has none; undefined for the engine's own. */
   readonly file: string | undefined;
   readonly line: number;
   readonly column: number;
@@ -80,7 +81,7 @@ function framesBelow(callee: Function, limit: number): Frame[] {
   const header = lines.length - sites.length;
   return sites.map((site, i) => ({
     // Not the text's: that of code in an eval names the file around it.
-    file: site.getFileName() ?? undefined,
+    file: site.isEval() ? '' : (site.getFileName() ?? undefined),
     line: site.getLineNumber() ?? 1,
     column: site.getColumnNumber() ?? 1,
     text: lines[header + i] ?? '',

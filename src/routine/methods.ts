@@ -142,16 +142,12 @@ function asMethod(invoke: (self: unknown, args: unknown[]) => unknown): AnyFunct
   }.method;
 }
 
-/** What decides the name of a decorator in messages. */
-const DECORATOR = '@routine';
-
-/** Whether a function was called as a decorator: of any kind, also by other rules than the standard's. */
-export function isDecoration(context: unknown): boolean {
-  if (typeof context === 'string' || typeof context === 'symbol') return true;
+/** Whether it is what a standard decorator gets as its second argument. */
+export function isContext(value: unknown): value is ClassMemberDecoratorContext {
   return (
-    typeof context === 'object' &&
-    context !== null &&
-    typeof (context as { addInitializer?: unknown }).addInitializer === 'function'
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { addInitializer?: unknown }).addInitializer === 'function'
   );
 }
 
@@ -168,40 +164,35 @@ export function decorate(
   options: RoutineOptions,
   callee: AnyFunction,
 ): AnyFunction {
-  if (!isDecoration(context) || typeof context !== 'object') {
-    throw new TypeError(
-      `${DECORATOR} is a standard decorator, and was called as an older kind: leave "experimentalDecorators" out ` +
-        `of tsconfig.json; where that must stay, write routine.method(Class.prototype, 'name') behind the class`,
-    );
-  }
-  const { kind, name, metadata } = context as ClassMethodDecoratorContext;
+  if (!isContext(context)) throw new TypeError(LEGACY);
+  const { kind, name } = context;
   if (kind !== 'method') {
-    const instead = kind === 'class' ? 'put it on its methods' : 'make it a method';
-    throw new TypeError(
-      `${DECORATOR} can't be on ${AS_NOUN[kind]} ('${String(name)}'): ${instead}`,
-    );
+    const instead = (kind as string) === 'class' ? 'put it on its methods' : 'make it a method';
+    throw new TypeError(`@routine can't be on ${AS_NOUN[kind]} ('${String(name)}'): ${instead}`);
   }
   if (typeof name === 'symbol') {
     throw new TypeError(
-      `${DECORATOR} can't be on a method whose name is a symbol (${String(name)}): workers find it by a name of text`,
+      `@routine can't be on a method with a symbol for its name (${String(name)}): workers find it by text`,
     );
   }
+  const { metadata } = context;
   const site = decorationSite(callee, 'routine', options.module);
   const one = new MethodRoutine({ method: method as AnyFunction, member: name, options, site });
-  if ((context as ClassMethodDecoratorContext).static) {
-    (context as ClassMethodDecoratorContext).addInitializer(function (this: unknown) {
+  if (context.static) {
+    context.addInitializer(function (this: unknown) {
       one.registerStatic(this as AnyFunction);
     });
-  } else if (metadata) {
-    addMetadata(metadata, METHODS, one);
-  } else {
-    throw new TypeError(
-      `${DECORATOR} needs decorators with metadata, for methods of instances: TypeScript from 5.2 on, or Babel's version 2023-05`,
-    );
-  }
+  } else if (metadata) addMetadata(metadata, METHODS, one);
+  else throw new TypeError(NO_METADATA);
   return one.remote;
 }
 
+const LEGACY =
+  '@routine is a standard decorator, and was called as one of an older kind: leave "experimentalDecorators" ' +
+  "out of tsconfig.json; or where it must stay, write routine.method(Class.prototype, 'name') behind the class";
+const NO_METADATA =
+  '@routine on a method of instances needs decorators with metadata: TypeScript 5.2 or later, ' +
+  'or another version of the decorators in Babel, 2023-05 or later';
 const AS_NOUN: Record<string, string> = {
   class: 'a class',
   getter: 'a getter',
@@ -250,7 +241,7 @@ export function registerMethods(Class: object): void {
   const own = nameOf(Class);
   if (own?.kind !== 'class') return;
   let path = `${own.name}.prototype`;
-  for (const current of chain(Class)) {
+  for (const current of withBases(Class)) {
     // A base class that is not registered has no name of its own to be found by.
     if (current === Class || nameOf(current) === undefined) {
       for (const one of listMetadata(current, METHODS) as MethodRoutine[]) {
@@ -261,8 +252,17 @@ export function registerMethods(Class: object): void {
   }
 }
 
+/** The names of the private methods that are routines, of a class and those that it extends. */
+export function privateMethods(Class: object): string[] {
+  return [...withBases(Class)].flatMap((one) =>
+    (listMetadata(one, METHODS) as MethodRoutine[])
+      .map(({ member }) => member)
+      .filter((member) => member.startsWith('#')),
+  );
+}
+
 /** A class and those that it extends. */
-function* chain(Class: object): Generator<object> {
+export function* withBases(Class: object): Generator<object> {
   let current: unknown = Class;
   while (typeof current === 'function' && current !== Function.prototype) {
     yield current;

@@ -15,7 +15,7 @@ import type { DispatchTarget } from './dispatcher.ts';
 import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { callSite, moduleUrl, nameAt } from './identity.ts';
 import { type InlineOptions, inlineFunction, inlineId } from './inline.ts';
-import { decorate, isDecoration, makeMethod } from './methods.ts';
+import { decorate, isContext, makeMethod } from './methods.ts';
 import { checkNames } from './options.ts';
 import { register } from './registry.ts';
 
@@ -38,6 +38,38 @@ export type Routine<F extends AnyFunction> = Remote<F> & {
 };
 
 /**
+ * Decorator: makes a method a routine, static or not, sync or async, of generators too. It runs on a
+ * worker, on a copy of its instance: what it changes there does not come back. A sync method keeps its
+ * type and gives a promise all the same, so `await` it.
+ *
+ * The class of the instance has to be registered (`@serializable`, `registerClass`). A static method
+ * has the class that defines it for `this` where it is called on none; another class must be registered.
+ *
+ * A standard decorator, and not one of TypeScript's `experimentalDecorators`; see `routine.method` for
+ * programs without.
+ *
+ * @throws RoutineIdentityError when it is not clear what the class is called, or of which module it is
+ * @throws RangeError when `attempts` is not a whole number from 1 on
+ * @throws TypeError when it is not on a method, or an option is not what it should be
+ * @example
+ * ```ts
+ * @serializable
+ * export class Counter {
+ *   count = 0;
+ *   @routine async plus(n: number) { return this.count + n; }
+ *   @routine({ idempotent: true }) static async parse(text: string) { ... }
+ * }
+ *
+ * await counter.plus(1);                                    // on a worker of the open pool
+ * await withDispatch({ timeout: 100 }, () => counter.plus(1));
+ * ```
+ */
+export function routine<F extends AnyFunction>(method: F, context: ClassMethodDecoratorContext): F;
+/** The decorator with options. */
+export function routine(
+  options: RoutineOptions,
+): <F extends AnyFunction>(method: F, context: ClassMethodDecoratorContext) => F;
+/**
  * Makes a function callable on the workers of a pool. The types are kept; sync functions give
  * promises and sync generators give async generators.
  *
@@ -59,18 +91,16 @@ export type Routine<F extends AnyFunction> = Remote<F> & {
  * add.local(1, 2);                       // here
  * ```
  */
-export function routine<F extends AnyFunction>(method: F, context: ClassMethodDecoratorContext): F;
-export function routine(
-  options: RoutineOptions,
-): <F extends AnyFunction>(method: F, context: ClassMethodDecoratorContext) => F;
 export function routine<F extends AnyFunction>(fn: F, options?: RoutineOptions): Routine<F>;
 export function routine(
   first: AnyFunction | RoutineOptions,
   second: RoutineOptions | ClassMethodDecoratorContext = {},
 ): unknown {
-  if (isDecoration(second)) return decorate(first, second, {}, routine);
-  // biome-ignore lint/complexity/noArguments: `routine(undefined)` is a mistake, and no decorator
-  if (typeof first === 'object' && first !== null && arguments.length === 1) {
+  // Older decorators get a target, a name and a descriptor.
+  // biome-ignore lint/complexity/noArguments: no parameter tells how many there are
+  if (arguments.length > 2 || isContext(second)) return decorate(first, second, {}, routine);
+  // biome-ignore lint/complexity/noArguments: no parameter tells how many there are
+  if (arguments.length === 1 && typeof first === 'object' && first !== null) {
     checkNames('@routine(options)', first, OPTIONS);
     attemptsOf(first);
     return function decorator(method: unknown, context: unknown) {
@@ -82,10 +112,14 @@ export function routine(
       `routine(fn) takes a function, not ${first === null ? 'null' : typeof first}`,
     );
   }
+  if (/^class\b/.test(Function.prototype.toString.call(first))) {
+    throw new TypeError(`routine(fn) takes a function, not the class ${first.name}: ${METHODS}`);
+  }
   checkNames('routine(fn, options)', second, OPTIONS);
   return make(first, second as RoutineOptions);
 }
 
+const METHODS = 'make its methods routines, by @routine on them';
 const OPTIONS = ['name', 'module', 'idempotent', 'attempts'];
 
 function make<F extends AnyFunction>(fn: F, options: RoutineOptions): Routine<F> {
@@ -168,12 +202,14 @@ function asRoutine<F extends AnyFunction>(fn: F, definition: Definition): Routin
  */
 function method<T extends object>(
   target: T,
-  name: keyof T & string,
+  name: MethodNames<T>,
   options: RoutineOptions = {},
 ): void {
   checkNames('routine.method(target, name, options)', options, OPTIONS);
   makeMethod(target, name, options, method);
 }
+
+type MethodNames<T> = { [K in keyof T]: T[K] extends AnyFunction ? K : never }[keyof T] & string;
 
 routine.method = method;
 

@@ -3,7 +3,7 @@ import { ClassRegistrationError } from '../errors.ts';
 import { type AnyClass, addClass, type InstanceCodec } from '../wire/classes.ts';
 import { findNamed, type Name, nameOf } from '../wire/names.ts';
 import { type CallSite, callSite, decorationSite, moduleUrl } from './identity.ts';
-import { registerMethods } from './methods.ts';
+import { privateMethods, registerMethods, withBases } from './methods.ts';
 import { checkFunction, checkNames } from './options.ts';
 import { privateNames } from './private-names.ts';
 
@@ -189,32 +189,26 @@ function samePlace(one: CallSite | undefined, other: CallSite): boolean {
 
 /** Refuses a class whose instances have more than their properties, since that would be lost. */
 function checkState(Class: object, { fields }: AnyOptions, name: string): void {
-  const classes = [...chain(Class)];
+  const classes = [...withBases(Class)];
   const builtIn = classes.find(isBuiltIn) as AnyClass | undefined;
   if (builtIn !== undefined && !(builtIn.prototype instanceof Error) && builtIn !== Error) {
     throw new ClassRegistrationError(
       `the class '${name}' extends ${builtIn.name}, whose content is no property of an instance: ${GIVE_CODEC}`,
     );
   }
-  const hidden = fields === undefined ? privateNames(classes.filter((one) => !isBuiltIn(one))) : [];
-  if (hidden.length > 0) {
+  if (fields !== undefined) return;
+  // Compilers take private methods that have a decorator out of the class.
+  const hidden = new Set(privateNames(classes.filter((one) => !isBuiltIn(one))));
+  for (const method of privateMethods(Class)) hidden.add(method);
+  if (hidden.size > 0) {
     throw new ClassRegistrationError(
-      `the class '${name}' has private ${hidden.join(', ')}, which nobody else can read: ${GIVE_CODEC}`,
+      `the class '${name}' has private ${[...hidden].join(', ')}, which nobody else can read: ${GIVE_CODEC}`,
     );
   }
 }
 
 const GIVE_CODEC =
   'say what travels by registerClass(Class, { encode: (instance) => ..., decode: (value) => ... })';
-
-/** A class and those that it extends. */
-function* chain(Class: object): Generator<object> {
-  let current: unknown = Class;
-  while (typeof current === 'function' && current !== Function.prototype) {
-    yield current;
-    current = Object.getPrototypeOf(current);
-  }
-}
 
 function isBuiltIn(Class: object): boolean {
   return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(Class));

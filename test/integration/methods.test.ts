@@ -14,6 +14,7 @@ import {
   callStatic,
   clear,
   giveStatic,
+  Hidden,
   Late,
   Logged,
   logged,
@@ -94,9 +95,9 @@ describe('a method of an instance', () => {
   });
 
   test('may be private', async () => {
-    const hidden = { count: 42, pid: there(), routine: 'Counter.prototype.#hidden' };
-    expect(await new Counter(40).shown(2)).toEqual(hidden);
-    expect(await new Counter(40).shownWith(2, 10_000)).toEqual(hidden);
+    const hidden = { count: 42, pid: there(), routine: 'Hidden.prototype.#hidden' };
+    expect(await new Hidden(40).shown(2)).toEqual(hidden);
+    expect(await new Hidden(40).shownWith(2, 10_000)).toEqual(hidden);
   });
 
   test('throws what its body throws', async () => {
@@ -181,7 +182,7 @@ describe('a static method', () => {
   });
 
   test('may be private', async () => {
-    expect(await Counter.open(1)).toEqual({ n: 1, pid: there(), routine: 'Counter.#secret' });
+    expect(await Hidden.open(1)).toEqual({ n: 1, pid: there(), routine: 'Hidden.#secret' });
   });
 
   test('that is inherited has the class for this that it is called on', async () => {

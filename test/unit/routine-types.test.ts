@@ -73,3 +73,89 @@ describe('the type of a routine', () => {
     expect(wrong).toBeTypeOf('function');
   });
 });
+
+class Decorated {
+  n = 1;
+
+  @routine
+  async add(x: number, y?: string) {
+    return `${x}${y}${this.n}`;
+  }
+
+  @routine
+  sync(x: number) {
+    return this.n + x;
+  }
+
+  @routine({ idempotent: true })
+  async *steps(to: number): AsyncGenerator<number, string, boolean> {
+    yield to;
+    return 'done';
+  }
+
+  @routine
+  static async make<T>(value: T) {
+    return [value];
+  }
+}
+
+describe('the type of a method that is a routine', () => {
+  test('is that of the method', () => {
+    expectTypeOf<Decorated['add']>().toEqualTypeOf<(x: number, y?: string) => Promise<string>>();
+    expectTypeOf<Decorated['sync']>().toEqualTypeOf<(x: number) => number>();
+    expectTypeOf<Decorated['steps']>().returns.toEqualTypeOf<
+      AsyncGenerator<number, string, boolean>
+    >();
+    const call = () => Decorated.make('a');
+    expectTypeOf(call).returns.toEqualTypeOf<Promise<string[]>>();
+  });
+
+  test('may be asserted to have what a routine has', () => {
+    const add = Decorated.prototype.add as Routine<Decorated['add']>;
+    expectTypeOf(add.with({ timeout: 1 })).toEqualTypeOf<Decorated['add']>();
+    const decorated = new Decorated();
+    expectTypeOf(() => add.on({} as never).call(decorated, 1)).returns.toEqualTypeOf<
+      Promise<string>
+    >();
+  });
+
+  test('is made by a name without decorators', () => {
+    class Plain {
+      readonly value = 1;
+      twice() {}
+      static make() {}
+    }
+    const right = () => {
+      routine.method(Plain.prototype, 'twice', { idempotent: true });
+      routine.method(Plain, 'make');
+    };
+    const wrong = () => {
+      // @ts-expect-error there is no such method
+      routine.method(Plain.prototype, 'thrice');
+      // @ts-expect-error a property is no method
+      routine.method(Plain.prototype, 'value');
+      // @ts-expect-error no such option
+      routine.method(Plain, 'make', { retries: 3 });
+    };
+    expect([right, wrong]).toHaveLength(2);
+  });
+
+  test('is needed', () => {
+    const wrong = () => {
+      class Wrong {
+        // @ts-expect-error a field
+        @routine value = 1;
+
+        // @ts-expect-error a getter
+        @routine get one() {
+          return 1;
+        }
+
+        // @ts-expect-error no such option
+        @routine({ retries: 3 }) retried() {}
+      }
+      return Wrong;
+    };
+    expect(wrong).toBeTypeOf('function');
+  });
+});

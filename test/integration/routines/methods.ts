@@ -55,20 +55,6 @@ export class Counter {
     return { count, pid, own: this.count };
   }
 
-  @routine
-  async #hidden(n: number) {
-    return { count: this.count + n, ...here() };
-  }
-
-  async shown(n: number) {
-    return await this.#hidden(n);
-  }
-
-  shownWith(n: number, timeout: number) {
-    const hidden = this.#hidden as Routine<(n: number) => Promise<unknown>>;
-    return hidden.with({ timeout }).call(this, n);
-  }
-
   @routine({ name: 'Counter-named', idempotent: true, attempts: 2 })
   async named() {
     return here();
@@ -94,15 +80,6 @@ export class Counter {
   @routine
   static *between(first: number, last: number) {
     for (let i = first; i <= last; i += 1) yield new this(i);
-  }
-
-  @routine
-  static async #secret(n: number) {
-    return { n, ...here() };
-  }
-
-  static open(n: number) {
-    return Counter.#secret(n);
   }
 }
 
@@ -135,6 +112,38 @@ export class Stepper extends Counter {
 
 /** Extends without a decorator: inherits all, and can't travel. */
 export class Stray extends Counter {}
+
+@serializable({ encode: (it: Hidden) => it.count, decode: (count: number) => new Hidden(count) })
+export class Hidden {
+  readonly count: number;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+
+  @routine
+  async #hidden(n: number) {
+    return { count: this.count + n, ...here() };
+  }
+
+  async shown(n: number) {
+    return await this.#hidden(n);
+  }
+
+  shownWith(n: number, timeout: number) {
+    const hidden = this.#hidden as Routine<(n: number) => Promise<unknown>>;
+    return hidden.with({ timeout }).call(this, n);
+  }
+
+  @routine
+  static async #secret(n: number) {
+    return { n, ...here() };
+  }
+
+  static open(n: number) {
+    return Hidden.#secret(n);
+  }
+}
 
 /** Whose base class can't travel by itself. */
 export abstract class Shape {

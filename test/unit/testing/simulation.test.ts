@@ -1,6 +1,6 @@
 /** `Simulation.run` as a program's own tests use it. */
 import { describe, expect, test } from 'vitest';
-import { currentTask, routine, WorkerLost } from '../../../src/index.ts';
+import { currentTask, routine, serializable, WorkerLost } from '../../../src/index.ts';
 import { Simulation, SimulationFailure, sleep } from '../../../src/testing/index.ts';
 
 const double = routine(
@@ -22,6 +22,26 @@ const steps = routine(
   { name: 'steps' },
 );
 
+@serializable
+class Account {
+  balance: number;
+
+  constructor(balance: number) {
+    this.balance = balance;
+  }
+
+  @routine
+  async after(deposit: number) {
+    await sleep(5);
+    return new Account(await double(this.balance + deposit));
+  }
+
+  @routine
+  static async *open(n: number) {
+    for (let i = 0; i < n; i += 1) yield new this(i);
+  }
+}
+
 async function failure(run: Promise<unknown>): Promise<SimulationFailure> {
   const error = await run.catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(SimulationFailure);
@@ -36,6 +56,16 @@ describe('a program in a simulation', () => {
       return [await double(2), await viaDouble(3), values];
     });
     expect(results).toEqual([[4, 7, [0, 1, 2]]]);
+  });
+
+  test('calls methods, on copies of their instance', async () => {
+    const { results } = await Simulation.run({ seed: 1 }, async () => {
+      const accounts: Account[] = [];
+      for await (const account of Account.open(3)) accounts.push(await account.after(10));
+      return accounts;
+    });
+    expect(results).toEqual([[20, 22, 24].map((balance) => new Account(balance))]);
+    expect(results[0]?.[0]).toBeInstanceOf(Account);
   });
 
   test('runs for each caller, on simulated time', async () => {
