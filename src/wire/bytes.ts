@@ -1,10 +1,12 @@
 /** Byte arrays: ArrayBuffer and its views. Large ones leave the value and travel beside it. */
 import { types } from 'node:util';
-import { type Kind, kind, type OwnBytes, type ValueSource } from './kinds.ts';
+import { type Kind, kind, type OwnBytes, type ValueSink, type ValueSource } from './kinds.ts';
+import { type Span, WHOLE } from './memory.ts';
 import { damaged } from './reader.ts';
 import { Refusal } from './refusal.ts';
-import { TAG_ARRAY_BUFFER, TAG_BUFFER, TAG_DATA_VIEW } from './tags.ts';
+import { TAG_ARRAY_BUFFER, TAG_BUFFER, TAG_DATA_VIEW, TAG_VIEW } from './tags.ts';
 import { refuse, refuseProperties } from './unsupported.ts';
+import { MAJOR } from './writer.ts';
 
 interface ViewClass {
   readonly BYTES_PER_ELEMENT: number;
@@ -32,19 +34,23 @@ const views: readonly (readonly [tag: number, ViewClass | undefined])[] = [
   [86, Float64Array],
 ];
 
-/** A bare byte string; see the decoder. */
+/** The tag of RFC 8746. A Uint8Array of its own is a bare byte string; see the decoder. */
+const UINT8_ARRAY = 64;
+
 const uint8Array = kind<Uint8Array>({
   prototypes: [Uint8Array.prototype],
-  write: (sink, value) => sink.blob(bytesOf(value)),
-  read: {},
+  write(sink, value) {
+    const span = spanOf(value, 1);
+    const bytes = bytesOf(span);
+    if (!sink.sharedView(UINT8_ARRAY, span)) sink.blob(bytes);
+  },
+  // For views of all kinds.
+  read: { [TAG_VIEW]: readSharedView },
 });
 
 const buffer = kind<Buffer>({
   prototypes: [Buffer.prototype],
-  write(sink, value) {
-    sink.tag(TAG_BUFFER);
-    sink.blob(bytesOf(value));
-  },
+  write: (sink, value) => writeView(sink, TAG_BUFFER, value, 1),
   read: {
     [TAG_BUFFER](source) {
       const bytes = source.blob();
@@ -57,8 +63,11 @@ const arrayBuffer = kind<ArrayBuffer>({
   prototypes: [ArrayBuffer.prototype],
   write(sink, value) {
     refuseProperties(value, 'an ArrayBuffer');
+    const span = { buffer: value, start: 0, end: value.byteLength, align: WHOLE };
+    const bytes = bytesOf(span);
+    sink.wholeBuffer(span);
     sink.tag(TAG_ARRAY_BUFFER);
-    sink.blob(bytesOfBuffer(value, 0, value.byteLength));
+    sink.blob(bytes);
   },
   read: { [TAG_ARRAY_BUFFER]: (source) => wholeBuffer(source.blob()) },
 });
@@ -67,8 +76,7 @@ const dataView = kind<DataView>({
   prototypes: [DataView.prototype],
   write(sink, value) {
     refuseProperties(value, 'a DataView');
-    sink.tag(TAG_DATA_VIEW);
-    sink.blob(bytesOf(value));
+    writeView(sink, TAG_DATA_VIEW, value, 1);
   },
   read: {
     [TAG_DATA_VIEW](source) {
@@ -77,6 +85,15 @@ const dataView = kind<DataView>({
     },
   },
 });
+
+type MakeView = (buffer: ArrayBuffer, offset: number, length: number) => ArrayBufferView;
+
+/** What makes a view on a given buffer, by type. */
+const makers = new Map<number, MakeView>([
+  [UINT8_ARRAY, (buffer, offset, length) => new Uint8Array(buffer, offset, length)],
+  [TAG_BUFFER, (buffer, offset, length) => Buffer.from(buffer, offset, length)],
+  [TAG_DATA_VIEW, (buffer, offset, length) => new DataView(buffer, offset, length)],
+]);
 
 /** All kinds of this file. */
 export const byteKinds: readonly Kind[] = [
@@ -90,14 +107,29 @@ export const byteKinds: readonly Kind[] = [
 function typedArray(littleEndianTag: number, View: ViewClass): Kind {
   const size = View.BYTES_PER_ELEMENT;
   const tag = littleEndian || size === 1 ? littleEndianTag : littleEndianTag - 4;
+  makers.set(tag, (buffer, offset, length) => new View(buffer, offset, length));
   return kind<ArrayBufferView>({
     prototypes: [View.prototype],
-    write(sink, value) {
-      sink.tag(tag);
-      sink.blob(bytesOf(value));
-    },
+    write: (sink, value) => writeView(sink, tag, value, size),
     read: { [tag]: (source) => readView(source, View, size) },
   });
+}
+
+function writeView(sink: ValueSink, tag: number, value: ArrayBufferView, size: number): void {
+  const span = spanOf(value, size);
+  const bytes = bytesOf(span);
+  if (sink.sharedView(tag, span)) return;
+  sink.tag(tag);
+  sink.blob(bytes);
+}
+
+function readSharedView(source: ValueSource): ArrayBufferView {
+  if (source.count(MAJOR.array) !== 4) throw damaged('a view without its four parts');
+  const make = makers.get(source.head(MAJOR.unsigned));
+  const buffer = source.read();
+  if (make === undefined || !(buffer instanceof ArrayBuffer)) throw damaged('a view of nothing');
+  // Throws where the view would be unaligned, or go beyond the buffer.
+  return make(buffer, source.head(MAJOR.unsigned), source.head(MAJOR.unsigned));
 }
 
 function readView(source: ValueSource, View: ViewClass, size: number): ArrayBufferView {
@@ -113,19 +145,20 @@ function wholeBuffer(bytes: OwnBytes): ArrayBuffer {
   return buffer.byteLength === bytes.byteLength ? buffer : bytes.slice().buffer;
 }
 
-function bytesOf(value: ArrayBufferView): Uint8Array {
-  return bytesOfBuffer(value.buffer, value.byteOffset, value.byteLength);
+function spanOf(value: ArrayBufferView, align: number): Span {
+  const { buffer, byteOffset, byteLength } = value;
+  return { buffer, start: byteOffset, end: byteOffset + byteLength, align };
 }
 
-function bytesOfBuffer(buffer: ArrayBufferLike, offset: number, length: number): Uint8Array {
+function bytesOf({ buffer, start, end }: Span): Uint8Array {
   if (!(buffer instanceof ArrayBuffer || types.isArrayBuffer(buffer))) refuse(buffer);
   if ((buffer as { resizable?: boolean }).resizable) {
     throw new Refusal('a resizable ArrayBuffer', 'pass a copy, `buffer.slice()`');
   }
-  if (length === 0 && isDetached(buffer)) {
+  if (start === end && isDetached(buffer)) {
     throw new Refusal('a detached ArrayBuffer', 'its bytes were transferred elsewhere');
   }
-  return new Uint8Array(buffer, offset, length);
+  return new Uint8Array(buffer, start, end - start);
 }
 
 function isDetached(buffer: ArrayBuffer): boolean {

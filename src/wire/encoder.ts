@@ -4,6 +4,15 @@
  */
 import { inspect } from 'node:util';
 import type { KindTable, StackText, ValueSink } from './kinds.ts';
+import {
+  bytesOfGroup,
+  type Group,
+  type Groups,
+  groupOf,
+  MemoryList,
+  paddingOf,
+  type Span,
+} from './memory.ts';
 import { type Name, nameOf } from './names.ts';
 import { isArrayPrototype, isObjectPrototype } from './realms.ts';
 import { property, Refusal, within } from './refusal.ts';
@@ -12,11 +21,13 @@ import {
   HOLE,
   MAX_DEPTH,
   MAX_HOLES,
+  TAG_ARRAY_BUFFER,
   TAG_ATTACHMENT,
   TAG_CLASS,
   TAG_REFERENCE,
   TAG_ROUTINE,
   TAG_SHARING,
+  TAG_VIEW,
 } from './tags.ts';
 import { refuse, refuseSymbols } from './unsupported.ts';
 import { CborWriter, MAJOR } from './writer.ts';
@@ -59,6 +70,10 @@ export class Encoder extends CborWriter implements ValueSink {
   #attachments: Uint8Array[] = [];
   /** All names so far, each at its number. */
   #names: Name[] = [];
+  /** All memory so far. */
+  readonly #memory = new MemoryList();
+  /** Memory that is shared; known when the value is written once more. */
+  #groups: Groups | undefined;
   readonly openErrors: object[] = [];
   readonly openInstances: object[] = [];
 
@@ -74,10 +89,8 @@ export class Encoder extends CborWriter implements ValueSink {
   /** Encodes one value. Throws a `Refusal`, or whatever the value's own code throws. */
   encode(value: unknown, options: EncodeOptions): Encoded {
     this.#options = options;
-    this.start();
-    this.position += PREFIX_BYTES;
-    if (options.list === true) this.#list(value as readonly unknown[]);
-    else this.write(value);
+    this.#start(value);
+    if (this.#memory.count > 1) this.#share(value);
     const bytes = this.take(this.#sharing ? this.#prefix() : this.begin + PREFIX_BYTES);
     return this.#attachments.length === 0 ? bytes : [bytes, ...this.#attachments];
   }
@@ -94,6 +107,8 @@ export class Encoder extends CborWriter implements ValueSink {
     this.openInstances.length = 0;
     if (this.#attachments.length > 0) this.#attachments = [];
     if (this.#names.length > 0) this.#names = [];
+    if (this.#memory.count > 0) this.#memory.forget(0);
+    if (this.#groups !== undefined) this.#groups = undefined;
   }
 
   write(value: unknown): void {
@@ -131,6 +146,7 @@ export class Encoder extends CborWriter implements ValueSink {
     const depth = this.#depth;
     const attachments = this.#attachments.length;
     const names = this.#names.length;
+    const memory = this.#memory.count;
     const open = this.openErrors.length;
     const instances = this.openInstances.length;
     try {
@@ -141,6 +157,7 @@ export class Encoder extends CborWriter implements ValueSink {
       this.#depth = depth;
       this.#attachments.length = attachments;
       this.#names.length = names;
+      this.#memory.forget(memory);
       this.openErrors.length = open;
       this.openInstances.length = instances;
       this.text(note(error));
@@ -155,6 +172,27 @@ export class Encoder extends CborWriter implements ValueSink {
     this.tag(TAG_ATTACHMENT);
     this.head(MAJOR.unsigned, this.#attachments.length);
     this.#attachments.push(bytes);
+  }
+
+  wholeBuffer(span: Span): void {
+    this.#memory.add(span);
+  }
+
+  sharedView(type: number, span: Span): boolean {
+    if (this.#groups === undefined) {
+      this.#memory.add(span);
+      return false;
+    }
+    const group = groupOf(this.#groups, span);
+    if (group === undefined) return false;
+    this.tag(TAG_VIEW);
+    this.head(MAJOR.array, 4);
+    this.head(MAJOR.unsigned, type);
+    if (group.whole) this.write(group.buffer);
+    else this.#groupBytes(group);
+    this.head(MAJOR.unsigned, span.start - group.start + paddingOf(group));
+    this.head(MAJOR.unsigned, (span.end - span.start) / span.align);
+    return true;
   }
 
   name(name: Name): void {
@@ -200,6 +238,32 @@ export class Encoder extends CborWriter implements ValueSink {
       this.bytes[this.begin + at] = MAJOR.map | 31;
       this.byte(0xff);
     }
+  }
+
+  #start(value: unknown): void {
+    this.start();
+    this.position += PREFIX_BYTES;
+    if (this.#options.list === true) this.#list(value as readonly unknown[]);
+    else this.write(value);
+  }
+
+  /** Writes the value once more when parts of it share memory: which do is known at its end only. */
+  #share(value: unknown): void {
+    const groups = this.#memory.groups();
+    if (groups === undefined) return;
+    this.position = this.begin;
+    this.reset();
+    this.#groups = groups;
+    this.#start(value);
+  }
+
+  /** The bytes of a group are an object to the receiver: the buffer that its views share there. */
+  #groupBytes(group: Group): void {
+    if (this.#again(group)) return;
+    this.#enter();
+    this.tag(TAG_ARRAY_BUFFER);
+    this.blob(bytesOfGroup(group));
+    this.#depth--;
   }
 
   #object(value: object): void {

@@ -3,6 +3,7 @@
  * recognised, written and read; the encoder and the decoder find it in a table.
  */
 import { globalClass } from './globals.ts';
+import type { Span } from './memory.ts';
 import type { Name, NamedKind } from './names.ts';
 import { damaged } from './reader.ts';
 import { prototypeHere } from './realms.ts';
@@ -37,6 +38,14 @@ export interface ValueSink {
   number(value: number): void;
   /** A byte string, or the number of the attachment that it becomes. */
   blob(bytes: Uint8Array): void;
+  /** Notes that a buffer itself occurs in the value. */
+  wholeBuffer(span: Span): void;
+  /**
+   * Writes a view as one on a buffer that others show too, and returns true, when there are others.
+   *
+   * @param type the tag that it has on its own
+   */
+  sharedView(type: number, span: Span): boolean;
   /** Any value, with all checks. */
   write(value: unknown): void;
   /** As `write`; but a value that can't travel is replaced by a note that says why. */

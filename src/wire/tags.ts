@@ -63,6 +63,12 @@ export const TAG_ROUTINE = OURS + 11;
 export const TAG_CLASS = OURS + 12;
 /** An array of the name of a class and what an instance of it consists of. */
 export const TAG_INSTANCE = OURS + 13;
+/**
+ * An array of type, buffer, offset in bytes, length in elements: a view on a buffer that others show too.
+ * The type is the tag that the view would have on its own, and 64 (RFC 8746) for a Uint8Array. The buffer
+ * is a `TAG_ARRAY_BUFFER`, or a reference to one.
+ */
+export const TAG_VIEW = OURS + 14;
 
 /** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
 export const HOLE = 0xe0;

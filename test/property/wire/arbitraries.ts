@@ -1,5 +1,6 @@
 /** Values of the grammar that travels, for the tests of the codec. */
 import fc from 'fast-check';
+import { memory } from './memory.ts';
 import { instanceAround, reference } from './named.ts';
 import { fromEntries } from './properties.ts';
 import { temporal } from './temporal.ts';
@@ -101,6 +102,7 @@ export const tree: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) =
     fc.array(fc.tuple(tie('value'), tie('value'))).map((entries) => new Map(entries)),
     fc.array(tie('value')).map((values) => new Set(values)),
     instanceAround(text, tie('value')),
+    memory,
   ),
 })).value;
 

@@ -26,6 +26,8 @@ const heads = [
   'd9eb0100',
   'd9eb0200',
   'd9eb0983',
+  'd9eb0e841840',
+  'd81b82',
   'c25affffffff',
   'bf',
   'ff',

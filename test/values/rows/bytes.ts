@@ -1,4 +1,6 @@
+import { strictEqual } from 'node:assert/strict';
 import type { Group } from '../row.ts';
+import { same } from '../same.ts';
 
 const KIB = 1024;
 
@@ -75,6 +77,30 @@ export const bytes: Group = {
       examples: {
         empty: () => new DataView(new ArrayBuffer(0)),
         'a part of a buffer': () => new DataView(pattern(10).buffer, 3, 5),
+      },
+    },
+    {
+      type: 'views that overlap, and views of a buffer beside it',
+      arrives: 'equal, on one buffer: a write through one shows in the others',
+      wire: 'tag 60174, see [below](#shared-memory)',
+      examples: {
+        'two views': () => {
+          const { buffer } = pattern(40);
+          return [new Uint8Array(buffer, 1, 30), new Float64Array(buffer, 8, 2)];
+        },
+        'a view and its buffer': () => {
+          const view = pattern(10).subarray(2, 4);
+          return [view, view.buffer];
+        },
+        'large ones': () => {
+          const { buffer } = pattern(100_000);
+          return [new DataView(buffer, 3), Buffer.from(buffer, 5, 70_000)];
+        },
+      },
+      check(arrived, sent) {
+        same(arrived, sent);
+        const [view, other] = arrived as [ArrayBufferView, ArrayBufferView | ArrayBuffer];
+        strictEqual(ArrayBuffer.isView(other) ? other.buffer : other, view.buffer);
       },
     },
     {

@@ -111,17 +111,13 @@ export const changed: Group = {
       },
     },
     {
-      type: 'several views on one buffer',
+      type: 'views on one buffer that do not overlap',
       arrives: 'equal, each with a buffer of its own and no more than it shows',
       wire: 'byte strings',
       examples: {
         'two views': () => {
           const { buffer } = new Uint8Array([0, 1, 2, 3, 4, 5, 6, 7]);
-          return [new Uint8Array(buffer, 0, 4), new DataView(buffer, 2, 2)];
-        },
-        'a view and its buffer': () => {
-          const view = new Uint8Array([1, 2, 3]);
-          return [view, view.buffer];
+          return [new Uint8Array(buffer, 0, 4), new DataView(buffer, 4, 2)];
         },
         'a part of the pool of buffers': () => [
           Buffer.from('abc'),
@@ -130,11 +126,10 @@ export const changed: Group = {
       },
       check(arrived, sent) {
         same(arrived, sent);
-        const buffers = (arrived as (ArrayBufferView | ArrayBuffer)[]).map((one) => {
-          if (!ArrayBuffer.isView(one)) return one;
-          strictEqual(one.byteOffset, 0);
-          strictEqual(one.buffer.byteLength, one.byteLength);
-          return one.buffer;
+        const buffers = (arrived as ArrayBufferView[]).map(({ buffer, byteOffset, byteLength }) => {
+          strictEqual(byteOffset, 0);
+          strictEqual(buffer.byteLength, byteLength);
+          return buffer;
         });
         strictEqual(new Set(buffers).size, 2);
       },
