@@ -1,6 +1,6 @@
 /** Calls of routines, whatever these were made of. */
 import type { Definition } from './definition.ts';
-import type { CallRequest, Received } from './dispatcher.ts';
+import type { Abortable, CallRequest, Received } from './dispatcher.ts';
 import { type CallOptions, findDispatcher, NO_TERMS, type Terms, termsOf } from './gate.ts';
 import { decode, Unread, withCallerStack } from './outcome.ts';
 import { RemoteIterator } from './remote-iterator.ts';
@@ -9,12 +9,7 @@ import { currentScope } from './task.ts';
 /** The function that calls a routine with these options. */
 export function bind(definition: Definition, options: CallOptions | undefined) {
   return definition.generator
-    ? (...args: unknown[]) =>
-        new RemoteIterator(() => {
-          const { dispatcher, request } = prepare(definition, options);
-          const remote = dispatcher.generate(request, definition.encode(args));
-          return { remote, signal: request.signal };
-        })
+    ? (...args: unknown[]) => new RemoteIterator(() => generate(definition, args, options))
     : (...args: unknown[]) => call(definition, args, options);
 }
 
@@ -33,14 +28,25 @@ function requestOf({ id, generator, attempts }: Definition, terms: Terms): CallR
 }
 
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {
-  const { dispatcher, request } = prepare(definition, options);
-  const encoded = definition.encode(args);
+  let signal: Abortable | undefined;
   let received: Received;
   try {
-    received = await dispatcher.call(request, encoded);
+    const { dispatcher, request } = prepare(definition, options);
+    signal = request.signal;
+    received = await dispatcher.call(request, definition.encode(args));
   } catch (error) {
     const thrown = error instanceof Unread ? await error.thrown : error;
-    throw withCallerStack(thrown, request.signal);
+    throw withCallerStack(thrown, signal);
   }
   return decode(received);
+}
+
+function generate(definition: Definition, args: unknown[], options: CallOptions | undefined) {
+  try {
+    const { dispatcher, request } = prepare(definition, options);
+    const remote = dispatcher.generate(request, definition.encode(args));
+    return { remote, signal: request.signal };
+  } catch (error) {
+    throw withCallerStack(error, undefined);
+  }
 }

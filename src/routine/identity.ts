@@ -70,7 +70,7 @@ function framesBelow(callee: Function, limit: number): Frame[] {
   let sites: readonly NodeJS.CallSite[];
   try {
     Error.stackTraceLimit = limit;
-    stack = captureStack(callee);
+    stack = attempt(() => captureStack(callee));
     Error.prepareStackTrace = (_error, all) => all;
     sites = captureStack(callee) as readonly NodeJS.CallSite[];
   } finally {
@@ -86,6 +86,15 @@ function framesBelow(callee: Function, limit: number): Frame[] {
     column: site.getColumnNumber() ?? 1,
     text: lines[header + i] ?? '',
   }));
+}
+
+/** The program's own `Error.prepareStackTrace` may throw. */
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch {
+    return undefined;
+  }
 }
 
 function siteOf(frame: Frame | undefined, callee: string, module: string | undefined): CallSite {

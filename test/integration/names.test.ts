@@ -16,6 +16,10 @@ beforeAll(async () => {
 });
 afterAll(() => pool.close());
 
+function thrower(): never {
+  throw new Error('no stack');
+}
+
 describe('a routine is called', () => {
   test.each<[string, string, Routine<() => Promise<string>>]>([
     ['like its function, before its variable', 'ofFunction', names.other],
@@ -44,6 +48,19 @@ describe('a routine is called', () => {
   test('what options.name says, before its function', async () => {
     expect(names.explicit.name).toBe('ofOptions');
     expect(await names.explicit()).toBe('ofFunction');
+  });
+
+  test.each<[string, () => unknown]>([
+    ['throws', () => thrower()],
+    ['gives no text', () => [1]],
+  ])('and found, where an Error.prepareStackTrace %s', (_what, own) => {
+    const { prepareStackTrace } = Error;
+    try {
+      Error.prepareStackTrace = own;
+      expect(routine(function found() {}).name).toBe('found');
+    } finally {
+      Error.prepareStackTrace = prepareStackTrace;
+    }
   });
 
   test('like its generator function', async () => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { routine, WorkerPool } from '../../src/index.ts';
 import { moduleUrl, rejection } from './helpers.ts';
 import * as errors from './routines/errors.ts';
+import { counter } from './routines/generators.ts';
 import { withFunction } from './routines/values.ts';
 
 let pool: WorkerPool;
@@ -141,8 +142,16 @@ describe('the stack of an error', () => {
   });
 
   test('of the runtime’s own on this side is that of the call', async () => {
+    const unsent = () => errors.anything(Symbol('unsent'));
+    const generated = () => counter(Symbol('unsent') as never, 1).next();
     const late = () => errors.never.with({ timeout: 20 })();
     expect((await stackOf(late)).slice(1, 3)).toEqual(caller.slice(0, 2));
+    for (const call of [unsent, generated]) {
+      expect((await stackOf(call)).slice(1, 4)).toEqual([
+        `${call.name} (stacks.test.ts)`,
+        ...caller.slice(0, 2),
+      ]);
+    }
   });
 
   test.each(errors.prepareKinds)('where the program %s, breaks no call', async (kind) => {

@@ -12,6 +12,13 @@ const double = routine(
 );
 const where = routine(() => currentTask()?.worker, { name: 'where' });
 const viaDouble = routine(async (x: number) => (await double(x)) + 1, { name: 'viaDouble' });
+const fails = routine(
+  async () => {
+    throw new RangeError('far below');
+  },
+  { name: 'fails' },
+);
+const viaFails = routine(async () => await fails(), { name: 'viaFails' });
 const steps = routine(
   async function* (n: number) {
     for (let i = 0; i < n; i += 1) {
@@ -80,6 +87,24 @@ describe('a program in a simulation', () => {
     expect(results).toEqual([200_000, 400_000]);
     expect(elapsedMs).toBeGreaterThan(400_000);
     expect(performance.now() - began).toBeLessThan(100_000);
+  });
+
+  test('sees its frames in the stack of an error, and the tasks’ that it went through', async () => {
+    const { results } = await Simulation.run(
+      { seed: 1, cluster: { workers: 1 } },
+      async function program() {
+        return (await viaFails().catch((error: Error) => error.stack)) as string;
+      },
+    );
+    const lines = results[0]?.split('\n').map((line) => line.replace(/\(.*\//, '('));
+    expect(lines?.slice(0, 6)).toEqual([
+      'RangeError: far below',
+      expect.stringMatching(/simulation\.test\.ts/),
+      '    at fails (worker worker-1.1)',
+      expect.stringMatching(/simulation\.test\.ts/),
+      '    at viaFails (worker worker-1.1)',
+      expect.stringMatching(/program .*simulation\.test\.ts/),
+    ]);
   });
 
   test('has its calls shared out among the workers', async () => {
