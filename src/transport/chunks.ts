@@ -1,6 +1,6 @@
 /** Large values in pieces: what a link keeps of them on the sending and on the receiving side. */
 import { ProtocolError, ValueTooLarge } from '../errors.ts';
-import type { Chunk, OutValue } from '../wire/frame.ts';
+import type { Chunk, OutChunk, OutValue } from '../wire/frame.ts';
 
 /** What a link allows. */
 export interface Limits {
@@ -40,12 +40,16 @@ export const defaultLimits: Limits = {
   helloTimeoutMs: 10_000,
 };
 
+/** The lengths of no more parts than this are told ahead of a value; with more, they share their memory. */
+const MOST_PARTS = 4_096;
+
 /** After so many chunks without a small frame between them, a value has the link for itself. */
 const ALONE_AFTER_CHUNKS = 16;
 
 interface Outgoing {
   readonly transfer: number;
   readonly parts: readonly Uint8Array[];
+  readonly lengths: readonly number[];
   readonly total: number;
   readonly done: () => void;
   part: number;
@@ -92,15 +96,16 @@ export class Outbox {
   add(parts: readonly Uint8Array[], total: number, done: (value: OutValue) => void): number {
     this.#last += 1;
     const transfer = this.#last;
-    const value = { transfer, lengths: parts.map((part) => part.length) };
+    const lengths = parts.map((part) => part.length);
     this.#waiting.push({
       transfer,
+      lengths,
       parts: parts.filter((part) => part.length > 0),
       total,
       part: 0,
       offset: 0,
       started: false,
-      done: () => done(value),
+      done: () => done({ transfer, lengths }),
     });
     this.#bytes += total;
     return transfer;
@@ -143,7 +148,7 @@ export class Outbox {
   }
 
   /** The next chunk that may go out. */
-  next(): { transfer: number; data: Uint8Array; total?: number } | undefined {
+  next(): OutChunk | undefined {
     if (!this.#hasRoom) return undefined;
     while (this.#open.length < this.#limits.openTransfers && this.#waiting.length > 0) {
       this.#open.push(this.#waiting.shift() as Outgoing);
@@ -152,7 +157,7 @@ export class Outbox {
     if (item === undefined) return undefined;
     const part = item.parts[item.part] as Uint8Array;
     const data = part.subarray(item.offset, item.offset + this.#limits.chunkBytes);
-    const { transfer, total, started } = item;
+    const { transfer, total, lengths, started } = item;
     item.started = true;
     item.offset += data.length;
     if (item.offset === part.length) {
@@ -166,7 +171,9 @@ export class Outbox {
       this.#bytes -= total;
       item.done();
     }
-    return started ? { transfer, data } : { transfer, data, total };
+    if (started) return { transfer, data };
+    const told = lengths.length > 1 && lengths.length <= MOST_PARTS;
+    return told ? { transfer, data, total, lengths } : { transfer, data, total };
   }
 
   clear(): void {
@@ -178,8 +185,16 @@ export class Outbox {
 
 interface Incoming {
   readonly total: number;
-  /** Undefined when the value is larger than this side takes: its bytes are dropped. */
-  readonly buffer: Uint8Array | undefined;
+  /** Its parts; or one for all of them, where the sender did not tell their lengths. */
+  readonly lengths: readonly number[];
+  /**
+   * Those that have begun to arrive. Each has memory of its own: a typed array needs it aligned, and a
+   * program may keep one part only. Undefined when the value is larger than this side takes: its bytes
+   * are dropped.
+   */
+  readonly parts: Uint8Array[] | undefined;
+  /** Bytes of the last part that have arrived. */
+  offset: number;
   filled: number;
 }
 
@@ -210,16 +225,18 @@ export class Inbox {
     if (item.filled + bytes > item.total) {
       throw new ProtocolError(`transfer ${transfer} has more than its ${item.total} bytes`);
     }
-    if (data !== undefined) item.buffer?.set(data, item.filled);
+    if (data !== undefined) place(item, data);
     item.filled += bytes;
   }
 
-  #start({ transfer, total }: Chunk): Incoming {
+  #start({ transfer, total, lengths: told }: Chunk): Incoming {
     const most = this.#limits.openTransfers * 2;
     if (this.#transfers.size >= most)
       throw new ProtocolError(`more than ${most} transfers at a time`);
+    const lengths = told.length > 0 && told.length <= MOST_PARTS ? told : [total];
+    if (sum(lengths) !== total) throw doNotAddUp(transfer);
     const fits = total <= this.#limits.maxValueBytes;
-    const item = { total, buffer: fits ? Buffer.allocUnsafeSlow(total) : undefined, filled: 0 };
+    const item = { total, lengths, parts: fits ? [] : undefined, offset: 0, filled: 0 };
     this.#transfers.set(transfer, item);
     return item;
   }
@@ -246,24 +263,21 @@ export class Inbox {
       throw new ProtocolError(`transfer ${transfer} is not complete`);
     }
     this.#transfers.delete(transfer);
-    const { buffer, total } = incoming;
-    if (buffer === undefined) {
+    const { parts, total } = incoming;
+    if (parts === undefined) {
       const limit = this.#limits.maxValueBytes;
       throw new ValueTooLarge(
         `a value of ${total} bytes came, and at most ${limit} are taken (maxValueBytes)`,
         { bytes: total, limit },
       );
     }
-    const parts: Uint8Array[] = [];
-    let offset = 0;
-    for (const length of lengths) {
-      parts.push(buffer.subarray(offset, offset + length));
-      offset += length;
-    }
-    const [item, ...attachments] = parts;
-    if (item === undefined || offset !== total) {
-      throw new ProtocolError(`the parts of transfer ${transfer} do not add up`);
-    }
+    const { lengths: told } = incoming;
+    const same = told.length === lengths.length && told.every((length, i) => length === lengths[i]);
+    if (sum(lengths) !== total || !(same || told.length === 1)) throw doNotAddUp(transfer);
+    // Those without a byte at the end have not begun to arrive.
+    while (parts.length < told.length) parts.push(new Uint8Array());
+    const [item, ...attachments] = same ? parts : cut(parts, lengths);
+    if (item === undefined) throw doNotAddUp(transfer);
     return { item, attachments };
   }
 
@@ -275,4 +289,42 @@ export class Inbox {
   clear(): void {
     this.#transfers.clear();
   }
+}
+
+/** Puts bytes behind those that have arrived. */
+function place(item: Incoming, data: Uint8Array): void {
+  const { parts, lengths } = item;
+  if (parts === undefined) return;
+  for (let from = 0; from < data.length; ) {
+    let part = parts[parts.length - 1];
+    if (part === undefined || item.offset === part.length) {
+      part = Buffer.allocUnsafeSlow(lengths[parts.length] as number);
+      parts.push(part);
+      item.offset = 0;
+    }
+    const piece = data.subarray(from, from + part.length - item.offset);
+    part.set(piece, item.offset);
+    item.offset += piece.length;
+    from += piece.length;
+  }
+}
+
+/** The parts of a value whose lengths were not told ahead. */
+function cut([whole]: readonly Uint8Array[], lengths: readonly number[]): readonly Uint8Array[] {
+  if (whole === undefined) return [];
+  let offset = 0;
+  return lengths.map((length) => {
+    offset += length;
+    return whole.subarray(offset - length, offset);
+  });
+}
+
+function sum(lengths: readonly number[]): number {
+  let total = 0;
+  for (const length of lengths) total += length;
+  return total;
+}
+
+function doNotAddUp(transfer: number): ProtocolError {
+  return new ProtocolError(`the parts of transfer ${transfer} do not add up`);
 }

@@ -125,28 +125,36 @@ export class EnvelopeWriter {
   }
 }
 
-/** What an envelope with one chunk takes beside the chunk's data, at most. */
+/** What an envelope with one chunk takes beside the chunk's data and lengths, at most. */
 export const CHUNK_OVERHEAD_BYTES = 64;
 
 const CHUNK_FIELD = 6;
 const TRANSFER_FIELD = 1;
 const DATA_FIELD = 2;
 const TOTAL_FIELD = 3;
+const LENGTHS_FIELD = 5;
 const LENGTH_DELIMITED = 2;
+
+/** A piece of a large value. */
+export interface OutChunk {
+  readonly transfer: number;
+  readonly data: Uint8Array;
+  /** In the first one: the bytes of the whole. */
+  readonly total?: number;
+  /** In the first one, if at all: the bytes of each part. */
+  readonly lengths?: readonly number[];
+}
 
 /**
  * One chunk in an envelope of its own, written into `room` or, when that is too small, beside it. The
  * generated writer would move the data once for each message around it.
  */
-export function encodeChunk(
-  chunk: { transfer: number; data: Uint8Array; total?: number },
-  sequence: number,
-  room: Uint8Array,
-): Uint8Array {
-  const { transfer, data, total } = chunk;
+export function encodeChunk(chunk: OutChunk, sequence: number, room: Uint8Array): Uint8Array {
+  const { transfer, data, total, lengths } = chunk;
   const body = new PbfWriter(Buffer.allocUnsafe(CHUNK_OVERHEAD_BYTES / 2));
   body.writeVarintField(TRANSFER_FIELD, transfer);
   if (total !== undefined) body.writeVarintField(TOTAL_FIELD, total);
+  if (lengths !== undefined) body.writePackedVarint(LENGTHS_FIELD, lengths as number[]);
   body.writeTag(DATA_FIELD, LENGTH_DELIMITED);
   body.writeVarint(data.length);
   const fields = body.finish();

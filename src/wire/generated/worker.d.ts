@@ -89,6 +89,7 @@ export interface Chunk {
   data: Uint8Array | undefined;
   total: number;
   abandoned: boolean;
+  lengths: number[];
 }
 export function readChunk(pbf: PbfReader, end?: number): Chunk;
 export function writeChunk(obj: Init<Chunk>, pbf: PbfWriter): void;

@@ -134,13 +134,14 @@ export function writeCredit(obj, pbf) {
 }
 
 export function readChunk(pbf, end) {
-    const obj = {transfer: 0, data: undefined, total: 0, abandoned: false};
+    const obj = {transfer: 0, data: undefined, total: 0, abandoned: false, lengths: []};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.transfer = pbf.readVarint();
         else if (field === 2) obj.data = pbf.readBytes();
         else if (field === 3) obj.total = pbf.readVarint();
         else if (field === 4) obj.abandoned = pbf.readBoolean();
+        else if (field === 5) pbf.readPackedVarint(obj.lengths);
     }
     return obj;
 }
@@ -149,6 +150,7 @@ export function writeChunk(obj, pbf) {
     if (obj.data != null) pbf.writeBytesField(2, obj.data);
     if (obj.total) pbf.writeVarintField(3, obj.total);
     if (obj.abandoned) pbf.writeBooleanField(4, obj.abandoned);
+    if (obj.lengths) pbf.writePackedVarint(5, obj.lengths);
 }
 
 export function readValue(pbf, end) {

@@ -17,6 +17,12 @@ const views = [
   Float64Array,
 ] as const;
 
+/** No array holds the memory of others. */
+function checkBuffers(value: unknown): void {
+  if (ArrayBuffer.isView(value)) strictEqual(value.buffer.byteLength, value.byteLength);
+  else if (typeof value === 'object' && value !== null) Object.values(value).forEach(checkBuffers);
+}
+
 export const bytes: Group = {
   title: 'Bytes',
   file: 'bytes.ts',
@@ -105,7 +111,7 @@ export const bytes: Group = {
     },
     {
       type: 'large ones of every kind',
-      arrives: 'equal; without a copy on the way out',
+      arrives: 'equal, each with a buffer of its own',
       wire: 'from 64 KiB on, tag 60162 over n replaces the byte string, which travels as the n-th attachment',
       examples: {
         'one byte less': () => pattern(64 * KIB - 1),
@@ -124,6 +130,10 @@ export const bytes: Group = {
           return [one, { again: one }];
         },
         '1 MiB': () => pattern(KIB * KIB),
+      },
+      check(arrived, sent) {
+        same(arrived, sent);
+        checkBuffers(arrived);
       },
     },
   ],
