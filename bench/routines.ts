@@ -1,10 +1,32 @@
 /** What runs on skein's worker. */
 import { routine } from 'skein';
-import { heldBytes } from './memory.ts';
+import { forgetPeak, heldBytes, peakBytes, residentBytes } from './memory.ts';
 
 export const add = routine(async (x: number, y: number) => x + y);
 
-export const size = routine(async (bytes: Uint8Array) => bytes.byteLength);
+export const size = routine(async (bytes: ArrayBufferView) => bytes.byteLength);
+
+let kept: Float64Array | undefined;
+
+/** Makes a large value, and keeps it. */
+export const keep = routine(async (bytes: number) => {
+  kept = new Float64Array(bytes / 8).fill(0.5);
+});
+
+export const letGo = routine(async () => {
+  kept = undefined;
+});
+
+export const give = routine(async () => kept);
+
+/** Resident bytes; the peak counts from here. */
+export const level = routine(async () => {
+  const bytes = await residentBytes();
+  forgetPeak();
+  return bytes;
+});
+
+export const peak = routine(async () => peakBytes());
 
 export const memory = routine(async () => heldBytes());
 
