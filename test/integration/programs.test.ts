@@ -91,3 +91,15 @@ describe('names in plain JavaScript', () => {
     expect(code).toBe(0);
   });
 });
+
+test('methods are routines in plain JavaScript', async () => {
+  const { code, stdout, stderr } = await run('plain/methods.mjs');
+  expect(stderr()).toBe('');
+  expect(JSON.parse(stdout())).toEqual({
+    counted: [40, 41],
+    made: 'Double',
+    twice: [[42, 'Counter.prototype.add'], 'double'],
+    limited: [2, 'Counter.prototype.add'],
+  });
+  expect(code).toBe(0);
+});
