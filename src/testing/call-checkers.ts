@@ -68,6 +68,7 @@ const reasons: Readonly<Record<string, (history: CallHistory, settle: Settled) =
   WORKER_START: wasUnavailable,
   LOAD_BALANCER: wasUnavailable,
   ROUTINE_NOT_FOUND: wasSent,
+  INLINE_NOT_ALLOWED: wasSent,
   SERIALIZATION: () => true,
   VALUE_TOO_LARGE: () => true,
   PROTOCOL: wasSent,

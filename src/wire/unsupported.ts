@@ -78,7 +78,8 @@ const unsupported: readonly Unsupported[] = [
 /** Refuses a value that is of no kind that can travel. */
 export function refuse(value: unknown): never {
   if (typeof value === 'function') {
-    const hint = 'pass a routine, by itself and not by its `with` or `on`, or plain data';
+    const hint =
+      'pass a routine, by itself and neither inline nor by its `with` or `on`, or plain data';
     throw new Refusal('a function', hint);
   }
   if (typeof value === 'symbol') throw new Refusal('a symbol', 'pass a string');

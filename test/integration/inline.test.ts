@@ -8,6 +8,7 @@ import { decode } from '../../src/routine/outcome.ts';
 import { encodeArgs } from '../../src/wire/value.ts';
 import { moduleUrl, ROOT, rejection, runScript } from './helpers.ts';
 import { add } from './routines/math.ts';
+import { Stamp } from './routines/stamp.ts';
 import { pid } from './routines/tasks.ts';
 
 type Any = (...args: unknown[]) => unknown;
@@ -123,6 +124,21 @@ describe('a function by value', () => {
   test('calls a routine that it captures', async () => {
     const twice = routine.inline(made('async (x) => (await add(x, x)) * 2'), { captures: { add } });
     expect(await twice(4)).toBe(16);
+  });
+
+  test('makes instances of a class that it captures', async () => {
+    const make = routine.inline(made('(when) => new Stamp(when + more)'), {
+      captures: { Stamp, more: '!' },
+    });
+    const stamp = await make('now');
+    expect(stamp).toBeInstanceOf(Stamp);
+    expect(String(stamp)).toBe('stamped now!');
+  });
+
+  test('is no value that another function could capture', async () => {
+    const captures = { inner: routine.inline(() => 1) };
+    const outer = routine.inline(made('() => inner()'), { captures });
+    expect(await rejection(outer())).toMatchObject({ path: 'captures.inner' });
   });
 
   test('imports what Node has, packages, and files from the current folder', async () => {

@@ -10,6 +10,7 @@ const double = routine(
   },
   { name: 'double' },
 );
+const factor = 3;
 const where = routine(() => currentTask()?.worker, { name: 'where' });
 const viaDouble = routine(async (x: number) => (await double(x)) + 1, { name: 'viaDouble' });
 const fails = routine(
@@ -105,6 +106,16 @@ describe('a program in a simulation', () => {
       '    at viaFails (worker worker-1.1)',
       expect.stringMatching(/program .*simulation\.test\.ts/),
     ]);
+  });
+
+  test('sends functions by value where the cluster allows it', async () => {
+    const scale = routine.inline((x: number) => x * factor, { captures: { factor: 3 } });
+    const run = (allowInline: boolean) =>
+      Simulation.run({ seed: 1, cluster: { allowInline } }, () =>
+        scale(14).catch((error: Error) => error.name),
+      );
+    expect((await run(true)).results).toEqual([42]);
+    expect((await run(false)).results).toEqual(['InlineNotAllowed']);
   });
 
   test('has its calls shared out among the workers', async () => {

@@ -6,7 +6,8 @@ import type { Group, RefusedRow } from '../row.ts';
 const UNREGISTERED =
   'register its class (`@serializable`, or `registerClass(Class)`), or pass plain data';
 const BESIDE = 'pass them in an object beside it';
-const INSTEAD = 'pass a routine, by itself and not by its `with` or `on`, or plain data';
+const INSTEAD =
+  'pass a routine, by itself and neither inline nor by its `with` or `on`, or plain data';
 
 const hooks = () => ({ onDone: () => 1 });
 
