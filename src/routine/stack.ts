@@ -15,18 +15,26 @@ const isProgram = (line: string) => !runtimeFrames.isOwn(line) && !runtimeFrames
 /** Frames of the runtime that may be above those of the caller. */
 const OWN_FRAMES = 6;
 
+interface FailedTask {
+  readonly routine: string;
+  readonly worker: string;
+  /** In place of the routine's name. */
+  readonly label?: string | undefined;
+}
+
 /**
  * What errors that a task fails with send for their stacks. The errors themselves stay as they are: they
  * may be frozen, or thrown again and again.
  *
  * @param task `routine`: `module#name`
  */
-export function stackText(task: { readonly routine: string; readonly worker: string }): StackText {
+export function stackText(task: FailedTask): StackText {
   return (stack, error, outermost) => {
     const own = stack === undefined ? undefined : hideRuntime(stack, error);
     if (!outermost || stack === '') return own;
-    const name = task.routine.slice(task.routine.indexOf('#') + 1);
-    return `${own ?? Error.prototype.toString.call(error)}\n    at ${name} (worker ${task.worker})`;
+    const name = task.label ?? task.routine.slice(task.routine.indexOf('#') + 1);
+    const line = `    at ${name.replace(/\s+/g, ' ')} (worker ${task.worker})`;
+    return `${own ?? Error.prototype.toString.call(error)}\n${line}`;
   };
 }
 

@@ -96,6 +96,8 @@ export class TaskScope implements CurrentTask, Abortable {
   readonly attempt: number;
   readonly caller: string | undefined;
   readonly tag: string | undefined;
+  /** What stacks call its routine; undefined for the routine's own name. */
+  label: string | undefined;
   readonly #epoch: string;
   readonly #sequence: number;
   readonly #clock: Clock;
@@ -126,6 +128,7 @@ export class TaskScope implements CurrentTask, Abortable {
     this.attempt = task.attempt || 1;
     this.caller = task.caller || undefined;
     this.tag = task.tag || undefined;
+    this.label = undefined;
     this.#due = task.timeout_ms > 0 ? clock.now() + task.timeout_ms : undefined;
   }
 

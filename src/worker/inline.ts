@@ -4,6 +4,7 @@ import { InlineNotAllowed, RoutineNotFound, SerializationError } from '../errors
 import { INLINE_HELPERS, INLINE_MODULE, inlineId } from '../routine/inline.ts';
 import { Recent } from '../routine/recent.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
+import { currentScope } from '../routine/task.ts';
 
 /** Gives the function, once it knows the values of the names around it. */
 type Factory = (values: Readonly<Record<string, unknown>>) => unknown;
@@ -49,6 +50,8 @@ function run(name: unknown, source: unknown, captures: unknown, ...args: unknown
   if (!complete || typeof captures !== 'object' || captures === null) {
     throw new SerializationError('a function by value without name, source or captures');
   }
+  const task = currentScope()?.task;
+  if (task) task.label = name;
   const values = { ...INLINE_HELPERS, ...captures };
   const key = JSON.stringify([name, source, ...Object.keys(values)]);
   const factory = key.length > MAX_KEPT_LENGTH ? compile(key) : recent.get(key);

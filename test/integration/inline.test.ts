@@ -168,10 +168,14 @@ describe('a function by value', () => {
     const error = (await rejection(fails(1))) as Error;
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toBe('no 1');
-    expect(error.stack).toMatch(/^RangeError: no 1\n {4}at boom \(skein-inline\/boom:2:9\)\n/);
+    expect(error.stack).toMatch(
+      /^RangeError: no 1\n {4}at boom \(skein-inline\/boom:2:9\)\n {4}at boom \(worker /,
+    );
     expect(error.stack).toContain('inline.test.ts');
     const named = routine.inline(made('() => { throw new Error() }'), { name: 'my name' });
-    expect(((await rejection(named())) as Error).stack).toContain('skein-inline/my%20name:1:15');
+    const { stack } = (await rejection(named())) as Error;
+    expect(stack).toContain('skein-inline/my%20name:1:15');
+    expect(stack).toContain('at my name (worker ');
   });
 });
 

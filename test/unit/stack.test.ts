@@ -68,6 +68,11 @@ describe('the stack that a worker sends', () => {
     expect(text(undefined, new TypeError('x'), true)).toBe(`TypeError: x\n${LINE}`);
   });
 
+  test('has one line for the worker, whatever its routine is called', () => {
+    const named = stackText({ routine: 'm#add\n  two#', worker: 'w1' });
+    expect(named('Error: x', new Error('x'), true)).toBe('Error: x\n    at add two# (worker w1)');
+  });
+
   test('is custom text as it is', () => {
     expect(sent(new Error('x'), 'anything')).toEqual(['anything', LINE]);
   });
