@@ -1,4 +1,6 @@
 /** Boxed primitives, as `new Number(1)` makes them. */
+
+import { BOXED } from './cost.ts';
 import { type Kind, kind } from './kinds.ts';
 import { damaged } from './reader.ts';
 import { TAG_OBJECT } from './tags.ts';
@@ -16,6 +18,7 @@ export const boxedKinds: readonly Kind[] = [
 function boxed(name: string, prototype: { valueOf(): unknown }): Kind {
   return kind<object>({
     prototypes: [prototype],
+    cost: BOXED,
     write(sink, value) {
       // Throws when the value only has the prototype.
       const primitive: unknown = prototype.valueOf.call(value);

@@ -1,5 +1,6 @@
 /** Byte arrays: ArrayBuffer and its views. Large ones leave the value and travel beside it. */
 import { types } from 'node:util';
+import { BUFFER, bytesCost } from './cost.ts';
 import { type Kind, kind, type OwnBytes, type ValueSink, type ValueSource } from './kinds.ts';
 import { type Span, WHOLE } from './memory.ts';
 import { damaged } from './reader.ts';
@@ -39,10 +40,13 @@ const UINT8_ARRAY = 64;
 
 const uint8Array = kind<Uint8Array>({
   prototypes: [Uint8Array.prototype],
+  cost: BUFFER,
   write(sink, value) {
     const span = spanOf(value, 1);
     const bytes = bytesOf(span);
-    if (!sink.sharedView(UINT8_ARRAY, span)) sink.blob(bytes);
+    if (sink.sharedView(UINT8_ARRAY, span)) return;
+    sink.charge(bytesCost(bytes.length) - bytes.length - BUFFER);
+    sink.blob(bytes);
   },
   // For views of all kinds.
   read: { [TAG_VIEW]: readSharedView },
@@ -50,6 +54,7 @@ const uint8Array = kind<Uint8Array>({
 
 const buffer = kind<Buffer>({
   prototypes: [Buffer.prototype],
+  cost: BUFFER,
   write: (sink, value) => writeView(sink, TAG_BUFFER, value, 1),
   read: {
     [TAG_BUFFER](source) {
@@ -61,6 +66,7 @@ const buffer = kind<Buffer>({
 
 const arrayBuffer = kind<ArrayBuffer>({
   prototypes: [ArrayBuffer.prototype],
+  cost: BUFFER,
   write(sink, value) {
     refuseProperties(value, 'an ArrayBuffer');
     const span = { buffer: value, start: 0, end: value.byteLength, align: WHOLE };
@@ -74,6 +80,7 @@ const arrayBuffer = kind<ArrayBuffer>({
 
 const dataView = kind<DataView>({
   prototypes: [DataView.prototype],
+  cost: BUFFER,
   write(sink, value) {
     refuseProperties(value, 'a DataView');
     writeView(sink, TAG_DATA_VIEW, value, 1);
@@ -110,6 +117,7 @@ function typedArray(littleEndianTag: number, View: ViewClass): Kind {
   makers.set(tag, (buffer, offset, length) => new View(buffer, offset, length));
   return kind<ArrayBufferView>({
     prototypes: [View.prototype],
+    cost: BUFFER,
     write: (sink, value) => writeView(sink, tag, value, size),
     read: { [tag]: (source) => readView(source, View, size) },
   });

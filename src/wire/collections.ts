@@ -1,4 +1,6 @@
 /** Map, Set, and objects without a prototype. */
+
+import { entriesCost, MAP, MAP_ENTRY, NULL_PROTOTYPE, SET, SET_ITEM } from './cost.ts';
 import { type Kind, kind, type ValueSink } from './kinds.ts';
 import { entry, Refusal, within } from './refusal.ts';
 import { TAG_MAP, TAG_NULL_PROTOTYPE, TAG_SET } from './tags.ts';
@@ -7,11 +9,13 @@ import { MAJOR } from './writer.ts';
 
 const map = kind<Map<unknown, unknown>>({
   prototypes: [Map.prototype],
+  cost: MAP,
   write(sink, value) {
     refuseProperties(value, 'a Map');
     sink.tag(TAG_MAP);
-    sink.head(MAJOR.map, value.size);
-    const size = value.size;
+    const { size } = value;
+    sink.charge(entriesCost(size, MAP_ENTRY));
+    sink.head(MAJOR.map, size);
     let i = 0;
     for (const [key, item] of value) {
       if (i === size) throw changing();
@@ -26,6 +30,7 @@ const map = kind<Map<unknown, unknown>>({
       const value = new Map<unknown, unknown>();
       claim(value);
       const count = source.count(MAJOR.map);
+      source.charge(entriesCost(count, MAP_ENTRY));
       for (let i = 0; i < count; i++) value.set(source.read(), source.read());
       return value;
     },
@@ -34,11 +39,13 @@ const map = kind<Map<unknown, unknown>>({
 
 const set = kind<Set<unknown>>({
   prototypes: [Set.prototype],
+  cost: SET,
   write(sink, value) {
     refuseProperties(value, 'a Set');
     sink.tag(TAG_SET);
-    sink.head(MAJOR.array, value.size);
-    const size = value.size;
+    const { size } = value;
+    sink.charge(entriesCost(size, SET_ITEM));
+    sink.head(MAJOR.array, size);
     let i = 0;
     for (const item of value) {
       if (i === size) throw changing();
@@ -52,6 +59,7 @@ const set = kind<Set<unknown>>({
       const value = new Set<unknown>();
       claim(value);
       const count = source.count(MAJOR.array);
+      source.charge(entriesCost(count, SET_ITEM));
       for (let i = 0; i < count; i++) value.add(source.read());
       return value;
     },
@@ -60,6 +68,7 @@ const set = kind<Set<unknown>>({
 
 const nullPrototype = kind<object>({
   prototypes: [null],
+  cost: NULL_PROTOTYPE,
   write(sink, value) {
     sink.tag(TAG_NULL_PROTOTYPE);
     sink.properties(value);

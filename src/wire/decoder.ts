@@ -2,9 +2,26 @@
  * Reads a value. Bytes that no encoder wrote end in a `SerializationError`; they never reach a
  * prototype, nest without limit, or make the decoder allocate for more than they contain.
  */
+
+import {
+  ALLOCATED_ITEMS,
+  arrayCost,
+  bytesCost,
+  entriesCost,
+  INSIDE,
+  indexCost,
+  NAME,
+  OBJECT,
+  PROPERTY,
+  SHARED,
+  stringCost,
+  TRANSITION,
+} from './cost.ts';
 import type { KindTable, OwnBytes, ValueSource } from './kinds.ts';
 import { findNamed, type Name, type NamedKind, UnknownName } from './names.ts';
+import { define, isFar, makeSparse } from './properties.ts';
 import { CborReader, damaged } from './reader.ts';
+import { isIndexLike, SHAPED, type Shape, Shapes } from './shapes.ts';
 import {
   HOLE,
   MAX_DEPTH,
@@ -12,6 +29,7 @@ import {
   TAG_BIGINT,
   TAG_CLASS,
   TAG_NEGATIVE_BIGINT,
+  TAG_PADDING,
   TAG_REFERENCE,
   TAG_ROUTINE,
   TAG_SHARING,
@@ -19,8 +37,6 @@ import {
 } from './tags.ts';
 import { MAJOR } from './writer.ts';
 
-/** Arrays up to this length are allocated at once. A longer one grows, as its length may be a lie. */
-const ALLOCATED = 32;
 const STOP = 0xff;
 const INDEFINITE = 31;
 
@@ -28,6 +44,7 @@ const nothing: readonly Uint8Array[] = [];
 
 export class Decoder extends CborReader implements ValueSource {
   readonly #kinds: KindTable;
+  readonly #shapes = new Shapes();
   lenient = false;
   #depth = 0;
   #attachments = nothing;
@@ -49,10 +66,16 @@ export class Decoder extends CborReader implements ValueSource {
     lenient = false,
   ): unknown {
     this.lenient = lenient;
-    this.open(bytes);
+    let beside = 0;
+    for (const { length } of attachments) beside += length;
+    this.open(bytes, beside);
+    this.#shapes.begin();
     this.#attachments = attachments;
-    this.#objects = this.#sharing() ? [] : undefined;
+    const padded = this.#prefix(TAG_PADDING);
+    if (padded && this.head(MAJOR.array) !== 2) throw damaged('padding without its two parts');
+    this.#objects = this.#prefix(TAG_SHARING) ? [] : undefined;
     const value = this.read();
+    if (padded) this.view(this.head(MAJOR.bytes));
     if (this.left > 0) throw damaged('bytes follow it');
     if (this.#attached < attachments.length) throw damaged('it leaves out an attachment');
     return value;
@@ -78,7 +101,7 @@ export class Decoder extends CborReader implements ValueSource {
       case MAJOR.negative:
         return negative(this.wide(first));
       case MAJOR.bytes:
-        return this.#claimed(this.#copy(this.narrow(first)));
+        return this.#bytes(this.narrow(first));
       case MAJOR.text:
         return this.utf8(this.narrow(first));
       case MAJOR.array:
@@ -93,9 +116,16 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   blob(): OwnBytes {
-    if ((this.peek() & 0xe0) !== MAJOR.tag) return this.#copy(this.head(MAJOR.bytes));
+    if ((this.peek() & 0xe0) !== MAJOR.tag) {
+      const size = this.head(MAJOR.bytes);
+      this.charge(size);
+      return this.#copy(size);
+    }
     if (this.head(MAJOR.tag) !== TAG_ATTACHMENT) throw damaged('a tag where bytes should be');
-    return this.#attachment();
+    const bytes = this.#attachment();
+    // Some kinds have to copy it.
+    this.charge(bytes.length);
+    return bytes;
   }
 
   name(kind: NamedKind): Name {
@@ -105,6 +135,7 @@ export class Decoder extends CborReader implements ValueSource {
       return { kind, module: known.module, name: known.name };
     }
     if (this.head(MAJOR.array) !== 2) throw damaged('a name without its two parts');
+    this.charge(NAME);
     const name = { kind, module: this.text(), name: this.text() };
     this.#names.push(name);
     return name;
@@ -119,12 +150,14 @@ export class Decoder extends CborReader implements ValueSource {
 
   #array(length: number): unknown[] {
     this.#enter();
-    const values: unknown[] = length <= ALLOCATED ? new Array(length) : [];
+    this.charge(arrayCost(length));
+    // The engine would make a hash table for more at once.
+    const values: unknown[] = new Array(Math.min(length, ALLOCATED_ITEMS));
     this.#claimed(values);
     for (let i = 0; i < length; i++) {
       if (this.bytes[this.position] === HOLE) {
         this.position++;
-        values.length = Math.max(values.length, i + 1);
+        if (i >= values.length) values.length = i + 1;
       } else {
         values[i] = this.read();
       }
@@ -135,6 +168,7 @@ export class Decoder extends CborReader implements ValueSource {
 
   #map(first: number): object {
     this.#enter();
+    this.charge(OBJECT);
     const value = this.#claimed({});
     this.#entries(value, first, false);
     this.#depth--;
@@ -142,20 +176,55 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   #entries(target: Record<string, unknown>, first: number, inherits: boolean): void {
+    let shape = this.#shapes.root;
     if ((first & 0x1f) === INDEFINITE) {
-      while (this.peek() !== STOP) this.#property(target, inherits);
+      for (let i = 0; this.peek() !== STOP; i++) {
+        if (i >= INSIDE) this.charge(PROPERTY);
+        shape = this.#property(target, inherits, shape, i);
+      }
       this.position++;
       return;
     }
     const count = this.checkCount(this.narrow(first), MAJOR.map);
-    for (let i = 0; i < count; i++) this.#property(target, inherits);
+    if (count > INSIDE) this.charge(entriesCost(count, PROPERTY));
+    for (let i = 0; i < count; i++) shape = this.#property(target, inherits, shape, i);
   }
 
-  #property(target: Record<string, unknown>, inherits: boolean): void {
-    const key = this.key();
+  /** Reads a property, the one after `count` others; gives the shape with it. */
+  #property(
+    target: Record<string, unknown>,
+    inherits: boolean,
+    before: Shape,
+    count: number,
+  ): Shape {
+    let shape = before.next;
+    let key: string;
+    if (shape?.ascii === true && this.is(shape.key)) {
+      key = shape.key;
+    } else {
+      key = this.key();
+      shape = this.#step(target, before, key, count);
+    }
     const value = this.read();
     if (key === '__proto__' || (inherits && key in target)) define(target, key, value);
     else target[key] = value;
+    return shape;
+  }
+
+  #step(target: Record<string, unknown>, shape: Shape, key: string, count: number): Shape {
+    if (isIndexLike(key)) {
+      this.charge(stringCost(key.length) + indexCost(count));
+      if (isFar(key, count)) makeSparse(target);
+      return shape;
+    }
+    if (count >= SHAPED) {
+      this.charge(stringCost(key.length));
+      return shape;
+    }
+    const known = shape.find(key);
+    if (known !== undefined) return known;
+    this.charge(TRANSITION + stringCost(key.length));
+    return this.#shapes.keep(shape, key);
   }
 
   #tagged(tag: number): unknown {
@@ -169,7 +238,7 @@ export class Decoder extends CborReader implements ValueSource {
       case TAG_REFERENCE:
         return this.#reference(this.head(MAJOR.unsigned));
       case TAG_ATTACHMENT:
-        return this.#claimed(this.#attachment());
+        return this.#attachedBytes();
       case TAG_ROUTINE:
         return this.#named('routine');
       case TAG_CLASS:
@@ -180,8 +249,10 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   #kind(tag: number): unknown {
-    const read = this.#kinds.reader(tag);
-    if (read === undefined) throw damaged(`tag ${tag} is not known here`);
+    const reader = this.#kinds.reader(tag);
+    if (reader === undefined) throw damaged(`tag ${tag} is not known here`);
+    const { read, cost } = reader;
+    this.charge(this.#objects === undefined ? cost : cost + SHARED);
     this.#enter();
     const objects = this.#objects;
     const number = objects === undefined ? 0 : objects.push(undefined) - 1;
@@ -232,6 +303,17 @@ export class Decoder extends CborReader implements ValueSource {
     }
   }
 
+  #bytes(size: number): OwnBytes {
+    this.charge(bytesCost(size));
+    return this.#claimed(this.#copy(size));
+  }
+
+  #attachedBytes(): OwnBytes {
+    const bytes = this.#attachment();
+    this.charge(bytesCost(bytes.length));
+    return this.#claimed(bytes);
+  }
+
   /** The program owns what it gets: a view would keep the packet alive and show its other bytes. */
   #copy(size: number): OwnBytes {
     return new Uint8Array(this.view(size));
@@ -247,7 +329,10 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   #claimed<T extends object>(value: T): T {
-    this.#objects?.push(value);
+    if (this.#objects !== undefined) {
+      this.charge(SHARED);
+      this.#objects.push(value);
+    }
     return value;
   }
 
@@ -255,24 +340,14 @@ export class Decoder extends CborReader implements ValueSource {
     if (++this.#depth > MAX_DEPTH) throw damaged(`it is nested more than ${MAX_DEPTH} levels deep`);
   }
 
-  /** Skips `TAG_SHARING`, if it is there. */
-  #sharing(): boolean {
-    const { bytes } = this;
-    if (bytes[0] !== (MAJOR.tag | 25)) return false;
-    if (bytes[1] !== TAG_SHARING >>> 8 || bytes[2] !== (TAG_SHARING & 0xff)) return false;
-    this.position = 3;
+  /** Skips a tag that stands before the value, if it is there. */
+  #prefix(tag: number): boolean {
+    const { bytes, position } = this;
+    if (bytes[position] !== (MAJOR.tag | 25)) return false;
+    if (bytes[position + 1] !== tag >>> 8 || bytes[position + 2] !== (tag & 0xff)) return false;
+    this.position = position + 3;
     return true;
   }
-}
-
-/** Sets a property without touching a prototype. */
-function define(target: object, key: string, value: unknown): void {
-  Object.defineProperty(target, key, {
-    value,
-    writable: true,
-    enumerable: true,
-    configurable: true,
-  });
 }
 
 function negative(n: number | bigint): number | bigint {

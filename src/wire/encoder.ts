@@ -3,6 +3,20 @@
  * and could be deceived by a getter that answers differently the second time.
  */
 import { inspect } from 'node:util';
+import {
+  ALLOWANCE,
+  arrayCost,
+  BUFFER,
+  INSIDE,
+  indexCost,
+  NAME,
+  OBJECT,
+  PER_BYTE,
+  PROPERTY,
+  SHARED,
+  stringCost,
+  TRANSITION,
+} from './cost.ts';
 import type { KindTable, StackText, ValueSink } from './kinds.ts';
 import {
   bytesOfGroup,
@@ -16,6 +30,7 @@ import {
 import { type Name, nameOf } from './names.ts';
 import { isArrayPrototype, isObjectPrototype } from './realms.ts';
 import { property, Refusal, within } from './refusal.ts';
+import { isIndexLike, SHAPED, type Shape, Shapes } from './shapes.ts';
 import {
   ATTACHMENT_BYTES,
   HOLE,
@@ -24,6 +39,7 @@ import {
   TAG_ARRAY_BUFFER,
   TAG_ATTACHMENT,
   TAG_CLASS,
+  TAG_PADDING,
   TAG_REFERENCE,
   TAG_ROUTINE,
   TAG_SHARING,
@@ -47,8 +63,8 @@ export interface EncodeOptions {
 
 /** Up to this many objects a scan of a list finds one faster than a Map does. */
 const SCANNED = 12;
-/** `TAG_SHARING` takes three bytes. */
-const PREFIX_BYTES = 3;
+/** What may go before the value: `TAG_PADDING` with the head of an array, and `TAG_SHARING`. */
+const PREFIX_BYTES = 7;
 /** Listing the keys of an array costs more with each item; above this, `inspect` knows faster. */
 const LISTED_KEYS = 64;
 
@@ -58,6 +74,7 @@ const { hasOwn, getPrototypeOf, getOwnPropertySymbols } = Object;
 
 export class Encoder extends CborWriter implements ValueSink {
   readonly #kinds: KindTable;
+  readonly #shapes = new Shapes();
   #options: EncodeOptions = { stacks: true, attachments: true };
   #depth = 0;
   /** All objects so far, each at its number. Never shrinks: `#count` says how many count. */
@@ -91,7 +108,18 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#options = options;
     this.#start(value);
     if (this.#memory.count > 1) this.#share(value);
-    const bytes = this.take(this.#sharing ? this.#prefix() : this.begin + PREFIX_BYTES);
+    let prefix = PREFIX_BYTES;
+    if (this.#sharing) {
+      this.cost += this.#count * SHARED;
+      prefix = this.#prefix(prefix, TAG_SHARING);
+    }
+    const padding = this.#padding();
+    if (padding > 0) {
+      this.bytes[this.begin + --prefix] = MAJOR.array | 2;
+      prefix = this.#prefix(prefix, TAG_PADDING);
+      this.zeros(padding);
+    }
+    const bytes = this.take(this.begin + prefix);
     return this.#attachments.length === 0 ? bytes : [bytes, ...this.#attachments];
   }
 
@@ -165,6 +193,7 @@ export class Encoder extends CborWriter implements ValueSink {
   }
 
   blob(bytes: Uint8Array): void {
+    this.cost += bytes.length;
     if (bytes.length < ATTACHMENT_BYTES || !this.#options.attachments) {
       this.byteString(bytes);
       return;
@@ -202,6 +231,7 @@ export class Encoder extends CborWriter implements ValueSink {
       return;
     }
     this.#names.push(name);
+    this.cost += NAME;
     this.head(MAJOR.array, 2);
     this.text(name.module);
     this.text(name.name);
@@ -210,6 +240,7 @@ export class Encoder extends CborWriter implements ValueSink {
   list(values: readonly unknown[], item: (value: unknown) => void): void {
     if (this.#again(values)) return;
     this.#enter();
+    this.cost += arrayCost(values.length);
     this.head(MAJOR.array, values.length);
     for (const value of values) item(value);
     this.#depth--;
@@ -218,19 +249,25 @@ export class Encoder extends CborWriter implements ValueSink {
   properties(value: object): void {
     this.reserve(1);
     const at = this.position++ - this.begin;
+    const shapes = this.#shapes;
+    let shape = shapes.root;
     let count = 0;
     let step = '';
     try {
       for (const key in value) {
         if (!hasOwn(value, key)) continue;
         step = key;
-        this.text(key);
+        const size = this.string(key);
+        const { next } = shape;
+        if (next !== undefined && next.key === key && next.value === shapes.value) shape = next;
+        else shape = this.#step(shape, key, size, count);
         this.write((value as Record<string, unknown>)[key]);
         count++;
       }
     } catch (error) {
       throw within(error, property(step));
     }
+    if (count > INSIDE) this.cost += (count - INSIDE) * PROPERTY;
     if (count < 24) {
       this.bytes[this.begin + at] = MAJOR.map | count;
     } else {
@@ -242,6 +279,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #start(value: unknown): void {
     this.start();
+    this.#shapes.begin();
     this.position += PREFIX_BYTES;
     if (this.#options.list === true) this.#list(value as readonly unknown[]);
     else this.write(value);
@@ -261,9 +299,26 @@ export class Encoder extends CborWriter implements ValueSink {
   #groupBytes(group: Group): void {
     if (this.#again(group)) return;
     this.#enter();
+    this.cost += BUFFER;
     this.tag(TAG_ARRAY_BUFFER);
     this.blob(bytesOfGroup(group));
     this.#depth--;
+  }
+
+  /** Counts what it takes that `key` follows `shape`, the `count` keys before it. */
+  #step(shape: Shape, key: string, size: number, count: number): Shape {
+    if (isIndexLike(key)) {
+      this.cost += stringCost(size) + indexCost(count);
+      return shape;
+    }
+    if (count >= SHAPED) {
+      this.cost += stringCost(size);
+      return shape;
+    }
+    const known = shape.find(key);
+    if (known?.value === this.#shapes.value) return known;
+    this.cost += TRANSITION + stringCost(size);
+    return this.#shapes.keep(shape, key, known);
   }
 
   #object(value: object): void {
@@ -277,8 +332,10 @@ export class Encoder extends CborWriter implements ValueSink {
       this.#plain(value);
     } else {
       const kind = this.#kinds.find(value, prototype);
-      if (kind !== undefined) kind.write(this, value);
-      else if (isObjectPrototype(prototype)) this.#plain(value);
+      if (kind !== undefined) {
+        this.cost += kind.cost;
+        kind.write(this, value);
+      } else if (isObjectPrototype(prototype)) this.#plain(value);
       else refuse(value);
     }
     this.#depth--;
@@ -286,6 +343,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #plain(value: object): void {
     if (getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
+    this.cost += OBJECT;
     this.properties(value);
   }
 
@@ -312,6 +370,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #items(values: readonly unknown[]): void {
     const { length } = values;
+    this.cost += arrayCost(length);
     this.head(MAJOR.array, length);
     let i = 0;
     let holes = 0;
@@ -371,12 +430,20 @@ export class Encoder extends CborWriter implements ValueSink {
     }
   }
 
-  /** Writes `TAG_SHARING` before the value, and returns where it begins. */
-  #prefix(): number {
-    this.bytes[this.begin] = MAJOR.tag | 25;
-    this.bytes[this.begin + 1] = TAG_SHARING >>> 8;
-    this.bytes[this.begin + 2] = TAG_SHARING & 0xff;
-    return this.begin;
+  /** Writes a tag before `place`, and returns where it begins. */
+  #prefix(place: number, tag: number): number {
+    const at = this.begin + place - 3;
+    this.bytes[at] = MAJOR.tag | 25;
+    this.bytes[at + 1] = tag >>> 8;
+    this.bytes[at + 2] = tag & 0xff;
+    return place - 3;
+  }
+
+  /** The bytes by which the value is too short for what it takes in memory. */
+  #padding(): number {
+    let size = this.position - this.begin - PREFIX_BYTES;
+    for (const { length } of this.#attachments) size += length;
+    return Math.ceil((this.cost - ALLOWANCE) / PER_BYTE) - size;
   }
 }
 

@@ -14,9 +14,11 @@ import {
   nearestClassOf,
   type RegisteredClass,
 } from './classes.ts';
+import { ERROR, ERROR_PROPERTY } from './cost.ts';
 import { inheritedName, reviveError, wireNameOf } from './error-classes.ts';
 import { kind, type ReadKind, type ValueSink, type ValueSource } from './kinds.ts';
 import { UnknownName } from './names.ts';
+import { define, defineAll } from './properties.ts';
 import { damaged } from './reader.ts';
 import { MAX_ERROR_DEPTH, TAG_ERROR } from './tags.ts';
 import { MAJOR } from './writer.ts';
@@ -33,6 +35,7 @@ const INNER = new Set(['cause', 'error', 'suppressed']);
 export const errorKind = kind<Error>({
   prototypes: [],
   matches: isError,
+  cost: ERROR,
   write: writeError,
   read: { [TAG_ERROR]: readError },
 });
@@ -74,6 +77,7 @@ function ownClass(error: Error): OwnClass | undefined {
 function writeFields(sink: ValueSink, fields: Fields): void {
   sink.head(MAJOR.map, fields.size);
   for (const [key, value] of fields) {
+    sink.charge(ERROR_PROPERTY);
     sink.text(key);
     if (key === 'errors' && Array.isArray(value)) {
       sink.list(value, (item) => sink.writeOrNote(bounded(sink, item)));
@@ -164,7 +168,7 @@ function readError(...[source, claim]: Parameters<ReadKind>): Error {
   const error = readFields(source, { wireName, own }, claim);
   const properties = Object.create(null) as Record<string, unknown>;
   source.properties(properties);
-  for (const key of Object.keys(properties)) define(error, key, properties[key], true);
+  defineAll(error, properties);
   return error;
 }
 
@@ -243,8 +247,4 @@ function header(name: string, message: string): string {
 
 function textOr(value: unknown, otherwise: string): string {
   return typeof value === 'string' ? value : otherwise;
-}
-
-function define(error: Error, key: string, value: unknown, enumerable: boolean): void {
-  Object.defineProperty(error, key, { value, writable: true, enumerable, configurable: true });
 }

@@ -3,6 +3,7 @@
  * map of properties, or whatever the class's `encode` gave.
  */
 import { classNamed, classOf, fieldsOf, isInstance, type RegisteredClass } from './classes.ts';
+import { INSTANCE } from './cost.ts';
 import { kind, type ValueSink, type ValueSource } from './kinds.ts';
 import { UnknownName } from './names.ts';
 import { damaged } from './reader.ts';
@@ -15,6 +16,7 @@ const { getPrototypeOf } = Object;
 
 export const instanceKind = kind<object>({
   prototypes: [],
+  cost: INSTANCE,
   matches: (value) => classOf(getPrototypeOf(value)) !== undefined,
   write(sink, value) {
     const registered = classOf(getPrototypeOf(value)) as RegisteredClass;

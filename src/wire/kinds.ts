@@ -2,6 +2,8 @@
  * Kinds: objects that travel as more than a plain object or an array. A kind says how it is
  * recognised, written and read; the encoder and the decoder find it in a table.
  */
+
+import { KIND } from './cost.ts';
 import { globalClass } from './globals.ts';
 import type { Span } from './memory.ts';
 import type { Name, NamedKind } from './names.ts';
@@ -54,6 +56,11 @@ export interface ValueSink {
   list(values: readonly unknown[], item: (value: unknown) => void): void;
   /** A map of all own enumerable properties. */
   properties(value: object): void;
+  /**
+   * Counts memory that the value takes where it is decoded, beside the kind's own `cost` and that of the
+   * values inside; the kind's reader counts no more. See `cost.ts`.
+   */
+  charge(bytes: number): void;
 }
 
 /** What a kind reads from; the tag was read already. */
@@ -76,6 +83,8 @@ export interface ValueSource {
    * @param inherits whether `target` may inherit setters, which must not run
    */
   properties(target: object, inherits?: boolean): void;
+  /** Counts memory that is about to be taken, beside the kind's own `cost` and that of the values inside. */
+  charge(bytes: number): void;
 }
 
 /** Bytes of their own buffer. */
@@ -90,6 +99,13 @@ export type ReadKind = (source: ValueSource, claim: (value: object) => void) => 
 /** Reads what follows the type's name in an item of `TAG_OBJECT`: `count` items. */
 export type ReadType = (source: ValueSource, count: number) => object;
 
+/** How values under a tag are read. */
+export interface Reader {
+  readonly read: ReadKind;
+  /** See `Kind.cost`. */
+  readonly cost: number;
+}
+
 /** A kind, as the table holds it. */
 export interface Kind {
   /** Objects with exactly one of these prototypes are of this kind. */
@@ -102,6 +118,8 @@ export interface Kind {
   readonly lateClasses?: readonly string[];
   /** Asked when no kind has the prototype. */
   readonly matches?: (value: object) => boolean;
+  /** Bytes of memory that a decoded value takes, at most. */
+  readonly cost: number;
   readonly write: (sink: ValueSink, value: object) => void;
   readonly read: ReadonlyMap<number, ReadKind>;
   readonly readTypes: ReadonlyMap<string, ReadType>;
@@ -112,15 +130,18 @@ export function kind<T extends object>(definition: {
   prototypes: readonly (T | null)[];
   lateClasses?: readonly string[];
   matches?: (value: object) => boolean;
+  /** @default KIND */
+  cost?: number;
   write: (sink: ValueSink, value: T) => void;
   /** By tag. */
   read?: Readonly<Record<number, ReadKind>>;
   /** By the name of the type in an item of `TAG_OBJECT`. */
   readTypes?: Readonly<Record<string, ReadType>>;
 }): Kind {
-  const { read = {}, readTypes = {}, write, ...rest } = definition;
+  const { read = {}, readTypes = {}, cost = KIND, write, ...rest } = definition;
   return {
     ...rest,
+    cost,
     write: write as Kind['write'],
     read: new Map(Object.entries(read).map(([tag, fn]) => [Number(tag), fn])),
     // Maps, not objects: the names come over the wire, and `constructor` must not find anything.
@@ -131,19 +152,20 @@ export function kind<T extends object>(definition: {
 export class KindTable {
   readonly #byPrototype = new Map<object | null, Kind>();
   readonly #byLateClass = new Map<string, Kind>();
-  readonly #byTag = new Map<number, ReadKind>();
-  readonly #byType = new Map<string, ReadType>();
+  readonly #byTag = new Map<number, Reader>();
+  readonly #byType = new Map<string, { readonly read: ReadType; readonly cost: number }>();
   readonly #matching: Kind[] = [];
 
   constructor(kinds: readonly Kind[]) {
     for (const kind of kinds) {
       for (const prototype of kind.prototypes) this.#byPrototype.set(prototype, kind);
       for (const name of kind.lateClasses ?? []) this.#byLateClass.set(name, kind);
-      for (const [tag, read] of kind.read) this.#byTag.set(tag, read);
-      for (const [name, read] of kind.readTypes) this.#byType.set(name, read);
+      const { cost } = kind;
+      for (const [tag, read] of kind.read) this.#byTag.set(tag, { read, cost });
+      for (const [name, read] of kind.readTypes) this.#byType.set(name, { read, cost });
       if (kind.matches) this.#matching.push(kind);
     }
-    this.#byTag.set(TAG_OBJECT, (source) => this.#readType(source));
+    this.#byTag.set(TAG_OBJECT, { read: (source) => this.#readType(source), cost: 0 });
   }
 
   find(value: object, prototype: object | null): Kind | undefined {
@@ -155,7 +177,7 @@ export class KindTable {
     );
   }
 
-  reader(tag: number): ReadKind | undefined {
+  reader(tag: number): Reader | undefined {
     return this.#byTag.get(tag);
   }
 
@@ -177,8 +199,9 @@ export class KindTable {
 
   #readType(source: ValueSource): object {
     const count = source.count(MAJOR.array);
-    const read = count === 0 ? undefined : this.#byType.get(source.text());
-    if (read === undefined) throw damaged('an object of a type not known here');
-    return read(source, count - 1);
+    const type = count === 0 ? undefined : this.#byType.get(source.text());
+    if (type === undefined) throw damaged('an object of a type not known here');
+    source.charge(type.cost);
+    return type.read(source, count - 1);
   }
 }

@@ -5,6 +5,7 @@
  * anything is allocated for it.
  */
 import { SerializationError } from '../errors.ts';
+import { ALLOWANCE, bigintCost, NUMBER, PER_BYTE, stringCost } from './cost.ts';
 import { TAG_UTF16 } from './tags.ts';
 import { MAJOR } from './writer.ts';
 
@@ -37,11 +38,21 @@ export class CborReader {
   protected bytes: Uint8Array = empty;
   protected position = 0;
   protected end = 0;
+  /** Bytes of memory that the rest of the value may take; see `cost.ts`. */
+  #budget = 0;
 
-  protected open(bytes: Uint8Array = empty): void {
+  /** @param beside bytes of the value that are not among these */
+  protected open(bytes: Uint8Array = empty, beside = 0): void {
     this.bytes = bytes;
     this.position = 0;
     this.end = bytes.length;
+    this.#budget = ALLOWANCE + PER_BYTE * (bytes.length + beside);
+  }
+
+  /** Counts memory that is about to be taken. */
+  charge(bytes: number): void {
+    this.#budget -= bytes;
+    if (this.#budget < 0) throw damaged('it takes too much memory for its size');
   }
 
   /** Bytes that were not read yet. */
@@ -66,7 +77,9 @@ export class CborReader {
     this.position = position + size;
     if (size === 1) return bytes[position]!;
     if (size === 2) return (bytes[position]! << 8) | bytes[position + 1]!;
-    return size === 4 ? uint32(bytes, position) : uint64(bytes, position);
+    const n = size === 4 ? uint32(bytes, position) : uint64(bytes, position);
+    if (n > 0x7fffffff) this.charge(typeof n === 'bigint' ? bigintCost(8) : NUMBER);
+    return n;
   }
 
   /** As `wide`, for counts, lengths and tags. */
@@ -108,19 +121,17 @@ export class CborReader {
 
   /** Reads a string: text, or code units where UTF-8 could not hold it. */
   text(): string {
-    const first = this.peek();
-    if ((first & 0xe0) === MAJOR.tag) {
-      if (this.head(MAJOR.tag) !== TAG_UTF16) throw damaged('a tag where a string should be');
-      return this.utf16();
-    }
+    if (this.#isUtf16()) return this.utf16();
     return this.utf8(this.head(MAJOR.text));
   }
 
-  /** Reads the key of a property. */
+  /** Reads the key of a property, for which no memory is counted. */
   protected key(): string {
     const size = this.peek() - MAJOR.text;
     // What isn't short text leaves this range, on one side or the other.
-    if (size < 1 || size >= 24 || size >= this.left) return this.text();
+    if (size < 1 || size >= 24 || size >= this.left) {
+      return this.#isUtf16() ? this.#utf16() : this.#utf8(this.head(MAJOR.text));
+    }
     const { bytes } = this;
     const at = this.position + 1;
     const last = at + size - 1;
@@ -131,18 +142,45 @@ export class CborReader {
       this.position = last + 1;
       return known;
     }
-    const key = this.text();
+    const key = this.#utf8(this.head(MAJOR.text));
     // Of equal length means ASCII, so that the comparison above is one of characters.
     if (key.length === size) keys[slot] = key;
     return key;
   }
 
+  /** Whether the next item is this text, which is short and has nothing but ASCII; reads it if so. */
+  protected is(text: string): boolean {
+    const { length } = text;
+    const { position } = this;
+    if (this.bytes[position] !== (MAJOR.text | length) || length >= this.left) return false;
+    if (!this.#is(text, position + 1)) return false;
+    this.position = position + 1 + length;
+    return true;
+  }
+
   protected utf8(size: number): string {
+    if (size > 1) this.charge(stringCost(size));
+    return this.#utf8(size);
+  }
+
+  #utf8(size: number): string {
     if (size > this.left) throw damaged('it ends too early');
     return (size < SHORT_TEXT ? this.#ascii(size) : undefined) ?? this.#anyText(size);
   }
 
   protected utf16(): string {
+    const text = this.#utf16();
+    this.charge(stringCost(2 * text.length));
+    return text;
+  }
+
+  #isUtf16(): boolean {
+    if ((this.peek() & 0xe0) !== MAJOR.tag) return false;
+    if (this.head(MAJOR.tag) !== TAG_UTF16) throw damaged('a tag where a string should be');
+    return true;
+  }
+
+  #utf16(): string {
     const bytes = this.view(this.head(MAJOR.bytes));
     if (bytes.length % 2 === 1) throw damaged('half a code unit');
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf16le');
@@ -150,18 +188,21 @@ export class CborReader {
 
   protected bigint(): bigint {
     const bytes = this.view(this.head(MAJOR.bytes));
+    this.charge(bigintCost(bytes.length));
     if (bytes.length === 0) return 0n;
     return BigInt(`0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')}`);
   }
 
   protected float(size: 4 | 8): number {
     if (size > this.left) throw damaged('it ends too early');
+    this.charge(NUMBER);
     for (let i = 0; i < size; i++) scratch[i] = this.bytes[this.position++]!;
     return size === 8 ? scratchView.getFloat64(0) : scratchView.getFloat32(0);
   }
 
   protected float16(): number {
     if (this.left < 2) throw damaged('it ends too early');
+    this.charge(NUMBER);
     const bits = this.bytes[this.position]! * 256 + this.bytes[this.position + 1]!;
     this.position += 2;
     const sign = bits & 0x8000 ? -1 : 1;

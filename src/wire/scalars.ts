@@ -1,4 +1,6 @@
 /** Objects with no other values inside: Date, RegExp. */
+
+import { DATE, regExpCost } from './cost.ts';
 import { type Kind, kind } from './kinds.ts';
 import { damaged, numberFrom } from './reader.ts';
 import { TAG_EPOCH_MILLISECONDS, TAG_EPOCH_SECONDS, TAG_OBJECT } from './tags.ts';
@@ -7,6 +9,7 @@ import { MAJOR } from './writer.ts';
 
 const date = kind<Date>({
   prototypes: [Date.prototype],
+  cost: DATE,
   write(sink, value) {
     refuseProperties(value, 'a Date');
     const time = value.getTime();
@@ -24,20 +27,25 @@ const date = kind<Date>({
 
 const regExp = kind<RegExp>({
   prototypes: [RegExp.prototype],
+  cost: 0,
   write(sink, value) {
     refuseProperties(value, 'a RegExp');
-    const { lastIndex } = value;
+    const { lastIndex, source, flags } = value;
+    sink.charge(regExpCost(source, flags));
     sink.tag(TAG_OBJECT);
     sink.head(MAJOR.array, lastIndex === 0 ? 3 : 4);
     sink.text('RegExp');
-    sink.text(value.source);
-    sink.text(value.flags);
+    sink.text(source);
+    sink.text(flags);
     if (lastIndex !== 0) sink.number(lastIndex);
   },
   readTypes: {
     RegExp(source, count) {
       if (count < 2 || count > 3) throw damaged('a RegExp without its parts');
-      const value = new RegExp(source.text(), source.text());
+      const pattern = source.text();
+      const flags = source.text();
+      source.charge(regExpCost(pattern, flags));
+      const value = new RegExp(pattern, flags);
       if (count === 3) value.lastIndex = numberFrom(source.read());
       return value;
     },

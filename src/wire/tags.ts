@@ -32,7 +32,7 @@ export const TAG_MAP = 259;
 // Ours.
 const OURS = 60_160;
 /**
- * Only as the outermost item: inside, the same object occurs more than once, as `TAG_REFERENCE`.
+ * Only as the outermost item, or in `TAG_PADDING`: inside, the same object occurs more than once, as `TAG_REFERENCE`.
  * The prefix stands for three bytes: a head with a two-byte number.
  */
 export const TAG_SHARING = OURS;
@@ -55,6 +55,11 @@ export const TAG_BUFFER = OURS + 7;
 export const TAG_DATA_VIEW = OURS + 8;
 /** An array of class name, map of the fields that a program does not list, map of its own properties. */
 export const TAG_ERROR = OURS + 9;
+/**
+ * Only as the outermost item, around `TAG_SHARING`, too: an array of the value and a byte string whose
+ * bytes mean nothing. It makes a value long enough for what it takes in memory: see `cost.ts`.
+ */
+export const TAG_PADDING = OURS + 10;
 /**
  * The name of a routine, of a class. A name is an array of the module's URL and the name in it; where the
  * same one occurs again in the value, an unsigned number n: the n-th different name, from 0.

@@ -1,4 +1,6 @@
 /** Classes of the Web: URL, URLSearchParams, Headers. */
+
+import { HEADER, HEADERS, URL_COST, URL_PARAMS, URL_PARAMS_BYTE } from './cost.ts';
 import { type Kind, kind } from './kinds.ts';
 import { damaged } from './reader.ts';
 import { TAG_OBJECT, TAG_URI } from './tags.ts';
@@ -7,6 +9,7 @@ import { MAJOR } from './writer.ts';
 
 const url = kind<URL>({
   prototypes: [URL.prototype],
+  cost: URL_COST,
   write(sink, value) {
     refuseProperties(value, 'a URL');
     sink.tag(TAG_URI);
@@ -17,17 +20,22 @@ const url = kind<URL>({
 
 const searchParams = kind<URLSearchParams>({
   prototypes: [URLSearchParams.prototype],
+  cost: URL_PARAMS,
   write(sink, value) {
     refuseProperties(value, 'URLSearchParams');
     sink.tag(TAG_OBJECT);
     sink.head(MAJOR.array, 2);
     sink.text('URLSearchParams');
-    sink.text(value.toString());
+    const text = value.toString();
+    sink.charge(text.length * URL_PARAMS_BYTE);
+    sink.text(text);
   },
   readTypes: {
     URLSearchParams(source, count) {
       if (count !== 1) throw damaged('URLSearchParams without their text');
-      return new URLSearchParams(source.text());
+      const text = source.text();
+      source.charge(text.length * URL_PARAMS_BYTE);
+      return new URLSearchParams(text);
     },
   },
 });
@@ -36,12 +44,14 @@ const searchParams = kind<URLSearchParams>({
 const headers = kind<Headers>({
   prototypes: [],
   lateClasses: ['Headers'],
+  cost: HEADERS,
   write(sink, value) {
     refuseProperties(value, 'Headers');
     const entries = [...value].flatMap(appended);
     sink.tag(TAG_OBJECT);
     sink.head(MAJOR.array, 2);
     sink.text('Headers');
+    sink.charge(entries.length * HEADER);
     sink.head(MAJOR.array, entries.length);
     for (const [name, text] of entries) {
       sink.head(MAJOR.array, 2);
@@ -54,6 +64,7 @@ const headers = kind<Headers>({
       if (count !== 1) throw damaged('Headers without their entries');
       const value = new Headers();
       const entries = source.count(MAJOR.array);
+      source.charge(entries * HEADER);
       for (let i = 0; i < entries; i++) {
         if (source.count(MAJOR.array) !== 2) throw damaged('a header that is no pair');
         value.append(source.text(), source.text());

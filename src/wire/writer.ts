@@ -1,4 +1,5 @@
 /** Writes the items of CBOR (RFC 8949), with no idea of what they mean. */
+import { bigintCost, NUMBER, stringCost } from './cost.ts';
 import { TAG_BIGINT, TAG_NEGATIVE_BIGINT, TAG_UTF16 } from './tags.ts';
 
 /** Room for many small values: an allocation costs more than the encoding of one. */
@@ -29,6 +30,8 @@ export class CborWriter {
   protected bytes: Uint8Array;
   protected begin = 0;
   protected position = 0;
+  /** Bytes of memory that the value takes where it is decoded; see `cost.ts`. */
+  protected cost = 0;
   /** The same memory as `bytes`. */
   #buffer: Buffer;
   #view: DataView;
@@ -45,6 +48,12 @@ export class CborWriter {
     // A slab that grew for a large value must not be kept alive by small ones after it.
     if (left < START_BYTES || this.bytes.length > SLAB_BYTES) this.#allocate(SLAB_BYTES, 0, 0);
     this.begin = this.position;
+    this.cost = 0;
+  }
+
+  /** Counts memory that the value takes where it is decoded. */
+  charge(bytes: number): void {
+    this.cost += bytes;
   }
 
   /**
@@ -101,11 +110,13 @@ export class CborWriter {
       this.head(MAJOR.unsigned, small);
       return;
     }
+    if (small !== value) this.cost += NUMBER;
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
       if (value >= 0) this.head(MAJOR.unsigned, value);
       else this.head(MAJOR.negative, -1 - value);
       return;
     }
+    if (small === value) this.cost += NUMBER;
     this.reserve(ITEM_BYTES);
     this.bytes[this.position] = 0xfb;
     this.#view.setFloat64(this.position + 1, value);
@@ -116,28 +127,29 @@ export class CborWriter {
     this.tag(value < 0n ? TAG_NEGATIVE_BIGINT : TAG_BIGINT);
     let hex = (value < 0n ? -1n - value : value).toString(16);
     if (hex.length % 2 === 1) hex = `0${hex}`;
+    this.cost += bigintCost(hex.length / 2);
     this.byteString(Buffer.from(hex, 'hex'));
   }
 
   text(value: string): void {
+    this.cost += stringCost(this.string(value));
+  }
+
+  /** As `text`, but counts no memory; gives the bytes of the string. */
+  protected string(value: string): number {
     const { length } = value;
-    if (length >= SHORT_TEXT) {
-      this.#longText(value);
-      return;
-    }
+    if (length >= SHORT_TEXT) return this.#longText(value);
     this.reserve(ITEM_BYTES + SHORT_TEXT);
     const { bytes } = this;
     const at = this.position + 1;
     for (let i = 0; i < length; i++) {
       const code = value.charCodeAt(i);
-      if (code > 0x7f) {
-        this.#longText(value);
-        return;
-      }
+      if (code > 0x7f) return this.#longText(value);
       bytes[at + i] = code;
     }
     bytes[this.position] = MAJOR.text | length;
     this.position = at + length;
+    return length;
   }
 
   byteString(value: Uint8Array): void {
@@ -147,33 +159,38 @@ export class CborWriter {
     this.position += value.length;
   }
 
-  #longText(value: string): void {
+  /** A byte string of so many zeros. */
+  protected zeros(size: number): void {
+    this.head(MAJOR.bytes, size);
+    this.reserve(size);
+    this.bytes.fill(0, this.position, this.position + size);
+    this.position += size;
+  }
+
+  #longText(value: string): number {
     const { length } = value;
-    if (length >= MEDIUM_TEXT) {
-      this.#measuredText(value, Buffer.byteLength(value));
-      return;
-    }
+    if (length >= MEDIUM_TEXT) return this.#measuredText(value, Buffer.byteLength(value));
     this.reserve(length * 3 + ITEM_BYTES);
     // Most strings are ASCII, and then this is right.
     const head = length < 24 ? 1 : length < 0x100 ? 2 : 3;
     const size = this.#buffer.write(value, this.position + head, length * 3);
-    if (size !== length) {
-      this.#measuredText(value, size);
-      return;
-    }
+    if (size !== length) return this.#measuredText(value, size);
     this.head(MAJOR.text, size);
     this.position += size;
+    return size;
   }
 
-  #measuredText(value: string, size: number): void {
+  #measuredText(value: string, size: number): number {
     if (size !== value.length && loneSurrogate.test(value)) {
+      const units = Buffer.from(value, 'utf16le');
       this.tag(TAG_UTF16);
-      this.byteString(Buffer.from(value, 'utf16le'));
-      return;
+      this.byteString(units);
+      return units.length;
     }
     this.head(MAJOR.text, size);
     this.reserve(size);
     this.position += this.#buffer.write(value, this.position, size);
+    return size;
   }
 
   #grow(size: number): void {

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { deepStrictEqual, ok, strictEqual, throws } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import { decodeValue, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
@@ -65,6 +65,57 @@ describe('a value', () => {
         deepStrictEqual(bytes, copy);
       }),
     );
+  });
+});
+
+describe('very many small objects', () => {
+  /** Some that take much more memory than they have bytes. */
+  const heavy = () => [[], {}, new Map(), new Set(), new Uint8Array(), { 9: 0 }];
+
+  test('arrive, whatever is among them', () => {
+    fc.assert(
+      fc.property(fc.oneof(tree, graph), (value) => {
+        const one = encodeValue([value, heavy()]) as Uint8Array;
+        const copies = Math.min(2_000, Math.ceil(150_000 / one.length));
+        const list = Array.from({ length: copies }, () => decodeValue(one));
+        const arrived = roundTrip(list) as unknown[];
+        strictEqual(arrived.length, copies);
+        deepStrictEqual(arrived[0], list[0]);
+        deepStrictEqual(arrived.at(-1), list.at(-1));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('are padded only so far that they arrive', () => {
+    const list = Array.from({ length: 3_000 }, heavy);
+    const encoded = encodeValue(list) as Uint8Array;
+    strictEqual(Buffer.from(encoded.subarray(0, 3)).toString('hex'), 'd9eb0a');
+    // The head of the padding: a byte string whose length takes four bytes.
+    const head = encoded.lastIndexOf(0x5a);
+    const padding = new DataView(encoded.buffer, encoded.byteOffset).getUint32(head + 1);
+    strictEqual(head + 5 + padding, encoded.length);
+    deepStrictEqual(decodeValue(encoded), list);
+    const shorter = encoded.slice(0, encoded.length - 100);
+    new DataView(shorter.buffer).setUint32(head + 1, padding - 100);
+    throws(() => decodeValue(shorter), { message: /takes too much memory/ });
+  });
+
+  test('that people send are not padded', () => {
+    const n = 20_000;
+    const lists = [
+      Array.from({ length: n }, (_, i) => ({ x: i, y: i })),
+      Array.from({ length: n }, (_, i) => ({ id: i, name: `name ${i}`, at: new Date(i) })),
+      Array.from({ length: n }, (_, i) => `text ${i}`),
+      Array.from({ length: n }, (_, i) => [i, i + 0.5]),
+      Array.from({ length: n }, (_, i) => i % 10),
+      Object.fromEntries(Array.from({ length: n }, (_, i) => [`key-${i}-of-many`, { value: i }])),
+      new Map(Array.from({ length: n }, (_, i) => [`key ${i}`, { value: i }])),
+    ];
+    for (const list of lists) {
+      strictEqual((encodeValue(list) as Uint8Array)[0] === 0xd9, list instanceof Map);
+      deepStrictEqual(roundTrip(list), list);
+    }
   });
 });
 
