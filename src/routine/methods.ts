@@ -75,9 +75,12 @@ class MethodRoutine {
   registerStatic(Class: AnyFunction): void {
     this.#home = Class;
     const { site, options, member } = this.#about;
+    // Another decorator may have put a class in its place that extends it.
+    const own = [...withBases(Class)].find((one) => Object.hasOwn(one, member)) as AnyFunction;
+    const given: unknown = (own ?? Class).name;
     // While a class is made, esbuild calls it `_Counter` if it refers to itself.
-    const name = String(Class.name).replace(/^_(?=\p{Lu})/u, '');
-    if (options.name === undefined && (typeof Class.name !== 'string' || name === '')) {
+    const name = typeof given === 'string' ? given.replace(/^_(?=\p{Lu})/u, '') : '';
+    if (options.name === undefined && name === '') {
       throw new RoutineIdentityError(
         `the class with the static method '${member}' at ${site.module}:${site.line} has no name that a ` +
           "worker could find the method by: name the class, or write @routine({ name: '...' })",

@@ -116,8 +116,10 @@ function later(
         'leave out "experimentalDecorators"; without decorators, call registerClass(Class)',
     );
   }
+  // That one has a name of its own, or none.
+  const named = context.name === undefined ? options : { name: context.name, ...options };
   context.addInitializer(function (this: unknown) {
-    register(this as ClassOf<object>, options, site);
+    register(this as ClassOf<object>, named, site);
   });
 }
 

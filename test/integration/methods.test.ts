@@ -25,6 +25,8 @@ import {
   Static,
   Stepper,
   Stray,
+  TaggedInside,
+  TaggedOutside,
   Triangle,
 } from './routines/methods.ts';
 
@@ -287,6 +289,16 @@ test('other decorators run where they stand: outside on the caller, inside on th
   expect(await new Logged().onWorker()).toMatchObject({ n: 1, pid: there() });
   expect(await Logged.onWorkerToo()).toMatchObject({ pid: there() });
   expect([logged(), await loggedThere()]).toEqual([[], ['onWorker', 'onWorkerToo']]);
+});
+
+test.each([
+  ['behind @serializable', TaggedInside, 'TaggedInside'],
+  ['in front of @serializable', TaggedOutside, 'TaggedOutside'],
+])('a decorator that replaces the class may stand %s', async (_where, Class, name) => {
+  const one = await Class.make();
+  expect(one).toBeInstanceOf(Class);
+  const routine = `${name}.prototype.whole`;
+  expect(await one.whole()).toEqual({ n: one.n, tag: 'tagged', pid: there(), routine });
 });
 
 describe('methods as values', () => {

@@ -270,6 +270,47 @@ export class Logged {
   }
 }
 
+/** A decorator that puts another class in the place of the one it is on. */
+// biome-ignore lint/suspicious/noExplicitAny: any class
+function tagged<C extends abstract new (...args: any[]) => object>(Class: C): C {
+  abstract class Tagged extends Class {
+    readonly tag = 'tagged';
+  }
+  return Tagged;
+}
+
+@serializable
+@tagged
+export class TaggedInside {
+  n = 1;
+
+  @routine
+  async whole() {
+    return { ...this, ...here() };
+  }
+
+  @routine
+  static async make() {
+    return new this();
+  }
+}
+
+@tagged
+@serializable
+export class TaggedOutside {
+  n = 2;
+
+  @routine
+  async whole() {
+    return { ...this, ...here() };
+  }
+
+  @routine
+  static async make() {
+    return new this();
+  }
+}
+
 /** Routines that are given methods. */
 export const callStatic = routine((fn: (n: number) => Promise<unknown>, n: number) => fn(n));
 export const callMethod = routine((fn: Counter['add'], counter: Counter, n: number) =>
