@@ -161,7 +161,7 @@ function spanOf(value: ArrayBufferView, align: number): Span {
 function bytesOf({ buffer, start, end }: Span): Uint8Array {
   if (!(buffer instanceof ArrayBuffer || types.isArrayBuffer(buffer))) refuse(buffer);
   if ((buffer as { resizable?: boolean }).resizable) {
-    throw new Refusal('a resizable ArrayBuffer', 'pass a copy, `buffer.slice()`');
+    throw new Refusal('a resizable ArrayBuffer', 'pass a copy, `buffer.slice()` or `view.slice()`');
   }
   if (start === end && isDetached(buffer)) {
     throw new Refusal('a detached ArrayBuffer', 'its bytes were transferred elsewhere');

@@ -85,6 +85,11 @@ export function refuse(value: unknown): never {
   if (typeof value === 'symbol') throw new Refusal('a symbol', 'pass a string');
   const known = unsupported.find(({ matches }) => matches(value as object));
   if (known) throw new Refusal(known.what, known.hint);
+  const prototype = Object.getPrototypeOf(value) as object;
+  if (!Object.hasOwn(prototype, 'constructor')) {
+    const hint = 'pass a plain object with all that it should have';
+    throw new Refusal('an object that inherits from another one', hint);
+  }
   throw new Refusal(`an instance of ${className(value as object)}`, UNREGISTERED);
 }
 
@@ -99,14 +104,24 @@ export function refuseProperties(value: object, what: string, own = 0): void {
   throw new Refusal(`${what} with properties of its own`, 'pass them in an object beside it');
 }
 
+/** They have a symbol for their name, as classes do, and nothing to list. */
+const namespaces = new Map<object, string>(
+  ['Atomics', 'Intl', 'JSON', 'Math', 'Reflect', 'WebAssembly'].map((name) => [
+    Reflect.get(globalThis, name) as object,
+    name,
+  ]),
+);
+
 /**
  * Refuses properties whose key is a symbol; those that a program would not list are not part of a value. So
- * `arguments` is refused, too, which has one.
+ * `arguments` and `Math` are refused, too, which have one.
  */
 export function refuseSymbols(value: object): void {
   if (types.isArgumentsObject(value)) {
     throw new Refusal('an arguments object', 'pass an array, `[...arguments]`');
   }
+  const namespace = namespaces.get(value);
+  if (namespace !== undefined) throw new Refusal(namespace, 'every process has its own');
   const symbols = Object.getOwnPropertySymbols(value);
   const symbol = symbols.find((key) => Object.prototype.propertyIsEnumerable.call(value, key));
   if (symbol === undefined) return;

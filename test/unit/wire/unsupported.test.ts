@@ -26,6 +26,8 @@ class Request {}
 describe('refused, with a hint', () => {
   const cases: [name: string, value: unknown, message: RegExp][] = [
     ['arguments', argumentsOf(1, 2), /an arguments object .*\[\.\.\.arguments\]/],
+    ['Math', Math, /Math cannot travel .*its own/],
+    ['Atomics', Atomics, /Atomics cannot travel .*its own/],
     ['a Blob', new Blob(['x']), /a Blob or File .*arrayBuffer/],
     ['a File', new File(['x'], 'name'), /a Blob or File .*arrayBuffer/],
     ['a FormData', new FormData(), /a FormData .*\[\.\.\.form\]/],

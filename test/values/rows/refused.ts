@@ -59,6 +59,14 @@ function detached(): ArrayBuffer {
   return buffer;
 }
 
+function resizable(): ArrayBuffer {
+  const Resizable = ArrayBuffer as unknown as new (
+    size: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer;
+  return new Resizable(8, { maxByteLength: 16 });
+}
+
 function growing(): Map<string, unknown> {
   const map = new Map<string, unknown>();
   map.set('a', {
@@ -236,6 +244,12 @@ const rows: readonly RefusedRow[] = [
     examples: { 'of two': () => list('a', 'b') },
   },
   {
+    type: '`Math`, `JSON`, `Reflect`, `Atomics`, `Intl`, `WebAssembly`',
+    says: 'cannot travel',
+    advice: 'every process has its own',
+    examples: { Math: () => Math, Atomics: [() => ({ Atomics }), '.Atomics'] },
+  },
+  {
     type: 'boxed symbols',
     says: 'a boxed symbol cannot travel',
     advice: 'pass a string',
@@ -250,8 +264,13 @@ const rows: readonly RefusedRow[] = [
       'of a class that extends a built-in one': [() => [1, new Names()], '[1]'],
       'of a class without a name': () => new (class {})(),
       'of a class of the platform': () => new Intl.NumberFormat('en'),
-      'that inherits from an object': () => Object.create({ inherited: 1 }),
     },
+  },
+  {
+    type: 'objects that inherit from another object',
+    says: 'an object that inherits from another one',
+    advice: 'pass a plain object with all that it should have',
+    examples: { 'from a plain one': () => Object.create({ inherited: 1 }) },
   },
   {
     type: 'objects that are not what their prototype says',
@@ -303,6 +322,25 @@ const rows: readonly RefusedRow[] = [
       'a Date': () => Object.assign(new Date(0), { x: 1 }),
       'a RegExp': () => Object.assign(/x/, { x: 1 }),
       'an ArrayBuffer': () => Object.assign(new ArrayBuffer(1), { x: 1 }),
+    },
+  },
+  {
+    type: '`SharedArrayBuffer`, and views of it',
+    says: 'a SharedArrayBuffer cannot travel',
+    advice: 'processes share no memory; pass a copy, `new Uint8Array(shared).slice()`',
+    examples: {
+      'the buffer': () => new SharedArrayBuffer(8),
+      'a view of it': [() => ({ view: new Int32Array(new SharedArrayBuffer(8)) }), '.view'],
+    },
+  },
+  {
+    type: 'resizable `ArrayBuffer`, and views of it',
+    says: 'a resizable ArrayBuffer cannot travel',
+    advice: 'pass a copy, `buffer.slice()` or `view.slice()`',
+    examples: {
+      'the buffer': resizable,
+      'a view of it': [() => ({ view: new Uint8Array(resizable(), 2, 4) }), '.view'],
+      'a view that grows with it': [() => [new DataView(resizable())], '[0]'],
     },
   },
   {
