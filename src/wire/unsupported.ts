@@ -11,6 +11,7 @@ interface Unsupported {
 
 const UNREGISTERED =
   'register its class (`@serializable`, or `registerClass(Class)`), or pass plain data';
+const UNREGISTERED_CLASS = 'register it (`@serializable`, or `registerClass(Class)`)';
 const SIGNAL = 'give the call its signal with `.with({ signal })`';
 const CHANNEL = 'let the processes call routines of each other instead';
 
@@ -78,6 +79,7 @@ const unsupported: readonly Unsupported[] = [
 /** Refuses a value that is of no kind that can travel. */
 export function refuse(value: unknown): never {
   if (typeof value === 'function') {
+    if (isClass(value)) throw new Refusal('a class that is not registered', UNREGISTERED_CLASS);
     const hint =
       'pass a routine, by itself and neither inline nor by its `with` or `on`, or plain data';
     throw new Refusal('a function', hint);
@@ -144,6 +146,10 @@ function isA(name: string): (value: object) => boolean {
     }
     return false;
   };
+}
+
+function isClass(value: unknown): boolean {
+  return /^class\b/.test(Function.prototype.toString.call(value));
 }
 
 function isIterator(value: object): boolean {

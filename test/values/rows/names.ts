@@ -10,6 +10,21 @@ export const countTo = routine(function* (n: number) {
 });
 
 @serializable
+export class Turtle {
+  steps = 0;
+
+  @routine
+  async walk(n: number) {
+    return this.steps + n;
+  }
+
+  @routine
+  static async count() {
+    return 1;
+  }
+}
+
+@serializable
 export class Circle {
   readonly radius: number;
   readonly inside: readonly unknown[];
@@ -69,6 +84,7 @@ export class Declined extends Error {
 registerClass(Declined);
 
 const none = () => [];
+compareBy(Turtle, none);
 compareBy(Circle, (value) => [value.area]);
 compareBy(Ring, (value) => [value.area]);
 compareBy(Account, (value) => [value.balance]);
@@ -86,6 +102,8 @@ export const names: Group = {
       examples: {
         'of a function': () => double,
         'of a generator': () => countTo,
+        'of a method': () => Turtle.prototype.walk,
+        'of a static method': () => Turtle.count,
         'several, one of them twice': () => [double, countTo, { again: double }],
         'as the key of a Map': () => new Map([[double, 'double']]),
       },
@@ -106,6 +124,7 @@ export const names: Group = {
       examples: {
         'of a class': () => new Circle(2, [new Map(), -0]),
         'of a class that extends one': () => new Ring(3),
+        'of a class with methods that are routines': () => new Turtle(),
         'with itself inside': () => {
           const inside: unknown[] = [];
           inside.push(new Circle(1, inside));

@@ -1,7 +1,9 @@
 import { createSecretKey } from 'node:crypto';
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { routine } from '../../../src/index.ts';
 import type { Group, RefusedRow } from '../row.ts';
+import { Circle, double } from './names.ts';
 
 const UNREGISTERED =
   'register its class (`@serializable`, or `registerClass(Class)`), or pass plain data';
@@ -85,6 +87,9 @@ const rows: readonly RefusedRow[] = [
     advice: INSTEAD,
     examples: {
       'a function': () => () => 1,
+      'a routine with options': () => double.with({ timeout: 5 }),
+      'the plain function of a routine': () => double.local,
+      'a function by value': () => routine.inline((x: number) => x),
       'in an object': [hooks, '.onDone'],
       'deep inside': [() => ({ items: [0, 1, 2, hooks()] }), '.items[3].onDone'],
       'below a key that needs quotes': [() => ({ 'a-b': hooks() }), '["a-b"].onDone'],
@@ -96,6 +101,15 @@ const rows: readonly RefusedRow[] = [
         () => Object.assign(Object.create(null), hooks()),
         '.onDone',
       ],
+    },
+  },
+  {
+    type: 'classes that are not registered',
+    says: 'a class that is not registered cannot travel',
+    advice: 'register it (`@serializable`, or `registerClass(Class)`)',
+    examples: {
+      'a class': () => Thing,
+      'one that extends a registered one': [() => [class extends Circle {}], '[0]'],
     },
   },
   {
