@@ -137,7 +137,7 @@ function repeated(part: Uint8Array, times: number): Buffer {
 export function damage(seed: number): Parts {
   const random = Random.of(seed, 'mutation');
   const [item, ...attachments] = originals[random.below(originals.length)]!;
-  let bytes = Buffer.from(item);
+  let bytes: Buffer = Buffer.from(item);
   for (let n = 1 + random.below(4); n > 0 && bytes.length > 0; n--) {
     bytes = steps[random.below(steps.length)]!(random, bytes);
   }
