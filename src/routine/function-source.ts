@@ -16,11 +16,11 @@ export interface FreeName {
 export interface FunctionSource {
   /** An expression that gives the function. */
   readonly expression: string;
-  /** Whether it has no `this` and no `arguments` of its own. */
-  readonly arrow: boolean;
+  /** An arrow function has no `this` and no `arguments` of its own. */
+  readonly kind: 'arrow' | 'method' | 'function';
   /** By name; `arguments` is one of an arrow function. */
   readonly free: ReadonlyMap<string, FreeName>;
-  /** `this` or `super` of the code around it, where it uses them. */
+  /** `super`, or a `this` that is not its own or that of its object, where it uses them. */
   readonly receiver: 'this' | 'super' | undefined;
 }
 
@@ -80,14 +80,15 @@ function analyse(text: string): FunctionSource {
   const { code, framed, expression: around } = parsed;
   const member = framed ? memberOf(around) : undefined;
   const node = framed ? (member?.value as Node | undefined) : around;
-  const arrow = node?.type === 'ArrowFunctionExpression';
-  if (node === undefined || (!arrow && node.type !== 'FunctionExpression')) {
+  if (node === undefined || !/Function/.test(node.type)) {
     throw new UnreadableFunction('it is a class, which is not called');
   }
+  const other = node.type === 'ArrowFunctionExpression' ? 'arrow' : 'function';
+  const kind = member ? 'method' : other;
   const expression = member ? asProperty(member, code) : text;
   // Without the key of a method, which may be computed.
   const { program } = member ? parse(expression) : parsed;
-  return { expression, arrow, free: freeNames(program), receiver: receiverOf(node, arrow) };
+  return { expression, kind, free: freeNames(program), receiver: receiverOf(node, kind) };
 }
 
 interface Parsed {
@@ -185,12 +186,12 @@ function typeofName({ type, operator, argument }: Node): string | undefined {
   return kind === 'Identifier' ? String(name) : undefined;
 }
 
-/** What the function takes from around it beside names. A `this` of its own is undefined on a worker. */
-function receiverOf(fn: Node, arrow: boolean): 'this' | 'super' | undefined {
-  let found: 'this' | 'super' | undefined;
+/** What the function takes from around it beside names. The `this` of a function is whoever calls it. */
+function receiverOf(fn: Node, kind: FunctionSource['kind']): FunctionSource['receiver'] {
+  let found: FunctionSource['receiver'];
   walk(fn, (node) => {
     if (node.type === 'Super') found = 'super';
-    if (node.type === 'ThisExpression' && arrow) found ??= 'this';
+    if (node.type === 'ThisExpression' && kind !== 'function') found ??= 'this';
     // What follows has a receiver of its own.
     if (node !== fn && /^Function(?:Expression|Declaration)$/.test(node.type)) return false;
     if (node.type === 'StaticBlock') return false;

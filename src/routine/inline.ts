@@ -113,11 +113,15 @@ function isMissing(name: string, use: FreeName, captured: ReadonlySet<string>): 
   return use.used && !use.guarded && !isGlobal(name);
 }
 
-function reasonsOf({ free, receiver }: FunctionSource): string[] {
+function reasonsOf({ free, kind, receiver }: FunctionSource): string[] {
   const reasons: string[] = [];
   if (free.has('arguments')) reasons.push("it uses the 'arguments' of the function around it");
-  if (receiver === 'this') reasons.push("it is an arrow function, and uses the 'this' around it");
   if (receiver === 'super') reasons.push("it uses 'super', and is sent without its class");
+  if (receiver === 'this') {
+    const [what, whose] =
+      kind === 'arrow' ? ['an arrow function', 'around it'] : ['a method', 'of its object'];
+    reasons.push(`it is ${what}, and uses the 'this' ${whose}`);
+  }
   return reasons;
 }
 

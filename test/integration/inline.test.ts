@@ -257,10 +257,10 @@ describe('where there is no module', () => {
     expect(stdout + stderr).toContain('missing fs rate factor');
   });
 
-  test('tsx puts its helper for names into the source', async () => {
+  test('tsx puts its helper for names into the source, and Node warns of nothing', async () => {
     const script = runScript(join(ROOT, 'test/fixtures/inline.ts'));
     expect(await script.ended).toBe(0);
-    expect(script.stdout()).toContain('inner Named steps 42');
+    expect(script.stdout()).toContain('inner Named steps 42 /');
     expect(script.stdout()).toContain("InlineFunctionError: 'anonymous' can't be sent");
     expect(script.stderr()).toBe('');
   });

@@ -157,6 +157,7 @@ describe('what is refused beside', () => {
       '(function () { return () => arguments })()',
       /'arguments' of/,
     ],
+    ['a method with this', '({ x: 1, m() { return () => this.x } }).m', /'this' of its object/],
     ['a method with super', '({ m() { return super.toString() } }).m', /'super'/],
     ['an arrow function with super', '({ m() { return () => super.x } }).m()', /'super'/],
     [
