@@ -69,9 +69,16 @@ async function importWithLoader(module: string): Promise<void> {
   try {
     await import(module);
   } catch (error) {
-    if (!needsLoader(error) || !(await registerTypeScript(module))) throw error;
+    const uncompiled = isUncompiled(module, error);
+    if (!uncompiled && !needsLoader(error)) throw error;
+    if (!(await registerTsx(module))) throw uncompiled ? error : withoutLoader(module);
     await import(module);
   }
+}
+
+/** Node itself only takes the types away; what is left may be more than it knows, as decorators are. */
+function isUncompiled(module: string, error: unknown): boolean {
+  return error instanceof SyntaxError && /\.[cm]?tsx?$/.test(new URL(module).pathname);
 }
 
 function needsLoader(error: unknown): boolean {
@@ -79,8 +86,15 @@ function needsLoader(error: unknown): boolean {
   return code === 'ERR_UNKNOWN_FILE_EXTENSION' || code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX';
 }
 
-/** Lets this process import TypeScript by `tsx`, where Node does not do it alone. */
-async function registerTypeScript(module: string): Promise<boolean> {
+function withoutLoader(module: string): RoutineNotFound {
+  return new RoutineNotFound(
+    `${module} is TypeScript, which Node ${process.versions.node} does not load by itself: ` +
+      'install tsx (npm install tsx), use Node 22.18 or later, or compile it first',
+  );
+}
+
+/** Lets this process import TypeScript by `tsx`. Returns whether that is installed. */
+async function registerTsx(module: string): Promise<boolean> {
   for (const from of [module, pathToFileURL(`${process.cwd()}/`).href, import.meta.url]) {
     try {
       const api = createRequire(from).resolve('tsx/esm/api');
@@ -91,8 +105,5 @@ async function registerTypeScript(module: string): Promise<boolean> {
       // Not installed there: look in the next place.
     }
   }
-  throw new RoutineNotFound(
-    `${module} is TypeScript, which Node ${process.versions.node} does not load by itself: ` +
-      'install tsx (npm install tsx), use Node 22.18 or later, or compile it first',
-  );
+  return false;
 }
