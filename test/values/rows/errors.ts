@@ -170,7 +170,8 @@ export const errors: Group = {
     },
     {
       type: '`stack`',
-      arrives: 'as text; where it was thrown, with the frames of the caller below',
+      arrives:
+        'as text; where it was thrown, with routine, worker and the frames of the caller below',
       wire: 'in the fields',
       examples: { 'of an error': madeHere },
       check(arrived) {
