@@ -28,6 +28,8 @@ export const HEADERS = 512;
 export const HEADER = 192;
 /** What is known by name has an entry in a table. */
 export const NAME = 128;
+/** Any value of Temporal, of the engine's or of a polyfill. */
+export const TEMPORAL = 512;
 export const NULL_PROTOTYPE = 184;
 /** An instance of a class of the program. */
 export const INSTANCE = 192;

@@ -3,9 +3,11 @@
  * and a time with its zone travel as the arguments of their constructors.
  */
 import { SerializationError } from '../errors.ts';
+import { TEMPORAL } from './cost.ts';
 import { globalClass } from './globals.ts';
 import { type Kind, kind, type ReadType, type ValueSink } from './kinds.ts';
 import { damaged, numberFrom } from './reader.ts';
+import { Refusal } from './refusal.ts';
 import { TAG_OBJECT } from './tags.ts';
 import { refuseProperties } from './unsupported.ts';
 import { MAJOR } from './writer.ts';
@@ -48,7 +50,13 @@ const duration = temporal<Duration>(
 
 const zonedDateTime = temporal<ZonedDateTime>(
   'ZonedDateTime',
-  ({ epochNanoseconds, timeZoneId, calendarId }) => [epochNanoseconds, timeZoneId, calendarId],
+  ({ epochNanoseconds, timeZoneId, calendarId }) => {
+    // Node.js 24 has one behind a flag that still makes objects of zones and calendars.
+    if (typeof timeZoneId !== 'string' || typeof calendarId !== 'string') {
+      throw new Refusal('a Temporal.ZonedDateTime of a draft', 'load a polyfill of the standard');
+    }
+    return [epochNanoseconds, timeZoneId, calendarId];
+  },
   (source, count) => {
     if (count !== 3) throw damaged('a time with a zone without its parts');
     return make('ZonedDateTime', source.read(), source.text(), source.text());
@@ -106,6 +114,7 @@ function temporal<T extends object>(
   return kind<T>({
     prototypes: [],
     lateClasses: [type],
+    cost: TEMPORAL,
     write(sink, value) {
       refuseProperties(value, `a ${type}`);
       writeType(sink, type, args(value));

@@ -70,6 +70,21 @@ describe('refused', () => {
     expect(refusal(() => encodeArgs([false_])).message).toMatch(/reading it failed/);
   });
 
+  test('what an engine has that follows a draft', () => {
+    const draft = { ZonedDateTime: class ZonedDateTime {} };
+    Object.defineProperty(draft.ZonedDateTime.prototype, Symbol.toStringTag, {
+      value: 'Temporal.ZonedDateTime',
+    });
+    const known = Object.getOwnPropertyDescriptor(globalThis, 'Temporal')!;
+    try {
+      Object.defineProperty(globalThis, 'Temporal', { value: draft, configurable: true });
+      const error = refusal(() => encodeArgs([new draft.ZonedDateTime()]));
+      expect(error.message).toMatch(/of a draft .*polyfill/);
+    } finally {
+      Object.defineProperty(globalThis, 'Temporal', known);
+    }
+  });
+
   const damaged: [name: string, bytes: string][] = [
     ['no text', `81 72${name('Temporal.PlainDate')}`],
     ['no date', `82 72${name('Temporal.PlainDate')} 6161`],
