@@ -137,6 +137,12 @@ describe('memory that is not shared arrives apart', () => {
     strictEqual(arrived[0].buffer.byteLength, 8);
   });
 
+  test('in any order', () => {
+    const buffer = counted(24);
+    const arrived = roundTrip([16, 0, 8].map((offset) => new Uint8Array(buffer, offset, 8)));
+    strictEqual(new Set(arrived.map((view) => view.buffer)).size, 3);
+  });
+
   test('and an empty view inside of another', () => {
     const buffer = counted(16);
     const arrived = roundTrip([new Uint8Array(buffer), new Uint8Array(buffer, 4, 0)] as const);
@@ -162,6 +168,15 @@ describe('bytes that no view shows stay here', () => {
     const bytes = Buffer.from(single(encodeValue(views)));
     for (let i = 10; i < 18; i++) ok(bytes.includes(Buffer.from([i, i + 1].slice(0, 18 - i))));
     for (const byte of [9, 18, 49, 56]) ok(!bytes.includes(byte), String(byte));
+  });
+
+  test('nor those of a part of an error that does not arrive', () => {
+    const buffer = counted(100);
+    const kept = new Uint8Array(buffer, 60, 20);
+    const error = Object.assign(new Error('x'), { lost: [new Uint8Array(buffer, 70), () => {}] });
+    const bytes = encodeError(Object.assign(error, { kept }), { stack: false });
+    ok(Buffer.from(bytes).includes(Buffer.from([78, 79])));
+    ok(!Buffer.from(bytes).includes(Buffer.from([79, 80])));
   });
 
   test('but for zeros where alignment needs room', () => {
