@@ -2,10 +2,13 @@
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { SerializationError, WorkerPool } from '../../src/index.ts';
+import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import * as remote from '../values/routines.ts';
 import { check, isPossible, nameOf } from '../values/row.ts';
 import { groups, make, makeRefused, refused, refusedExample, row } from '../values/rows/index.ts';
-import { rejection } from './helpers.ts';
+import { moduleUrl, rejection } from './helpers.ts';
+
+const ROUTINES = moduleUrl('values/routines.ts');
 
 let pool: WorkerPool;
 /** Calls that got as far as to ask for a worker. */
@@ -192,3 +195,43 @@ for (const one of refused.rows) {
     });
   });
 }
+
+describe('Refused: bytes that no encoder wrote:', () => {
+  const routine = { module: ROUTINES, name: 'touch', key: `${ROUTINES}#touch` };
+
+  /** Calls `touch` with arguments that are these bytes, as a faulty client might. */
+  async function send(args: string): Promise<unknown> {
+    const request = {
+      routine,
+      generator: false,
+      attempts: 1,
+      timeoutMs: undefined,
+      tag: '',
+      caller: '',
+      signal: undefined,
+    };
+    return await pool[dispatcherOf].call(request, Buffer.from(args.replaceAll(' ', ''), 'hex'));
+  }
+
+  test.each([
+    ['text that is shorter than its length says', '81 7affffffff 61'],
+    ['bytes that are', '81 5b0000000100000000 01'],
+    ['an array that is', '81 9bffffffffffffffff 01'],
+    ['an object that is', '81 baffffffff 616101'],
+    ['a Map that is', '81 d90103 baffffffff 0102'],
+    ['a Set that is', '81 d90102 9affffffff 01'],
+    ['arrays within each other that are', '98ff'.repeat(500)],
+    ['nesting beyond 1,000 levels', '81'.repeat(100_000)],
+    ['an attachment that is not there', '81 d9eb0200'],
+    ['an object that is not there', 'd9eb00 81 d9eb0105'],
+    ['bytes behind the arguments', '8101 01'],
+    ['nothing', ''],
+  ])('%s', async (_name, args) => {
+    const worker = await remote.worker();
+    const error = await rejection(send(args));
+    ok(error instanceof SerializationError, String(error));
+    match(error.message, /damaged value: /);
+    strictEqual(await remote.touches(), 0);
+    strictEqual(await remote.worker(), worker);
+  });
+});
