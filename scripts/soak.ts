@@ -2,8 +2,8 @@
  * `npm run soak -- [options]`; `--help` names them.
  *
  * Runs many simulations, each with the cluster, workload and faults that its seed stands for, and
- * holds their traces against what the runtime promises. Exit code 1: a promise was broken; 130 or 143:
- * it was interrupted, and says what it has run so far.
+ * holds their traces against what the runtime promises; then decodes many values that were damaged.
+ * Exit code 1: a promise was broken; 130 or 143: it was interrupted, and says what it has run so far.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -13,16 +13,27 @@ import { faultKinds } from '../src/testing/draw.ts';
 import type { FaultKind } from '../src/testing/scenario.ts';
 import { formatTrace } from '../src/testing/trace.ts';
 import { Interruption } from './interruption.ts';
-import { type Report, runJobs } from './soak/jobs.ts';
-import { printFailure, printShrunk, printSummary, replayLine } from './soak/report.ts';
+import { failedSchedule, type Report, runJobs, type ScheduleOrder } from './soak/jobs.ts';
+import { type MutationSummary, soakMutations } from './soak/mutations.ts';
+import {
+  printFailure,
+  printMutations,
+  printShrunk,
+  printSummary,
+  replayLine,
+  replayMutation,
+  type Summary,
+} from './soak/report.ts';
 import { type Kinds, runSchedule, shrink } from './soak/schedule.ts';
 
 const USAGE = `Usage: npm run soak -- [options]
 
 Options:
-  --schedules <n>   simulations to run; default: 1,000, or no limit with --time
+  --schedules <n>   simulations to run; default: 1,000, or no limit with --time; none with
+                    --mutations alone
+  --mutations <n>   damaged values to decode after them; default: 100 for each schedule, from 10 on
   --seed <n>        the seed of the first; each one after it has the next; default: 1
-  --time <seconds>  begins no more after so long
+  --time <seconds>  begins no more after so long; the last tenth is for the mutations
   --faults <kinds>  faults that may strike, such as crash,cut; default: all; none for no faults
   --jobs <n>        processes that run them; default: one for each processor
   --trace           prints the whole trace of the one schedule
@@ -31,6 +42,11 @@ Options:
 
 /** Milliseconds that the search for a smaller case may take. */
 const SHRINK_MS = 60_000;
+/** Mutations for each schedule, where there are more than a few to be run again. */
+const MUTATIONS = 100;
+const FEW_SCHEDULES = 10;
+/** The part of the time that is for schedules, where there are mutations. */
+const FOR_SCHEDULES = 0.9;
 /** Milliseconds between the lines of progress where there is no terminal. */
 const LINE_MS = 30_000;
 
@@ -43,6 +59,7 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         schedules: { type: 'string' },
+        mutations: { type: 'string' },
         seed: { type: 'string', default: '1' },
         time: { type: 'string' },
         faults: { type: 'string' },
@@ -69,6 +86,7 @@ function wholeNumber(name: string, text: string, least: number, most: number): n
 
 interface Options {
   readonly schedules: number;
+  readonly mutations: number;
   readonly seed: number;
   readonly timeMs: number;
   readonly kinds: Kinds;
@@ -84,14 +102,26 @@ function read(values: ReturnType<typeof parse>): Options {
   const { trace, json } = values;
   const timeMs =
     values.time === undefined ? Number.POSITIVE_INFINITY : seconds(values.time) * 1_000;
-  const given = values.schedules ?? (Number.isFinite(timeMs) ? String(SEEDS) : '1000');
   const seed = wholeNumber('seed', values.seed, -SEEDS, SEEDS);
-  const schedules = Math.min(wholeNumber('schedules', given, 1, SEEDS), SEEDS - seed + 1);
+  const most = SEEDS - seed + 1;
+  const schedules = Math.min(readSchedules(values, timeMs), most);
+  const mutations = Math.min(readMutations(values, schedules), most);
   const jobs = wholeNumber('jobs', values.jobs ?? String(availableParallelism()), 1, 256);
   if (trace && schedules !== 1) throw new UsageError('--trace needs --schedules 1');
   if (trace && json) throw new UsageError('--trace and --json exclude each other');
   const kinds = values.faults === undefined ? undefined : readKinds(values.faults);
-  return { schedules, seed, timeMs, kinds, jobs: Math.min(jobs, schedules), trace, json };
+  return { schedules, mutations, seed, timeMs, kinds, jobs, trace, json };
+}
+
+function readSchedules(values: ReturnType<typeof parse>, timeMs: number): number {
+  if (values.schedules !== undefined) return wholeNumber('schedules', values.schedules, 1, SEEDS);
+  if (Number.isFinite(timeMs)) return SEEDS;
+  return values.mutations === undefined ? 1_000 : 0;
+}
+
+function readMutations({ mutations }: ReturnType<typeof parse>, schedules: number): number {
+  if (mutations !== undefined) return wholeNumber('mutations', mutations, 0, SEEDS);
+  return schedules < FEW_SCHEDULES ? 0 : schedules * MUTATIONS;
 }
 
 function readKinds(text: string): readonly FaultKind[] {
@@ -114,26 +144,26 @@ function seconds(text: string): number {
 /** A bar on a terminal; elsewhere a line now and then. */
 class Progress {
   readonly #total: number;
+  readonly #what: string;
   readonly #bar: SingleBar | undefined;
-  #calls = 0;
   #done = 0;
   #said = Number.NEGATIVE_INFINITY;
 
-  constructor(total: number, quiet: boolean) {
+  constructor(total: number, what: string, quiet: boolean) {
     this.#total = total;
+    this.#what = what;
     if (!process.stderr.isTTY || quiet) return;
-    const format = ' {bar} {value}/{total} schedules | {calls} calls | {duration_formatted}';
+    const format = ` {bar} {value}/{total} ${what}{more} | {duration_formatted}`;
     this.#bar = new SingleBar({ format, hideCursor: true, clearOnComplete: true });
-    this.#bar.start(total, 0, { calls: 0 });
+    this.#bar.start(total, 0, { more: '' });
   }
 
-  add({ counts }: Report): void {
-    this.#done += 1;
-    this.#calls += counts.calls;
-    this.#bar?.update(this.#done, { calls: this.#calls });
+  add(done: number, more = ''): void {
+    this.#done += done;
+    this.#bar?.update(this.#done, { more });
     if (this.#bar || performance.now() - this.#said < LINE_MS) return;
     this.#said = performance.now();
-    console.error(`${this.#done} of ${this.#total} schedules, ${this.#calls} calls`);
+    console.error(`${this.#done} of ${this.#total} ${this.#what}${more}`);
   }
 
   end(): void {
@@ -141,41 +171,38 @@ class Progress {
   }
 }
 
-async function soak({ schedules, seed: first, timeMs, kinds, jobs, json }: Options): Promise<void> {
+async function runSchedules(options: Options, signal: AbortSignal): Promise<Summary> {
+  const { schedules, seed: first, kinds, jobs, json } = options;
+  const timeMs = options.mutations > 0 ? options.timeMs * FOR_SCHEDULES : options.timeMs;
   const start = performance.now();
-  const progress = new Progress(schedules, json);
+  const progress = new Progress(schedules, 'schedules', json);
   const failures: Report[] = [];
   let counts: Counts = NO_COUNTS;
   let simulatedMs = 0;
   let begun = 0;
   let done = 0;
-  const interruption = new Interruption();
-  const { signal } = interruption;
-  await runJobs({
-    jobs,
-    kinds,
+  await runJobs<ScheduleOrder, Report>({
+    jobs: Math.min(jobs, schedules),
     signal,
     next: () => {
       const late = performance.now() - start > timeMs;
       const over = begun === schedules || late || signal.aborted;
       if (over || failures.length > 0) return undefined;
       begun += 1;
-      return first + begun - 1;
+      return { seed: first + begun - 1, kinds };
     },
+    failed: failedSchedule,
     report: (report) => {
       done += 1;
       counts = addCounts(counts, report.counts);
       simulatedMs += report.simulatedMs;
       if (report.failure) failures.push(report);
-      progress.add(report);
+      progress.add(1, `, ${counts.calls} calls`);
     },
   });
   progress.end();
-  // From here on a signal ends it at once: a simulation in this process may let none through.
-  if (!signal.aborted) interruption[Symbol.dispose]();
-  process.exitCode = interruption.exitCode;
   failures.sort((a, b) => a.seed - b.seed);
-  const summary = {
+  return {
     schedules: done,
     firstSeed: first,
     interrupted: signal.aborted,
@@ -184,24 +211,58 @@ async function soak({ schedules, seed: first, timeMs, kinds, jobs, json }: Optio
     counts,
     failures,
   };
-  if (json)
-    console.log(
-      JSON.stringify(
-        { ...summary, replay: failures.map(({ seed }) => replayLine(seed, kinds)) },
-        null,
-        2,
-      ),
-    );
-  else printSummary(summary);
-  const [failed] = failures;
-  if (failed === undefined) {
-    if (!json) console.log('\nNo promise was broken.');
+}
+
+async function runMutations(options: Options, signal: AbortSignal): Promise<MutationSummary> {
+  const { mutations, schedules, json } = options;
+  const timeMs = schedules > 0 ? options.timeMs * (1 - FOR_SCHEDULES) : options.timeMs;
+  const progress = new Progress(mutations, 'mutations', json);
+  const summary = await soakMutations({
+    ...options,
+    timeMs,
+    signal,
+    progress: (tried) => progress.add(tried),
+  });
+  progress.end();
+  return summary;
+}
+
+async function soak(options: Options): Promise<void> {
+  const { kinds, json } = options;
+  const interruption = new Interruption();
+  const { signal } = interruption;
+  const schedules = options.schedules > 0 ? await runSchedules(options, signal) : undefined;
+  const [failed] = schedules?.failures ?? [];
+  const over = failed !== undefined || signal.aborted || options.mutations === 0;
+  const mutations = over ? undefined : await runMutations(options, signal);
+  const [damaged] = mutations?.failures ?? [];
+  // From here on a signal ends it at once: a simulation in this process may let none through.
+  if (!signal.aborted) interruption[Symbol.dispose]();
+  process.exitCode = interruption.exitCode;
+  if (failed !== undefined || damaged !== undefined) process.exitCode = 1;
+  if (json) {
+    printJson(schedules, mutations, kinds);
     return;
   }
-  process.exitCode = 1;
-  if (json) return;
+  if (signal.aborted) console.log('Interrupted. What was run so far:\n');
+  if (schedules) printSummary(schedules);
+  if (mutations) printMutations(mutations);
+  if (process.exitCode !== 1) console.log('\nNo promise was broken.');
+  if (failed === undefined) return;
   printFailure(failed, kinds);
   if (!signal.aborted) await showShrunk(failed, kinds);
+}
+
+function printJson(
+  schedules: Summary | undefined,
+  mutations: MutationSummary | undefined,
+  kinds: Kinds,
+): void {
+  const replay = [
+    ...(schedules?.failures ?? []).map(({ seed }) => replayLine(seed, kinds)),
+    ...(mutations?.failures ?? []).map(replayMutation),
+  ];
+  console.log(JSON.stringify({ ...schedules, mutations, replay }, null, 2));
 }
 
 async function showShrunk(report: Report, kinds: Kinds): Promise<void> {

@@ -1,15 +1,23 @@
-/** Runs schedules in several processes at a time. */
+/** Runs schedules, or mutations, in several processes at a time. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { type Counts, NO_COUNTS } from '../../src/testing/counts.ts';
 import type { Failure, Kinds } from './schedule.ts';
 
-/** What a process is told to run. */
-export interface Order {
+/** A schedule that a process is told to run. */
+export interface ScheduleOrder {
   readonly seed: number;
   readonly kinds: Kinds;
 }
+
+/** Mutations that a process is told to try: so many, from a seed on. */
+export interface MutationOrder {
+  readonly seed: number;
+  readonly mutations: number;
+}
+
+export type Order = ScheduleOrder | MutationOrder;
 
 /** What a process says of one schedule. */
 export interface Report {
@@ -19,33 +27,48 @@ export interface Report {
   readonly failure?: Failure;
 }
 
-/** Real milliseconds after which a schedule is taken to hang. */
-const HANG_MS = 120_000;
-
-export interface JobsOptions {
-  readonly jobs: number;
-  readonly kinds: Kinds;
-  /** Ends the processes when it aborts; the schedules that they run then are not reported. */
-  readonly signal: AbortSignal;
-  /** The next seed, or undefined when there is nothing more to do. */
-  next(): number | undefined;
-  report(report: Report): void;
+/** What a process says of some mutations. */
+export interface MutationReport {
+  /** Those that were tried. */
+  readonly mutations: number;
+  readonly failure?: MutationFailure;
 }
 
-/** Resolves when all schedules are done, those that have begun included, or the signal aborts. */
-export async function runJobs(options: JobsOptions): Promise<void> {
-  const { jobs, kinds, signal, next, report } = options;
+export interface MutationFailure {
+  /** The first mutation of those that may be to blame, and how many they are. */
+  readonly seed: number;
+  readonly mutations: number;
+  readonly text: string;
+}
+
+/** Real milliseconds after which an order is taken to hang. */
+const HANG_MS = 120_000;
+
+export interface JobsOptions<O extends Order, R> {
+  readonly jobs: number;
+  /** Ends the processes when it aborts; what they run then is not reported. */
+  readonly signal: AbortSignal;
+  /** What to run next, or undefined when there is nothing more to do. */
+  next(): O | undefined;
+  /** What to report of an order whose process hangs or has ended. */
+  failed(order: O, how: string): R;
+  report(report: R): void;
+}
+
+/** Resolves when all orders are done, those that have begun included, or the signal aborts. */
+export async function runJobs<O extends Order, R>(options: JobsOptions<O, R>): Promise<void> {
+  const { jobs, signal, next, report } = options;
   // One for each process.
   setMaxListeners(0, signal);
   await Promise.all(
     Array.from({ length: jobs }, async () => {
       let child: ChildProcess | undefined;
-      for (let seed = next(); seed !== undefined; seed = next()) {
+      for (let order = next(); order !== undefined; order = next()) {
         child ??= start();
-        const answer = await ask(child, { seed, kinds }, signal);
+        const answer = await ask<R>(child, order, signal);
         if (signal.aborted) break;
-        report(answer ?? failed(seed, child));
-        // It hangs or has ended: the next seed gets a process of its own.
+        report(answer ?? options.failed(order, endOf(child)));
+        // It hangs or has ended: the next order gets a process of its own.
         if (answer === undefined) child = end(child);
       }
       end(child);
@@ -62,15 +85,15 @@ function end(child: ChildProcess | undefined): undefined {
 }
 
 /** What the process says of it; undefined when it ends or hangs before, or the signal aborts. */
-function ask(child: ChildProcess, order: Order, signal: AbortSignal): Promise<Report | undefined> {
+function ask<R>(child: ChildProcess, order: Order, signal: AbortSignal): Promise<R | undefined> {
   return new Promise((resolve) => {
-    const settle = (report: Report | undefined) => {
+    const settle = (report: R | undefined) => {
       clearTimeout(timer);
       child.off('message', answered).off('exit', ended);
       signal.removeEventListener('abort', ended);
       resolve(report);
     };
-    const answered = (report: unknown) => settle(report as Report);
+    const answered = (report: unknown) => settle(report as R);
     const ended = () => settle(undefined);
     const timer = setTimeout(ended, HANG_MS);
     child.on('message', answered).on('exit', ended);
@@ -80,11 +103,20 @@ function ask(child: ChildProcess, order: Order, signal: AbortSignal): Promise<Re
   });
 }
 
-function failed(seed: number, { exitCode, signalCode }: ChildProcess): Report {
-  const how =
-    exitCode === null && signalCode === null
-      ? `did not end within ${HANG_MS / 1_000} s`
-      : `ended its process (${signalCode ?? `exit code ${exitCode}`})`;
+/** How a process failed that gave no answer. */
+function endOf({ exitCode, signalCode }: ChildProcess): string {
+  return exitCode === null && signalCode === null
+    ? `did not end within ${HANG_MS / 1_000} s`
+    : `ended its process (${signalCode ?? `exit code ${exitCode}`})`;
+}
+
+/** What there is to say of a schedule whose process failed. */
+export function failedSchedule({ seed }: ScheduleOrder, how: string): Report {
   const failure = { by: ['process'], texts: [`the schedule ${how}`], at: 0 };
   return { seed, counts: NO_COUNTS, simulatedMs: 0, failure };
+}
+
+/** What there is to say of mutations whose process failed. */
+export function failedMutations(order: MutationOrder, how: string): MutationReport {
+  return { mutations: order.mutations, failure: { ...order, text: `one of them ${how}` } };
 }

@@ -3,7 +3,8 @@ import { inspect } from 'node:util';
 import type { Counts, CountsByName } from '../../src/testing/counts.ts';
 import type { Scenario } from '../../src/testing/scenario.ts';
 import { formatTrace, type TraceEvent } from '../../src/testing/trace.ts';
-import type { Report } from './jobs.ts';
+import type { MutationFailure, Report } from './jobs.ts';
+import type { MutationSummary } from './mutations.ts';
 import type { Kinds, Shrunk } from './schedule.ts';
 
 /** So many events of a failing trace are shown. */
@@ -47,8 +48,22 @@ export function printSummary(summary: Summary): void {
     ['errors', table(counts.errors)],
     ['losses', table(counts.losses)],
   ];
-  if (summary.interrupted) console.log('Interrupted. What was run so far:\n');
   for (const [name, text] of rows) console.log(`${name.padEnd(14)}${text}`);
+}
+
+export function printMutations({ tried, firstSeed, seconds, failures }: MutationSummary): void {
+  const rate = number(tried / Math.max(seconds, 0.001));
+  const text = `${number(tried)} from seed ${firstSeed} in ${seconds.toFixed(1)} s, ${rate}/s`;
+  console.log(`${'mutations'.padEnd(14)}${text}`);
+  const [failure] = failures;
+  if (failure === undefined) return;
+  console.log(`\nThe damaged value of seed ${failure.seed} breaks what is promised:\n`);
+  console.log(`${failure.text}\n\nReplay it: ${replayMutation(failure)}`);
+}
+
+/** What tries mutations again that fail. */
+export function replayMutation({ seed, mutations }: Omit<MutationFailure, 'text'>): string {
+  return `npm run soak -- --seed ${seed} --mutations ${mutations}`;
 }
 
 export function printFailure({ seed, failure }: Report, kinds: Kinds): void {

@@ -43,6 +43,23 @@ test('a failure prints a line that shows it again, and a smaller case', async ()
   expect((await soak(line.split(' '))).code).toBe(0);
 }, 60_000);
 
+test('mutations of a seed are the same each time, and one that fails prints a line that shows it again', async () => {
+  const { code, out } = await soak(['--mutations', '3000', '--jobs', '2', '--json']);
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ mutations: { tried: 3_000, failures: [] }, replay: [] });
+
+  const broken = `--import ${join(root, 'test/fixtures/undecodable.mjs')}`;
+  const failed = await soak(['--mutations', '3000', '--jobs', '1'], broken);
+  expect(failed.code).toBe(1);
+  const found = /^throws RangeError: broken on purpose.*$/m.exec(failed.out)?.[0];
+  expect(found).toBeDefined();
+  const line = /^Replay it: npm run soak -- (.*)$/m.exec(failed.out)?.[1] ?? '';
+  expect(line).toMatch(/^--seed \d+ --mutations 1$/);
+  const replayed = await soak(line.split(' '), broken);
+  expect(replayed.out).toContain(found);
+  expect((await soak(line.split(' '))).code).toBe(0);
+}, 60_000);
+
 test('Ctrl-C ends it, and it says what was run so far', async () => {
   const args = ['--time', '600', '--jobs', '2'];
   // A group of processes, as on a terminal: the signal goes to all of them.

@@ -1,6 +1,6 @@
 /** What `npm run soak` prints. */
 import { expect, test } from 'vitest';
-import { replayLine } from '../../scripts/soak/report.ts';
+import { replayLine, replayMutation } from '../../scripts/soak/report.ts';
 
 test.for([
   ['all faults', undefined, 'npm run soak -- --seed 7 --schedules 1'],
@@ -8,4 +8,10 @@ test.for([
   ['no faults', [], 'npm run soak -- --seed 7 --schedules 1 --faults none'],
 ] as const)('the line that replays a seed with %s', ([, kinds, line]) => {
   expect(replayLine(7, kinds)).toBe(line);
+});
+
+test('the line that replays mutations', () => {
+  expect(replayMutation({ seed: 12, mutations: 1 })).toBe(
+    'npm run soak -- --seed 12 --mutations 1',
+  );
 });
