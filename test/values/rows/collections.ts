@@ -148,6 +148,15 @@ export const collections: Group = {
       },
     },
     {
+      type: 'very many tiny objects',
+      arrives: 'equal',
+      wire: 'tag 60170 around the whole value, see [below](#what-a-value-may-take-in-memory)',
+      examples: {
+        'empty arrays': () => Array.from({ length: 20_000 }, () => []),
+        'empty objects': () => new Set(Array.from({ length: 10_000 }, () => ({}))),
+      },
+    },
+    {
       type: 'cycles',
       arrives: 'equal',
       wire: 'the same tags',

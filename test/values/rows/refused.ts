@@ -392,6 +392,7 @@ const rows: readonly RefusedRow[] = [
     type: 'lengths that are a lie: arrays',
     says: 'an array with more than 1000000 empty places',
     advice: 'pass a Map',
+    arrives: 'refused: its empty places are too many',
     examples: {
       'a Proxy': [() => ({ list: endless(Array(99).fill(1)) }), '.list'],
     },
