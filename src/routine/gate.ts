@@ -61,14 +61,20 @@ export function findDispatcher(
   if (open.size > 1) {
     throw new NoPoolError(
       `${open.size} pools are open, and the call of '${routine}' says none of them: ` +
-        `use ${routine}.on(pool)(...), or pool.run(() => ...) around it`,
+        `use ${formOf(routine, 'on(pool)')}, or pool.run(() => ...) around it`,
     );
   }
   if (home) return home;
   throw new NoPoolError(
     `no pool is open for the call of '${routine}': open one with WorkerPool.open(), ` +
-      `or call the plain function with ${routine}.local(...)`,
+      `or call the plain function with ${formOf(routine, 'local')}`,
   );
+}
+
+/** How to call one of its forms, in words. */
+function formOf(routine: string, form: string): string {
+  const call = `${routine}.${form}`;
+  return routine.includes('.prototype.') ? `${call}.call(instance, ...)` : `${call}(...)`;
 }
 
 const CALL_OPTIONS = ['signal', 'timeout', 'tag', 'pool'];

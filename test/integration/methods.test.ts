@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type CallOptions,
   DispatchTimeout,
+  NoPoolError,
   RoutineIdentityError,
   SerializationError,
   WorkerPool,
@@ -122,6 +123,19 @@ describe('a method of an instance', () => {
     expect([Counter.prototype.add.name, Counter.prototype.add.length]).toEqual(['add', 1]);
     expect([Counter.from.name, Counter.from.length]).toEqual(['from', 1]);
   });
+});
+
+test('an idempotent method survives its worker', async () => {
+  await using other = await WorkerPool.open({ size: 1 });
+  expect(await other.run(() => new Counter(5).insists())).toEqual([5, 2]);
+});
+
+test('without a pool to choose, an error says how a method names one', async () => {
+  await using _other = await WorkerPool.open({ size: 1 });
+  const error = await rejection(new Counter().add(1));
+  expect(error).toBeInstanceOf(NoPoolError);
+  expect(String(error)).toContain('use Counter.prototype.add.on(pool).call(instance, ...)');
+  expect(String(await rejection(Static.twice(1)))).toContain('use Static.twice.on(pool)(...)');
 });
 
 describe('with options', () => {

@@ -1,4 +1,5 @@
 import {
+  type CurrentTask,
   currentTask,
   type Routine,
   registerClass,
@@ -58,6 +59,14 @@ export class Counter {
   @routine({ name: 'Counter-named', idempotent: true, attempts: 2 })
   async named() {
     return here();
+  }
+
+  /** Ends its worker, the first time. */
+  @routine({ idempotent: true })
+  async insists() {
+    const { attempt } = currentTask() as CurrentTask;
+    if (attempt === 1) process.exit(1);
+    return [this.count, attempt];
   }
 
   /** Until the call is given up. */
