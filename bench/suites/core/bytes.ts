@@ -44,7 +44,8 @@ export const bytes: Measurement = {
           // In less, what the process needs anyway counts for more than the value.
           if (mib < 64) continue;
           const what = `${of}, peak of memory / payload: ${end}`;
-          targets.push({ what, unit: 'x', wanted: { most: 2 }, ...peak });
+          const sends = (end === 'caller') === (direction === 'argument');
+          targets.push({ what, unit: 'x', wanted: { most: sends ? 0.5 : 1.5 }, ...peak });
         }
       }
     }
