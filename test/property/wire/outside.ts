@@ -1,5 +1,6 @@
 /** Values outside of the grammar that travels. */
 import { ok, strictEqual } from 'node:assert/strict';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { SerializationError } from '../../../src/errors.ts';
 import { text, tree } from './arbitraries.ts';
@@ -51,6 +52,12 @@ const unsupported: fc.Arbitrary<unknown> = fc
     () => new (class Thing {})(),
     () => Object(Symbol('s')),
     () => new SharedArrayBuffer(1),
+    () => new Uint8Array(new SharedArrayBuffer(1)),
+    () => new Blob(['x']),
+    () => [1].values(),
+    () => Object.create({ x: 1 }),
+    () => Math,
+    () => runInNewContext('new (class extends Map {})()') as unknown,
     () => new Proxy({}, { ownKeys: () => ['x', 'x'] }),
   )
   .map((make) => make());
