@@ -131,8 +131,8 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#depth = 0;
     this.#numbers = undefined;
     this.#sharing = false;
-    this.openErrors.length = 0;
-    this.openInstances.length = 0;
+    if (this.openErrors.length > 0) this.openErrors.length = 0;
+    if (this.openInstances.length > 0) this.openInstances.length = 0;
     if (this.#attachments.length > 0) this.#attachments = [];
     if (this.#names.length > 0) this.#names = [];
     if (this.#memory.count > 0) this.#memory.forget(0);
