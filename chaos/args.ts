@@ -1,5 +1,5 @@
 /** The command line. */
-import { parseArgs } from 'node:util';
+import { parseOptions, wholeNumber } from '../scripts/args.ts';
 import type { ChaosOptions } from './run.ts';
 
 export const HELP = `Calls routines on a pool while its workers are killed and stopped and their connections cut, and
@@ -18,9 +18,6 @@ checks that no task ran twice and that every call ended as it should.
 The exit code is 1 when something was violated; then the trace is kept. Ctrl-C ends the run early, and
 what has happened is checked: exit code 130. A second one ends it at once.`;
 
-/** The command line was wrong. */
-export class UsageError extends Error {}
-
 export interface CommandLine extends Omit<ChaosOptions, 'progress' | 'signal'> {
   readonly json: boolean;
 }
@@ -31,38 +28,21 @@ export interface CommandLine extends Omit<ChaosOptions, 'progress' | 'signal'> {
  * @throws UsageError
  */
 export function parseCommandLine(args: readonly string[]): CommandLine | undefined {
-  const values = parse(args);
+  const values = parseOptions(args, {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+    size: { type: 'string', default: '4' },
+    concurrency: { type: 'string', default: '48' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  });
   if (values.help) return undefined;
   const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 32));
   return {
-    seconds: whole('seconds', values.seconds, 1, 86_400),
-    seed: whole('seed', seed, 0, 2 ** 32 - 1),
-    size: whole('size', values.size, 1, 256),
-    concurrency: whole('concurrency', values.concurrency, 1, 100_000),
+    seconds: wholeNumber('seconds', values.seconds, 1, 86_400),
+    seed: wholeNumber('seed', seed, 0, 2 ** 32 - 1),
+    size: wholeNumber('size', values.size, 1, 256),
+    concurrency: wholeNumber('concurrency', values.concurrency, 1, 100_000),
     json: values.json,
   };
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seconds: { type: 'string', default: '60' },
-        seed: { type: 'string' },
-        size: { type: 'string', default: '4' },
-        concurrency: { type: 'string', default: '48' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function whole(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new UsageError(`--${name} takes a whole number from ${least} to ${most}, not '${text}'`);
 }

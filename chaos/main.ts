@@ -1,7 +1,8 @@
 /** `npm run chaos -- [options]`; see `HELP`. */
 import { SingleBar } from 'cli-progress';
+import { UsageError } from '../scripts/args.ts';
 import { Interruption } from '../scripts/interruption.ts';
-import { HELP, parseCommandLine, UsageError } from './args.ts';
+import { HELP, parseCommandLine } from './args.ts';
 import { count } from './figures.ts';
 import { json, render } from './report.ts';
 import { type Progress, runChaos } from './run.ts';

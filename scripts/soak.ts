@@ -6,12 +6,12 @@
  * Exit code 1: a promise was broken; 130 or 143: it was interrupted, and says what it has run so far.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { SingleBar } from 'cli-progress';
 import { addCounts, type Counts, NO_COUNTS } from '../src/testing/counts.ts';
 import { faultKinds } from '../src/testing/draw.ts';
 import type { FaultKind } from '../src/testing/scenario.ts';
 import { formatTrace } from '../src/testing/trace.ts';
+import { parseOptions, UsageError, wholeNumber } from './args.ts';
 import { Interruption } from './interruption.ts';
 import { failedSchedule, type Report, runJobs, type ScheduleOrder } from './soak/jobs.ts';
 import { type MutationSummary, soakMutations } from './soak/mutations.ts';
@@ -50,38 +50,18 @@ const FOR_SCHEDULES = 0.9;
 /** Milliseconds between the lines of progress where there is no terminal. */
 const LINE_MS = 30_000;
 
-/** The command line was wrong. */
-class UsageError extends Error {}
-
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        schedules: { type: 'string' },
-        mutations: { type: 'string' },
-        seed: { type: 'string', default: '1' },
-        time: { type: 'string' },
-        faults: { type: 'string' },
-        jobs: { type: 'string' },
-        trace: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function wholeNumber(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < least || value > most) {
-    throw new UsageError(
-      `--${name} must be a whole number from ${least} to ${most}, not '${text}'`,
-    );
-  }
-  return value;
+  return parseOptions(args, {
+    schedules: { type: 'string' },
+    mutations: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    time: { type: 'string' },
+    faults: { type: 'string' },
+    jobs: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  });
 }
 
 interface Options {

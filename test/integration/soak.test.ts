@@ -83,7 +83,7 @@ test('a trace is the same each time', async () => {
 });
 
 test.for([
-  [['--schedules', '0'], "--schedules must be a whole number from 1 to 2147483647, not '0'"],
+  [['--schedules', '0'], "--schedules takes a whole number from 1 to 2147483647, not '0'"],
   [['--time', '-1'], '--time'],
   [['--faults', 'fire'], "No fault 'fire'; there is: "],
   [['--trace'], '--trace needs --schedules 1'],

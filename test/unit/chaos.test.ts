@@ -1,9 +1,10 @@
 /** The judge of `npm run chaos` can find guilty: histories that are forged, each with one thing wrong. */
 import { describe, expect, test } from 'vitest';
-import { parseCommandLine, UsageError } from '../../chaos/args.ts';
+import { parseCommandLine } from '../../chaos/args.ts';
 import type { CallRecord, Fault, History, Outcome } from '../../chaos/history.ts';
 import { judge } from '../../chaos/oracle.ts';
 import { drawCall } from '../../chaos/workload.ts';
+import { UsageError } from '../../scripts/args.ts';
 import { Random } from '../../src/testing/random.ts';
 
 const plain: CallRecord = {
