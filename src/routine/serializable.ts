@@ -193,7 +193,8 @@ function samePlace(one: CallSite | undefined, other: CallSite): boolean {
 function checkState(Class: object, { fields }: AnyOptions, name: string): void {
   const classes = [...withBases(Class)];
   const builtIn = classes.find(isBuiltIn) as AnyClass | undefined;
-  if (builtIn !== undefined && !(builtIn.prototype instanceof Error) && builtIn !== Error) {
+  const isPlain = builtIn === undefined || builtIn === Error || builtIn === Object;
+  if (!isPlain && !(builtIn.prototype instanceof Error)) {
     throw new ClassRegistrationError(
       `the class '${name}' extends ${builtIn.name}, whose content is no property of an instance: ${GIVE_CODEC}`,
     );

@@ -331,6 +331,12 @@ describe('a class that is refused', () => {
     refused(() => registerClass(Rows), "the class 'Rows' extends Array");
   });
 
+  test('not so where that is Object', () => {
+    class Plain extends Object {}
+    registerClass(Plain);
+    ok(roundTrip(new Plain()) instanceof Plain);
+  });
+
   test('not so with a codec', () => {
     class Labels extends Set<string> {}
     registerClass(Labels, {
