@@ -166,7 +166,7 @@ test('a caller killed while its workers start: they end, and leave nothing', asy
     await untilGone(pids);
     expect(left()).toEqual([]);
   }
-});
+}, 120_000);
 
 describe('Ctrl-C on a terminal, which goes to the workers too', () => {
   /** Runs the program in a process group of its own, and interrupts the group when it says so. */

@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ALLOWANCE } from '../../../src/wire/cost.ts';
-import type { Weight } from '../../fixtures/cost.ts';
+import { ALLOWANCE } from '../../src/wire/cost.ts';
+import type { Weight } from '../fixtures/cost.ts';
 
 /** The collector and the engine's own tables, for which no value is to blame. */
 const NOISE = 512 * 1024;
@@ -11,10 +11,10 @@ const NOISE = 512 * 1024;
 let weights: readonly Weight[];
 
 beforeAll(() => {
-  const script = join(import.meta.dirname, '../../fixtures/cost.ts');
+  const script = join(import.meta.dirname, '../fixtures/cost.ts');
   const args = ['--expose-gc', '--import', 'tsx', script];
   weights = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
-}, 60_000);
+}, 180_000);
 
 describe('a value that arrives', () => {
   test('takes no more than ten times its bytes', () => {
