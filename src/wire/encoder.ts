@@ -70,7 +70,7 @@ const LISTED_KEYS = 64;
 
 const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
-const { hasOwn, getPrototypeOf, getOwnPropertySymbols } = Object;
+const { getPrototypeOf, getOwnPropertySymbols } = Object;
 
 export class Encoder extends CborWriter implements ValueSink {
   readonly #kinds: KindTable;
@@ -247,33 +247,24 @@ export class Encoder extends CborWriter implements ValueSink {
   }
 
   properties(value: object): void {
-    this.reserve(1);
-    const at = this.position++ - this.begin;
+    const keys = Object.keys(value);
+    const { length } = keys;
+    this.head(MAJOR.map, length);
+    if (length > INSIDE) this.cost += (length - INSIDE) * PROPERTY;
     const shapes = this.#shapes;
     let shape = shapes.root;
-    let count = 0;
-    let step = '';
+    let i = 0;
     try {
-      for (const key in value) {
-        if (!hasOwn(value, key)) continue;
-        step = key;
+      for (; i < length; i++) {
+        const key = keys[i]!;
         const size = this.string(key);
         const { next } = shape;
         if (next !== undefined && next.key === key && next.value === shapes.value) shape = next;
-        else shape = this.#step(shape, key, size, count);
+        else shape = this.#step(shape, key, size, i);
         this.write((value as Record<string, unknown>)[key]);
-        count++;
       }
     } catch (error) {
-      throw within(error, property(step));
-    }
-    if (count > INSIDE) this.cost += (count - INSIDE) * PROPERTY;
-    if (count < 24) {
-      this.bytes[this.begin + at] = MAJOR.map | count;
-    } else {
-      // The count was not known in time for a longer head, so the end is marked instead.
-      this.bytes[this.begin + at] = MAJOR.map | 31;
-      this.byte(0xff);
+      throw within(error, property(keys[i]!));
     }
   }
 

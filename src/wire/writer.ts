@@ -61,7 +61,7 @@ export class CborWriter {
    * into another slab, never over them.
    */
   protected take(from: number): Uint8Array {
-    return this.bytes.subarray(from, this.position);
+    return new Uint8Array(this.bytes.buffer, from, this.position - from);
   }
 
   /** Makes room for `size` more bytes. */
