@@ -12,8 +12,9 @@ import { parseArgs } from 'node:util';
 import { environment, printEnvironment, printJson, printResults, printTargets } from './report.ts';
 import type { Measurement, Results, Suite } from './suite.ts';
 import { core } from './suites/core/index.ts';
+import { values } from './suites/values/index.ts';
 
-const suites: readonly Suite[] = [core];
+const suites: readonly Suite[] = [core, values];
 
 function usage(): string {
   const lines = suites.flatMap(({ name, about, measurements }) => [
