@@ -58,22 +58,37 @@ export function arrayCost(length: number): number {
 export const OBJECT = 56;
 /** So many properties or entries have their place in the object itself. */
 export const INSIDE = 4;
-/** A property beyond those. */
-export const PROPERTY = 112;
+/** An object with more properties has a table of them, as one without a prototype always has. */
+export const TABLE = 16;
+/** A property beyond those inside, and one in a table. */
+const PROPERTY = 24;
+const TABLED = 112;
 /** A key that did not follow the one before it in any object so far. */
 export const TRANSITION = 128;
 export const ERROR = 640;
 /** Any property of an error, whatever its key. */
-export const ERROR_PROPERTY = PROPERTY + TRANSITION + 160;
+export const ERROR_PROPERTY = TABLED + TRANSITION + 160;
 export const MAP_ENTRY = 88;
 export const SET_ITEM = 64;
 
-/** What a property takes more whose key begins with a digit, after `count` others. */
-export function indexCost(count: number): number {
-  return count < INSIDE ? 160 : 48;
+/** All properties of an object. */
+export function propertiesCost(count: number, tabled: boolean): number {
+  if (count <= INSIDE) return 0;
+  return (count - INSIDE) * (tabled || count > TABLE ? TABLED : PROPERTY);
 }
 
-/** The properties or entries that have no place in the object itself. */
+/** What one property takes more, after `count` others. */
+export function propertyCost(count: number, tabled: boolean): number {
+  return propertiesCost(count + 1, tabled) - propertiesCost(count, tabled);
+}
+
+/** What a property takes more whose key begins with a digit, after `count` others. */
+export function indexCost(count: number): number {
+  if (count < INSIDE) return 160;
+  return count < TABLE ? 136 : 48;
+}
+
+/** The entries that have no place in the object itself. */
 export function entriesCost(count: number, each: number): number {
   return count > INSIDE ? (count - INSIDE) * each : 0;
 }

@@ -7,12 +7,12 @@ import {
   ALLOCATED_ITEMS,
   arrayCost,
   bytesCost,
-  entriesCost,
   INSIDE,
   indexCost,
   NAME,
   OBJECT,
-  PROPERTY,
+  propertiesCost,
+  propertyCost,
   SHARED,
   stringCost,
   TRANSITION,
@@ -145,7 +145,8 @@ export class Decoder extends CborReader implements ValueSource {
     const first = this.peek();
     if ((first & 0xe0) !== MAJOR.map) throw damaged('no map where one should be');
     this.position++;
-    this.#entries(target as Record<string, unknown>, first, inherits);
+    const tabled = Object.getPrototypeOf(target) === null;
+    this.#entries(target as Record<string, unknown>, first, inherits, tabled);
   }
 
   #array(length: number): unknown[] {
@@ -170,23 +171,28 @@ export class Decoder extends CborReader implements ValueSource {
     this.#enter();
     this.charge(OBJECT);
     const value = this.#claimed({});
-    this.#entries(value, first, false);
+    this.#entries(value, first, false, false);
     this.#depth--;
     return value;
   }
 
-  #entries(target: Record<string, unknown>, first: number, inherits: boolean): void {
+  #entries(
+    target: Record<string, unknown>,
+    first: number,
+    inherits: boolean,
+    tabled: boolean,
+  ): void {
     let shape = this.#shapes.root;
     if ((first & 0x1f) === INDEFINITE) {
       for (let i = 0; this.peek() !== STOP; i++) {
-        if (i >= INSIDE) this.charge(PROPERTY);
+        if (i >= INSIDE) this.charge(propertyCost(i, tabled));
         shape = this.#property(target, inherits, shape, i);
       }
       this.position++;
       return;
     }
     const count = this.checkCount(this.narrow(first), MAJOR.map);
-    if (count > INSIDE) this.charge(entriesCost(count, PROPERTY));
+    if (count > INSIDE) this.charge(propertiesCost(count, tabled));
     for (let i = 0; i < count; i++) shape = this.#property(target, inherits, shape, i);
   }
 

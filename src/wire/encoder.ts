@@ -12,7 +12,7 @@ import {
   NAME,
   OBJECT,
   PER_BYTE,
-  PROPERTY,
+  propertiesCost,
   SHARED,
   stringCost,
   TRANSITION,
@@ -247,10 +247,14 @@ export class Encoder extends CborWriter implements ValueSink {
   }
 
   properties(value: object): void {
+    this.#properties(value, getPrototypeOf(value) === null);
+  }
+
+  #properties(value: object, tabled: boolean): void {
     const keys = Object.keys(value);
     const { length } = keys;
     this.head(MAJOR.map, length);
-    if (length > INSIDE) this.cost += (length - INSIDE) * PROPERTY;
+    if (length > INSIDE) this.cost += propertiesCost(length, tabled);
     const shapes = this.#shapes;
     let shape = shapes.root;
     let i = 0;
@@ -335,7 +339,7 @@ export class Encoder extends CborWriter implements ValueSink {
   #plain(value: object): void {
     if (getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
     this.cost += OBJECT;
-    this.properties(value);
+    this.#properties(value, false);
   }
 
   #function(value: object): void {
