@@ -1,8 +1,9 @@
 /** Calls of routines, whatever these were made of. */
 import type { Definition } from './definition.ts';
-import type { Abortable, CallRequest, Received } from './dispatcher.ts';
+import type { CallRequest } from './dispatcher.ts';
 import { type CallOptions, findDispatcher, NO_TERMS, type Terms, termsOf } from './gate.ts';
-import { decode, Unread, withCallerStack } from './outcome.ts';
+import { type Patience, patiently } from './loading.ts';
+import { decode, Unread, whenRead, withCallerStack } from './outcome.ts';
 import { RemoteIterator } from './remote-iterator.ts';
 import { currentScope } from './task.ts';
 
@@ -28,17 +29,23 @@ function requestOf({ id, generator, attempts }: Definition, terms: Terms): CallR
 }
 
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {
-  let signal: Abortable | undefined;
-  let received: Received;
+  let request = definition.plain;
+  let began = 0;
   try {
-    const { dispatcher, request } = prepare(definition, options);
-    signal = request.signal;
-    received = await dispatcher.call(request, definition.encode(args));
+    const prepared = prepare(definition, options);
+    request = prepared.request;
+    if (request.timeoutMs !== undefined) began = performance.now();
+    const value = decode(await prepared.dispatcher.call(request, definition.encode(args)));
+    return value instanceof Promise ? await patiently(value, patienceOf(request, began)) : value;
   } catch (error) {
-    const thrown = error instanceof Unread ? await error.thrown : error;
-    throw withCallerStack(thrown, signal);
+    const unread = error instanceof Unread;
+    const thrown = unread ? await whenRead(error, patienceOf(request, began)) : error;
+    throw withCallerStack(thrown, request.signal);
   }
-  return decode(received);
+}
+
+function patienceOf({ signal, timeoutMs }: CallRequest, began: number): Patience {
+  return { signal, timeoutMs, began: timeoutMs === undefined ? performance.now() : began };
 }
 
 function generate(definition: Definition, args: unknown[], options: CallOptions | undefined) {

@@ -1,6 +1,7 @@
 /** Reading values that name routines and classes of modules that are not loaded here. */
-import { SerializationError } from '../errors.ts';
+import { DispatchTimeout, SerializationError } from '../errors.ts';
 import { UnknownName } from '../wire/names.ts';
+import type { Abortable } from './dispatcher.ts';
 import { describeFailure, loadModule } from './modules.ts';
 
 /** Modules that one value may have loaded. After each the value is read from its beginning. */
@@ -19,6 +20,51 @@ export function loading<T>(read: () => T): T | Promise<T> {
     if (!(error instanceof UnknownName)) throw error;
     return afterLoading(read, error);
   }
+}
+
+/** Milliseconds that a caller waits at most for the modules that a value needs. */
+const LOADING_MS = 30_000;
+
+/** How long a call may still take. */
+export interface Patience {
+  readonly signal: Abortable | undefined;
+  /** What its caller gave it, in milliseconds. */
+  readonly timeoutMs: number | undefined;
+  /** When it began, by `performance.now()`. */
+  readonly began: number;
+}
+
+/**
+ * What `loading` gives, unless its call is over before: a module that waits for that very call at its top
+ * level never loads.
+ *
+ * @throws DispatchTimeout, or the reason of the signal, by the promise
+ */
+export function patiently<T>(value: Promise<T>, patience: Patience): Promise<T> {
+  const { signal, timeoutMs = Number.POSITIVE_INFINITY, began } = patience;
+  const leftMs = began + timeoutMs - performance.now();
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(signal?.reason);
+    const timer = setTimeout(
+      () => reject(leftMs < LOADING_MS ? tooLate(timeoutMs) : unreadable(NEVER_LOADS)),
+      Math.max(0, Math.min(leftMs, LOADING_MS)),
+    );
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+    value.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    });
+  });
+}
+
+const NEVER_LOADS =
+  `a module that it names did not load within ${LOADING_MS / 1_000} seconds. If that module waits for ` +
+  'this call at its top level, make its routines and classes above';
+
+function tooLate(timeoutMs: number): DispatchTimeout {
+  const message = `the call did not end within ${timeoutMs} ms: its value waits for a module to load`;
+  return new DispatchTimeout(message, { timeoutMs });
 }
 
 async function afterLoading<T>(read: () => T, first: UnknownName): Promise<T> {

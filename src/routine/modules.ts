@@ -1,9 +1,11 @@
 /** Imports of the modules that others name: for a routine to run, or a value to read. */
+import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { RoutineNotFound } from '../errors.ts';
-import { forgetNames } from '../wire/names.ts';
-import { forgetModule } from './registry.ts';
+import { rememberNames } from '../wire/names.ts';
+import { moduleUrl } from './identity.ts';
+import { rememberRoutines } from './registry.ts';
 import { currentScope, EMPTY_SCOPE, runInScope } from './task.ts';
 
 const imports = new Map<string, Promise<void>>();
@@ -25,7 +27,7 @@ export function isLoaded(module: string): boolean {
 /**
  * Imports a module, if that was not done before. One that fails is tried again the next time.
  *
- * @throws TypeError when it is no file: a `data:` URL would be code from whoever names it
+ * @throws TypeError when it is no file here: a `data:` URL would be code from whoever names it
  * @throws whatever the module throws while it loads
  * @throws MainModuleError when the module would run the main program again
  */
@@ -40,8 +42,6 @@ export async function loadModule(module: string): Promise<void> {
     loaded.add(module);
   } catch (error) {
     imports.delete(module);
-    forgetModule(module);
-    forgetNames(module);
     throw error;
   }
 }
@@ -52,17 +52,41 @@ export function describeFailure(error: unknown): string {
 }
 
 async function importModule(module: string): Promise<void> {
-  if (!isFile(module)) throw new TypeError('only modules that are files are loaded by their name');
+  if (!isName(module) || (await isSpecial(module))) {
+    throw new TypeError('only modules that are files are loaded by their name');
+  }
+  const forgetNames = rememberNames(module);
+  const forgetRoutines = rememberRoutines(module);
   const importing = { pending: true };
   try {
     await runInScope({ ...EMPTY_SCOPE, importing }, () => importWithLoader(module));
+  } catch (error) {
+    forgetNames();
+    forgetRoutines();
+    throw error;
   } finally {
     importing.pending = false;
   }
 }
 
-function isFile(module: string): boolean {
-  return URL.canParse(module) && new URL(module).protocol === 'file:';
+/**
+ * Whether it is a file's URL as names have it. One with a query would be evaluated once more, and what it
+ * makes then would take the place of what is there; one with a host is on another machine.
+ */
+function isName(module: string): boolean {
+  if (!URL.canParse(module)) return false;
+  const { protocol, host, href } = new URL(module);
+  return protocol === 'file:' && host === '' && moduleUrl(href) === module;
+}
+
+/** Whether it is there, and no file: what Node reads of a device or a pipe may have no end. */
+async function isSpecial(module: string): Promise<boolean> {
+  try {
+    return !(await stat(new URL(module))).isFile();
+  } catch {
+    // Not there: a loader may know better.
+    return false;
+  }
 }
 
 async function importWithLoader(module: string): Promise<void> {

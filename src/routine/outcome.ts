@@ -2,7 +2,7 @@
 import { decodeError } from '../wire/error.ts';
 import { decodeValue } from '../wire/value.ts';
 import type { Abortable, Received } from './dispatcher.ts';
-import { loading } from './loading.ts';
+import { loading, type Patience, patiently } from './loading.ts';
 import { addCallerStack } from './stack.ts';
 
 /**
@@ -44,6 +44,15 @@ export class Unread {
 export function receiveThrown(received: Received): unknown {
   const thrown = decodeThrown(received);
   return thrown instanceof Promise ? new Unread(thrown) : thrown;
+}
+
+/** What was thrown, when its modules are loaded; or why it can't be had. */
+export async function whenRead({ thrown }: Unread, patience: Patience): Promise<unknown> {
+  try {
+    return await patiently(thrown, patience);
+  } catch (failure) {
+    return failure;
+  }
 }
 
 /** An error that a call failed with, with the caller's frames on its stack. */

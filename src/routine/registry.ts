@@ -49,9 +49,14 @@ export function lookup(module: string, name: string): RegisteredRoutine | undefi
   return modules.get(module)?.get(name);
 }
 
-/** Drops the routines of a module that failed to load after it had made them. */
-export function forgetModule(module: string): void {
-  modules.delete(module);
+/** Gives what drops the routines again that a module makes from now on, for when it fails to load. */
+export function rememberRoutines(module: string): () => void {
+  const names = modules.get(module);
+  const before = names && new Map(names);
+  return () => {
+    if (before === undefined) modules.delete(module);
+    else modules.set(module, before);
+  };
 }
 
 /** The names of all routines of a module, for error messages. */

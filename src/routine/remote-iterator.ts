@@ -2,7 +2,8 @@
 import { encodeError } from '../wire/error.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import type { Abortable, RemoteGenerator, StepKind } from './dispatcher.ts';
-import { decode, Unread, withCallerStack } from './outcome.ts';
+import { type Patience, patiently } from './loading.ts';
+import { decode, Unread, whenRead, withCallerStack } from './outcome.ts';
 
 /** @throws SerializationError when it can't travel */
 function encode(value: unknown, kind: StepKind): Encoded | undefined {
@@ -128,12 +129,19 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
       const step = await remote.step(kind, value);
       if (step.done) this.#state = 'ended';
       const read = decode(step.value);
-      const given = read instanceof Promise ? await read : read;
+      const given = read instanceof Promise ? await patiently(read, this.#patience) : read;
       return { value: given, done: step.done } as IteratorResult<Y, R>;
     } catch (error) {
       this.#state = 'ended';
-      const thrown = error instanceof Unread ? await error.thrown : error;
+      const unread = error instanceof Unread;
+      const thrown = unread ? await whenRead(error, this.#patience) : error;
       throw withCallerStack(thrown, signal);
     }
+  }
+
+  /** For modules that a value needs: how long all steps may take together is not known here. */
+  get #patience(): Patience {
+    const signal = this.#started?.signal;
+    return { signal, timeoutMs: undefined, began: performance.now() };
   }
 }

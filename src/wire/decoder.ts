@@ -212,6 +212,7 @@ export class Decoder extends CborReader implements ValueSource {
       shape = this.#step(target, before, key, count);
     }
     const value = this.read();
+    if (key === 'then' && typeof value === 'function') throw damaged('it poses as a promise');
     if (key === '__proto__' || (inherits && key in target)) define(target, key, value);
     else target[key] = value;
     return shape;

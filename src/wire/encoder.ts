@@ -265,7 +265,9 @@ export class Encoder extends CborWriter implements ValueSink {
         const { next } = shape;
         if (next !== undefined && next.key === key && next.value === shapes.value) shape = next;
         else shape = this.#step(shape, key, size, i);
-        this.write((value as Record<string, unknown>)[key]);
+        const item = (value as Record<string, unknown>)[key];
+        if (key === 'then' && typeof item === 'function') refuseThenable();
+        this.write(item);
       }
     } catch (error) {
       throw within(error, property(keys[i]!));
@@ -460,6 +462,14 @@ function hasNames(values: readonly unknown[]): boolean {
   // Names come after numbers.
   const last = keys[keys.length - 1];
   return last !== undefined && last !== String(length - 1) && !/^(0|[1-9]\d*)$/.test(last);
+}
+
+/** A promise that gets such an object would call it, with functions that can't travel. */
+function refuseThenable(): never {
+  throw new Refusal(
+    "a routine or a class called 'then', by which promises take an object for one of them,",
+    'give it another name',
+  );
 }
 
 /** Its receiver can't refer to an instance that is not made yet. */

@@ -47,9 +47,14 @@ export function findNamed({ kind, module, name }: Name): object | undefined {
   return byModule.get(module)?.[kind].get(name);
 }
 
-/** Drops what a module made that failed to load. */
-export function forgetNames(module: string): void {
-  byModule.delete(module);
+/** Gives what drops the names again that a module makes from now on, for when it fails to load. */
+export function rememberNames(module: string): () => void {
+  const values = byModule.get(module);
+  const before = values && { routine: new Map(values.routine), class: new Map(values.class) };
+  return () => {
+    if (before === undefined) byModule.delete(module);
+    else byModule.set(module, before);
+  };
 }
 
 /**

@@ -103,3 +103,12 @@ test('methods are routines in plain JavaScript', async () => {
   });
   expect(code).toBe(0);
 });
+
+test('a call ends in time whose result names what its caller, which waits for it, has yet to make', async () => {
+  const { code, stdout, stderr } = await run('plain/waits-for-itself.mjs');
+  expect(stderr()).toBe('');
+  const late =
+    'DispatchTimeout: the call did not end within 700 ms: its value waits for a module to load';
+  expect(stdout().trim().split('\n')).toEqual([late, late, 'Error: enough']);
+  expect(code).toBe(0);
+});

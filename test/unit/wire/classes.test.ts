@@ -151,6 +151,26 @@ describe('an instance that cannot travel', () => {
   });
 });
 
+describe('what promises take for a promise', () => {
+  const withThen = (then: unknown) => Object.fromEntries([['then', then]]);
+
+  test('is refused when it is sent', () => {
+    const error = refusal(() => encodeArgs([{ deep: [withThen(Point)] }]));
+    strictEqual(error.path, 'args[0].deep[0].then');
+    expect(error.message).toContain('give it another name');
+  });
+
+  test('is refused when it is read', () => {
+    const text = Buffer.from(single(encodeArgs([{ when: Point }]))).toString('latin1');
+    const bytes = Buffer.from(text.replace('when', 'then'), 'latin1');
+    expect(refusal(() => decodeValue(bytes)).message).toContain('poses as a promise');
+  });
+
+  test('is not a property of that name that is no function', () => {
+    deepStrictEqual(roundTrip(withThen('and then')), withThen('and then'));
+  });
+});
+
 describe('an instance that cannot be read', () => {
   test('because decode failed', () => {
     class Picky {}
