@@ -1,6 +1,7 @@
 /** What a routine is, for those that call it. */
 import type { Encoded } from '../wire/value.ts';
 import type { CallRequest, RoutineId } from './dispatcher.ts';
+import { isCompiledGenerator } from './function-source.ts';
 import { NO_TERMS } from './gate.ts';
 
 export interface RoutineOptions {
@@ -68,5 +69,7 @@ export function attemptsOf({ idempotent = false, attempts }: RoutineOptions): nu
 
 export function isGenerator(fn: AnyFunction): boolean {
   const kind = Object.prototype.toString.call(fn);
-  return kind === '[object GeneratorFunction]' || kind === '[object AsyncGeneratorFunction]';
+  if (kind === '[object GeneratorFunction]' || kind === '[object AsyncGeneratorFunction]')
+    return true;
+  return isCompiledGenerator(Function.prototype.toString.call(fn));
 }

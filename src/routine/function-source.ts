@@ -75,11 +75,45 @@ const FRAMES = [
   { before: "'use strict';(class{", after: '\n})' },
 ];
 
+/** What TypeScript and esbuild call for generators, where the target has none of that kind. */
+const GENERATOR_HELPER = /^__(?:asyncG|g)enerator$/;
+
+/**
+ * Whether it is what a compiler made of a generator function for an older target: a function whose body
+ * gives what `__asyncGenerator(...)` does.
+ *
+ * @param text as `Function.prototype.toString` gives it
+ */
+export function isCompiledGenerator(text: string): boolean {
+  // So that the parser is not loaded for others.
+  if (!text.includes('__asyncGenerator') && !text.includes('__generator')) return false;
+  let node: Node | undefined;
+  try {
+    ({ node } = nodeOf(parse(text)));
+  } catch {
+    return false;
+  }
+  const statements = (node?.body as Node | undefined)?.body;
+  if (!Array.isArray(statements)) return false;
+  return (statements as Node[]).some(({ type, argument }) => {
+    if (type !== 'ReturnStatement') return false;
+    const callee = (argument as Node | null)?.callee as Node | undefined;
+    return GENERATOR_HELPER.test(helperName(callee));
+  });
+}
+
+/** As in `__generator(...)`, `tslib.__generator(...)` and `(0, tslib.__generator)(...)`. */
+function helperName(callee: Node | undefined): string {
+  const last =
+    callee?.type === 'SequenceExpression' ? (callee.expressions as Node[]).at(-1) : callee;
+  const named = last?.type === 'MemberExpression' ? (last.property as Node) : last;
+  return String(named?.name);
+}
+
 function analyse(text: string): FunctionSource {
   const parsed = parse(text);
-  const { code, framed, expression: around } = parsed;
-  const member = framed ? memberOf(around) : undefined;
-  const node = framed ? (member?.value as Node | undefined) : around;
+  const { code } = parsed;
+  const { member, node } = nodeOf(parsed);
   if (node === undefined || !/Function/.test(node.type)) {
     throw new UnreadableFunction('it is a class, which is not called');
   }
@@ -89,6 +123,15 @@ function analyse(text: string): FunctionSource {
   // Without the key of a method, which may be computed.
   const { program } = member ? parse(expression) : parsed;
   return { expression, kind, free: freeNames(program), receiver: receiverOf(node, kind) };
+}
+
+/** The function itself, and where it is a method, the member that it is of something. */
+function nodeOf({ framed, expression }: Parsed): {
+  readonly member: Node | undefined;
+  readonly node: Node | undefined;
+} {
+  const member = framed ? memberOf(expression) : undefined;
+  return { member, node: framed ? (member?.value as Node | undefined) : expression };
 }
 
 interface Parsed {

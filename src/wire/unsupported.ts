@@ -14,7 +14,6 @@ const UNREGISTERED =
 const UNREGISTERED_CLASS = 'register it (`@serializable`, or `registerClass(Class)`)';
 const SIGNAL = 'give the call its signal with `.with({ signal })`';
 const CHANNEL = 'let the processes call routines of each other instead';
-
 /** In the order in which they are tried. */
 const unsupported: readonly Unsupported[] = [
   { matches: types.isPromise, what: 'a promise', hint: 'await it first' },
@@ -38,7 +37,9 @@ const unsupported: readonly Unsupported[] = [
   {
     matches: isIterator,
     what: 'an iterator',
-    hint: 'pass what it iterates over, or an array, `Array.from(it)`',
+    hint:
+      'pass what it iterates over, or an array, `Array.from(it)`; ' +
+      'if a compiler made it of a generator, set its target to ES2018 or later',
   },
   {
     matches: isA('Blob'),
@@ -127,6 +128,8 @@ export function refuseSymbols(value: object): void {
   const symbols = Object.getOwnPropertySymbols(value);
   const symbol = symbols.find((key) => Object.prototype.propertyIsEnumerable.call(value, key));
   if (symbol === undefined) return;
+  // Compilers make such objects of generators.
+  if (isIterator(value)) refuse(value);
   throw within(
     new Refusal('a property whose key is a symbol', 'use a string for the key'),
     `[${String(symbol)}]`,

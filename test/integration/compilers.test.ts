@@ -30,7 +30,8 @@ function compile(name: string, ...options: string[]): string {
   const out = join(folder, name);
   const argv = [
     join(ROOT, 'node_modules/typescript/bin/tsc'),
-    ...['--ignoreConfig', '--target', 'es2022', '--module', 'nodenext', '--skipLibCheck'],
+    ...['--ignoreConfig', '--module', 'nodenext', '--skipLibCheck'],
+    ...(options.includes('--target') ? [] : ['--target', 'es2022']),
     ...['--lib', 'es2023,esnext.disposable', '--types', 'node', '--typeRoots'],
     join(ROOT, 'node_modules/@types'),
     ...['--rewriteRelativeImportExtensions', '--outDir', out, ...options],
@@ -54,6 +55,12 @@ test('methods are routines in what tsx compiles', async () => {
 
 test('methods are routines in what tsc compiles', async () => {
   expect(await run(compile('plain'))).toEqual(expected);
+});
+
+test('generators are routines where tsc makes functions of them', async () => {
+  const main = compile('es2017', '--target', 'es2017', '--noCheck');
+  expect(readFileSync(join(main, '../counter.js'), 'utf8')).toContain('__asyncGenerator(this');
+  expect(await run(main)).toEqual(expected);
 });
 
 test('methods are routines where tsc takes its helpers from a package', async () => {

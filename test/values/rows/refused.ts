@@ -170,9 +170,17 @@ const rows: readonly RefusedRow[] = [
   {
     type: 'iterators',
     says: 'an iterator cannot travel',
-    advice: 'pass what it iterates over, or an array, `Array.from(it)`',
+    advice:
+      'pass what it iterates over, or an array, `Array.from(it)`; ' +
+      'if a compiler made it of a generator, set its target to ES2018 or later',
     examples: {
       'of an array': () => [1].values(),
+      'as tsc makes them of async generators': () => ({
+        next: () => {},
+        [Symbol.asyncIterator]() {
+          return this;
+        },
+      }),
       'of a Map': () => new Map().entries(),
     },
   },
