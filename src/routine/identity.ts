@@ -2,7 +2,7 @@
  * By what a routine is known: the module that calls `routine(...)`, found from the stack, and a name,
  * which is the function's own or that of the variable it is assigned to.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ClassRegistrationError, RoutineIdentityError } from '../errors.ts';
 
@@ -11,6 +11,18 @@ export interface CallSite {
   readonly module: string;
   readonly line: number;
   readonly column: number;
+  /** Differs where the module was evaluated anew, as far as one can tell. */
+  readonly evaluation?: string;
+}
+
+/**
+ * Whether what is made at a place takes the place of what was made earlier under the same name: by the
+ * same line, or by a module that is evaluated anew, by a test runner or after an edit.
+ */
+export function isReplacedAt(earlier: CallSite, site: CallSite): boolean {
+  if (earlier.module !== site.module) return false;
+  if (earlier.evaluation !== site.evaluation) return true;
+  return earlier.line === site.line && earlier.column === site.column;
 }
 
 const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/|node:|\/|[A-Za-z]:[\\/]).*?):(\d+):(\d+)\)?$/;
@@ -116,13 +128,15 @@ function siteOf(frame: Frame | undefined, callee: string, module: string | undef
     );
   }
   const url = moduleUrl(file);
+  // Its query is another one for each import that evaluates it anew.
+  const evaluation = `${file}@${versionOf(url)}`;
   // A loader like tsx maps positions to the file as it was written. Where a source map leads to another
   // file, the script that runs counts: workers import that one.
   const [, mappedFile, mappedLine, mappedColumn] = FRAME.exec(text) ?? [];
   if (mappedFile !== undefined && moduleUrl(mappedFile) === url) {
-    return { module: url, line: Number(mappedLine), column: Number(mappedColumn) };
+    return { module: url, line: Number(mappedLine), column: Number(mappedColumn), evaluation };
   }
-  return { module: url, line: frame.line, column: frame.column };
+  return { module: url, line: frame.line, column: frame.column, evaluation };
 }
 
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
@@ -154,19 +168,39 @@ const CALLEE = /^(?:[\w$.]+\s*(?:<|\()|\(0,)/;
 /** Lines before the call in which its variable is looked for. */
 const LOOK_BACK = 40;
 
-const sources = new Map<string, readonly string[] | undefined>();
-
-function source(module: string): readonly string[] | undefined {
-  if (!sources.has(module)) {
-    let lines: readonly string[] | undefined;
-    try {
-      lines = readFileSync(fileURLToPath(module), 'utf8').split('\n');
-    } catch {
-      lines = undefined;
-    }
-    sources.set(module, lines);
+/** Of a file: another one when it was changed. */
+function versionOf(module: string): string {
+  try {
+    const { mtimeMs, size } = statSync(fileURLToPath(module));
+    return `${mtimeMs}:${size}`;
+  } catch {
+    return '';
   }
-  return sources.get(module);
+}
+
+interface Source {
+  readonly version: string;
+  readonly lines: readonly string[] | undefined;
+}
+
+const sources = new Map<string, Source>();
+
+function source(module: string): Source['lines'] {
+  const version = versionOf(module);
+  let known = sources.get(module);
+  if (known?.version !== version) {
+    known = { version, lines: readLines(module) };
+    sources.set(module, known);
+  }
+  return known.lines;
+}
+
+function readLines(module: string): Source['lines'] {
+  try {
+    return readFileSync(fileURLToPath(module), 'utf8').split('\n');
+  } catch {
+    return undefined;
+  }
 }
 
 /** The name of the variable, export or property that the call at `site` is assigned to. */

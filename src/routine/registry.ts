@@ -1,6 +1,6 @@
 /** The routines that this process knows, by module and name. */
 import { RoutineIdentityError } from '../errors.ts';
-import type { CallSite } from './identity.ts';
+import { type CallSite, isReplacedAt } from './identity.ts';
 
 /** What a worker needs to run a routine. */
 export interface RegisteredRoutine {
@@ -22,8 +22,8 @@ const modules = holder[key];
 /**
  * Makes a routine findable.
  *
- * @throws RoutineIdentityError when another routine of the module has this name. The same place in
- * the source may register again: a module that is evaluated anew replaces its routines.
+ * @throws RoutineIdentityError when another routine of the module has this name. A module that is
+ * evaluated anew replaces its routines.
  */
 export function register(routine: RegisteredRoutine): void {
   let names = modules.get(routine.module);
@@ -32,17 +32,13 @@ export function register(routine: RegisteredRoutine): void {
     modules.set(routine.module, names);
   }
   const other = names.get(routine.name);
-  if (other && !samePlace(other.site, routine.site)) {
+  if (other && !isReplacedAt(other.site, routine.site)) {
     throw new RoutineIdentityError(
       `two routines of ${routine.module} are called '${routine.name}' (lines ${other.site.line} and ${routine.site.line}); ` +
         `give one another name: routine(fn, { name: '...' })`,
     );
   }
   names.set(routine.name, routine);
-}
-
-function samePlace(one: CallSite, other: CallSite): boolean {
-  return one.module === other.module && one.line === other.line && one.column === other.column;
 }
 
 export function lookup(module: string, name: string): RegisteredRoutine | undefined {

@@ -2,7 +2,7 @@
 import { ClassRegistrationError } from '../errors.ts';
 import { type AnyClass, addClass, type InstanceCodec } from '../wire/classes.ts';
 import { findNamed, type Name, nameOf } from '../wire/names.ts';
-import { type CallSite, callSite, decorationSite, moduleUrl } from './identity.ts';
+import { type CallSite, callSite, decorationSite, isReplacedAt, moduleUrl } from './identity.ts';
 import { privateMethods, registerMethods, withBases } from './methods.ts';
 import { checkFunction, checkNames } from './options.ts';
 import { privateNames } from './private-names.ts';
@@ -175,18 +175,14 @@ function nameFor(Class: AnyClass, options: AnyOptions, site: CallSite): Name {
   const named: Name = { kind: 'class', module, name };
   const other = findNamed(named);
   const otherSite = other && sites.get(other);
-  // A module that is evaluated anew replaces its classes.
-  if (other !== undefined && other !== Class && !samePlace(otherSite, site)) {
+  const isReplaced = otherSite !== undefined && isReplacedAt(otherSite, site);
+  if (other !== undefined && other !== Class && !isReplaced) {
     throw new ClassRegistrationError(
       `two classes of ${module} are called '${name}' (lines ${otherSite?.line} and ${site.line}); ` +
         "give one another name: registerClass(Class, { name: '...' })",
     );
   }
   return known ?? named;
-}
-
-function samePlace(one: CallSite | undefined, other: CallSite): boolean {
-  return one?.line === other.line && one.column === other.column;
 }
 
 /** Refuses a class whose instances have more than their properties, since that would be lost. */
