@@ -37,6 +37,8 @@ export class SimulatedProcess {
   #state: ProcessState = 'running';
   /** What waits for the event loop. */
   #waiting: (() => void)[] = [];
+  /** How many of those it has yet to come to, now that it is free. */
+  #behind = 0;
   #turns: (() => void)[] = [];
   #timers = 0;
   #sleepers = 0;
@@ -95,16 +97,9 @@ export class SimulatedProcess {
 
   /** Runs `fn` as a part of this process: now, when its event loop is free again, or never. */
   enter(fn: () => void): void {
-    if (this.#state === 'dead') return;
-    if (this.#state !== 'running') {
-      this.#waiting.push(fn);
-      return;
-    }
-    try {
-      storage.run(this, fn);
-    } catch (error) {
-      this.#world.uncaught(this, error);
-    }
+    // What came while the event loop was held up comes first.
+    if (this.#behind > 0) this.#catchUp(fn);
+    else this.#perform(fn);
   }
 
   /** Runs `fn` as a part of this process, now; what it throws is the affair of whoever asked. */
@@ -147,8 +142,29 @@ export class SimulatedProcess {
     this.#state = 'running';
     const waiting = this.#waiting;
     this.#waiting = [];
-    // One after the other, with what follows from each in promises, as an event loop does it.
-    for (const fn of waiting) this.#world.clock.after(0, () => this.enter(fn));
+    for (const fn of waiting) this.#catchUp(fn);
+  }
+
+  /** One after the other, with what follows from each in promises, as an event loop does it. */
+  #catchUp(fn: () => void): void {
+    this.#behind += 1;
+    this.#world.clock.after(0, () => {
+      this.#behind -= 1;
+      this.#perform(fn);
+    });
+  }
+
+  #perform(fn: () => void): void {
+    if (this.#state === 'dead') return;
+    if (this.#state !== 'running') {
+      this.#waiting.push(fn);
+      return;
+    }
+    try {
+      storage.run(this, fn);
+    } catch (error) {
+      this.#world.uncaught(this, error);
+    }
   }
 
   #timer(ms: number, fn: () => void) {

@@ -90,3 +90,14 @@ test('calls that wait for a full worker are tried one after the other, though no
   const last = trace.find((event) => event.type === 'settle' && event.id === 'caller-1-3');
   expect(last?.at).toBeLessThan(7_000);
 });
+
+test('a caller that was blocked hears in order that a worker went and came back', async () => {
+  const { counts } = await run(
+    [{ ...call, at: 50 }],
+    [
+      { at: 20, kind: 'callerBlock', caller: 0, ms: 50 },
+      { at: 50, kind: 'flap', caller: 0, worker: 0, ms: 20 },
+    ],
+  );
+  expect(counts).toMatchObject({ calls: 1, results: 1, errors: {} });
+});
