@@ -60,6 +60,18 @@ export function classNamed(name: Name): RegisteredClass | undefined {
   return Class && classes.get(Class.prototype);
 }
 
+const warned = { encode: new WeakSet<object>(), decode: new WeakSet<object>() };
+
+/** Warns, once per class, that errors of it lose what its `encode` or `decode` should have kept. */
+export function warnAbout(Class: AnyClass, failed: 'encode' | 'decode', reason: string): void {
+  if (warned[failed].has(Class)) return;
+  warned[failed].add(Class);
+  process.emitWarning(`errors of class ${Class.name} arrive as those of another class: ${reason}`, {
+    type: 'SkeinWarning',
+    code: `SKEIN_CLASS_${failed.toUpperCase()}`,
+  });
+}
+
 /** Whether something is an object that a class made. */
 export function isInstance(value: unknown, { prototype }: AnyClass): value is object {
   return (

@@ -4,7 +4,7 @@ import { SerializationError } from '../errors.ts';
 import { boxedKinds } from './boxed.ts';
 import { byteKinds } from './bytes.ts';
 import { collectionKinds } from './collections.ts';
-import { Decoder } from './decoder.ts';
+import { type DecodeOptions, Decoder } from './decoder.ts';
 import { type Encoded, type EncodeOptions, Encoder } from './encoder.ts';
 import { errorKind } from './error-kind.ts';
 import { instanceKind } from './instance-kind.ts';
@@ -58,19 +58,18 @@ export function encode(
 /**
  * Decodes a value.
  *
- * @param lenient whether what is not known here by its name is replaced by a note
  * @throws SerializationError when the bytes are not an encoded value
  * @throws UnknownName when it names something that is not known here
  */
 export function decode(
   bytes: Uint8Array,
   attachments?: readonly Uint8Array[],
-  lenient = false,
+  options?: DecodeOptions,
 ): unknown {
   const decoder = idleDecoder ?? new Decoder(kinds);
   idleDecoder = undefined;
   try {
-    return decoder.decode(bytes, attachments, lenient);
+    return decoder.decode(bytes, attachments, options);
   } catch (error) {
     // The engine's own: a RegExp with a bad pattern, an invalid length, a stack that was full before.
     throw error instanceof SerializationError ? error : damaged(String(error), error);

@@ -42,10 +42,21 @@ const INDEFINITE = 31;
 
 const nothing: readonly Uint8Array[] = [];
 
+/** How to decode. */
+export interface DecodeOptions {
+  /** Whether what is not known here by its name is replaced by a note. */
+  readonly lenient?: boolean;
+  /** Whether the value was thrown, so that something of it must arrive. */
+  readonly thrown?: boolean;
+}
+
 export class Decoder extends CborReader implements ValueSource {
   readonly #kinds: KindTable;
   readonly #shapes = new Shapes();
   lenient = false;
+  thrown = false;
+  openErrors = 0;
+  notes = 0;
   #depth = 0;
   #attachments = nothing;
   #attached = 0;
@@ -59,13 +70,14 @@ export class Decoder extends CborReader implements ValueSource {
     this.#kinds = kinds;
   }
 
-  /** @param lenient whether what is not known here by its name is replaced by a note */
   decode(
     bytes: Uint8Array,
     attachments: readonly Uint8Array[] = nothing,
-    lenient = false,
+    { lenient = false, thrown = false }: DecodeOptions = {},
   ): unknown {
     this.lenient = lenient;
+    this.thrown = thrown;
+    this.notes = 0;
     let beside = 0;
     for (const { length } of attachments) beside += length;
     this.open(bytes, beside);
@@ -85,6 +97,7 @@ export class Decoder extends CborReader implements ValueSource {
   reset(): void {
     this.open();
     this.#depth = 0;
+    this.openErrors = 0;
     this.#attachments = nothing;
     this.#attached = 0;
     this.#objects = undefined;
@@ -113,6 +126,11 @@ export class Decoder extends CborReader implements ValueSource {
       default:
         return this.#simple(first);
     }
+  }
+
+  note(text: string): string {
+    this.notes++;
+    return text;
   }
 
   blob(): OwnBytes {
@@ -278,13 +296,13 @@ export class Decoder extends CborReader implements ValueSource {
     const found = findNamed(name);
     if (found !== undefined) return found;
     if (!this.lenient) throw new UnknownName(name);
-    return `[not known here: ${kind} '${name.name}' of ${name.module}]`;
+    return this.note(`[not known here: ${kind} '${name.name}' of ${name.module}]`);
   }
 
   #reference(number: number): unknown {
     const value = this.#objects?.[number];
     // What a note stands for has a number, too.
-    if (value === undefined && this.lenient) return '[not known here]';
+    if (value === undefined && this.lenient) return this.note('[not known here]');
     if (value === undefined) throw damaged('it refers to something that is not there');
     return value;
   }

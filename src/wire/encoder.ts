@@ -29,7 +29,7 @@ import {
 } from './memory.ts';
 import { type Name, nameOf } from './names.ts';
 import { isArrayPrototype, isObjectPrototype } from './realms.ts';
-import { property, Refusal, within } from './refusal.ts';
+import { asRefusal, describe, property, Refusal, within } from './refusal.ts';
 import { isIndexLike, SHAPED, type Shape, Shapes } from './shapes.ts';
 import {
   ATTACHMENT_BYTES,
@@ -59,6 +59,8 @@ export interface EncodeOptions {
   readonly attachments: boolean;
   /** Whether the value is an array of the runtime's own, which has nothing but items. */
   readonly list?: boolean;
+  /** Whether the value was thrown, so that something of it must arrive. */
+  readonly thrown?: boolean;
 }
 
 /** Up to this many objects a scan of a list finds one faster than a Map does. */
@@ -101,6 +103,10 @@ export class Encoder extends CborWriter implements ValueSink {
 
   get stacks(): boolean | StackText {
     return this.#options.stacks;
+  }
+
+  get thrown(): boolean {
+    return this.#options.thrown === true;
   }
 
   /** Encodes one value. Throws a `Refusal`, or whatever the value's own code throws. */
@@ -169,6 +175,11 @@ export class Encoder extends CborWriter implements ValueSink {
   }
 
   writeOrNote(value: unknown): void {
+    const refusal = this.attempt(() => this.write(value));
+    if (refusal !== undefined) this.text(`[not sent: ${describe(refusal)}]`);
+  }
+
+  attempt(write: () => void): Refusal | undefined {
     const size = this.position - this.begin;
     const count = this.#count;
     const depth = this.#depth;
@@ -178,7 +189,8 @@ export class Encoder extends CborWriter implements ValueSink {
     const open = this.openErrors.length;
     const instances = this.openInstances.length;
     try {
-      this.write(value);
+      write();
+      return undefined;
     } catch (error) {
       this.position = this.begin + size;
       this.#forget(count);
@@ -188,7 +200,7 @@ export class Encoder extends CborWriter implements ValueSink {
       this.#memory.forget(memory);
       this.openErrors.length = open;
       this.openInstances.length = instances;
-      this.text(note(error));
+      return asRefusal(error);
     }
   }
 
@@ -442,13 +454,6 @@ export class Encoder extends CborWriter implements ValueSink {
     for (const { length } of this.#attachments) size += length;
     return Math.ceil((this.cost - ALLOWANCE) / PER_BYTE) - size;
   }
-}
-
-/** Stands in the place of a part of an error that can't travel. */
-function note(error: unknown): string {
-  const refusal = within(error, '');
-  const path = refusal.path('');
-  return `[not sent: ${path === '' ? '' : `${path}: `}${refusal.reason('')}]`;
 }
 
 /** Whether an array has enumerable properties beside its items, such as `index` of a match. */

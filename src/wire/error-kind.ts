@@ -6,29 +6,17 @@
  * message, stack, cause, errors), `properties` the enumerable ones. An error of a class that the program
  * has registered has the name of that class before them, and `class` is for receivers that lack it.
  */
-import { types } from 'node:util';
-import {
-  classNamed,
-  classOf,
-  isInstance,
-  nearestClassOf,
-  type RegisteredClass,
-} from './classes.ts';
+import { writeEncoded } from './class-codec.ts';
+import { classOf, nearestClassOf, type RegisteredClass, warnAbout } from './classes.ts';
 import { ERROR, ERROR_PROPERTY } from './cost.ts';
-import { inheritedName, reviveError, wireNameOf } from './error-classes.ts';
-import { kind, type ReadKind, type ValueSink, type ValueSource } from './kinds.ts';
-import { UnknownName } from './names.ts';
-import { define, defineAll } from './properties.ts';
-import { damaged } from './reader.ts';
+import { inheritedName, wireNameOf } from './error-classes.ts';
+import { CONTENT, type Fields, HIDDEN, isError, NOT_SENT } from './error-fields.ts';
+import { readError } from './error-read.ts';
+import { kind, type ValueSink } from './kinds.ts';
+import { describe } from './refusal.ts';
 import { MAX_ERROR_DEPTH, TAG_ERROR } from './tags.ts';
 import { MAJOR } from './writer.ts';
 
-type Fields = Map<string, unknown>;
-
-/** Fields that travel although they are not enumerable. All other such fields stay behind. */
-const HIDDEN = new Set(['name', 'message', 'stack', 'cause', 'errors', 'error', 'suppressed']);
-/** What the class's own `encode` gave, among the fields. */
-const CONTENT = 'content';
 /** Fields whose value is likely an error again. */
 const INNER = new Set(['cause', 'error', 'suppressed']);
 
@@ -40,42 +28,71 @@ export const errorKind = kind<Error>({
   read: { [TAG_ERROR]: readError },
 });
 
-/** Whether a value travels as an error: errors of all realms, and objects that inherit from Error. */
-export function isError(value: unknown): value is Error {
-  return types.isNativeError(value) || value instanceof Error;
-}
-
 function writeError(sink: ValueSink, error: Error): void {
   const wireName = attempt(() => wireNameOf(error)) ?? 'Error';
-  const own = attempt(() => ownClass(error));
   sink.openErrors.push(error);
   sink.tag(TAG_ERROR);
-  sink.head(MAJOR.array, own ? 4 : 3);
-  if (own) sink.name(own.registered.name);
-  sink.text(wireName);
-  const fields = hiddenFields(sink, error, wireName);
-  if (own?.content) writeFields(sink, new Map([...own.content, ...fields]));
-  else writeFields(sink, fields);
-  writeFields(sink, ownFields(sink, error, own && listedIn(own, error)));
+  const hidden = hiddenFields(sink, error, wireName);
+  let refused: string | undefined;
+  let own = attempt(() => nearestClassOf(error));
+  while (own?.encode !== undefined) {
+    const failure = writeCoded(sink, error, { wireName, own, hidden });
+    if (failure === undefined) break;
+    refused ??= failure;
+    own = nearestClassOf(own.Class.prototype);
+  }
+  if (own?.encode === undefined) {
+    writeClass(sink, wireName, own);
+    sink.head(MAJOR.map, hidden.size);
+    writeFields(sink, hidden);
+  }
+  const fields = ownFields(sink, error, own && listedIn(own, error));
+  if (refused !== undefined) fields.set(NOT_SENT, refused);
+  sink.head(MAJOR.map, fields.size);
+  writeFields(sink, fields);
   sink.openErrors.pop();
 }
 
-interface OwnClass {
-  readonly registered: RegisteredClass;
-  readonly content: Fields | undefined;
+interface CodedError {
+  readonly wireName: string;
+  readonly own: RegisteredClass;
+  readonly hidden: Fields;
 }
 
-/** The program's class of an error, and what its `encode` gave. One that fails is left out. */
-function ownClass(error: Error): OwnClass | undefined {
-  const registered = nearestClassOf(error);
-  if (registered === undefined) return undefined;
-  const { encode } = registered;
-  const content = encode && new Map<string, unknown>([[CONTENT, encode(error as never)]]);
-  return { registered, content };
+/** Writes what the class's own `encode` gives; says why, when that can't travel. */
+function writeCoded(
+  sink: ValueSink,
+  error: Error,
+  { wireName, own, hidden }: CodedError,
+): string | undefined {
+  const write = () => {
+    writeClass(sink, wireName, own);
+    sink.head(MAJOR.map, hidden.size + 1);
+    sink.charge(ERROR_PROPERTY);
+    sink.text(CONTENT);
+    writeEncoded(sink, error, own);
+  };
+  // A value arrives equal, or not at all. What was thrown has to arrive.
+  if (!sink.thrown && sink.openErrors.length === 1) write();
+  else {
+    const refusal = sink.attempt(write);
+    if (refusal !== undefined) {
+      const reason = describe(refusal);
+      warnAbout(own.Class, 'encode', reason);
+      return `${own.Class.name}: ${reason}`;
+    }
+  }
+  writeFields(sink, hidden);
+  return undefined;
+}
+
+function writeClass(sink: ValueSink, wireName: string, own: RegisteredClass | undefined): void {
+  sink.head(MAJOR.array, own ? 4 : 3);
+  if (own) sink.name(own.name);
+  sink.text(wireName);
 }
 
 function writeFields(sink: ValueSink, fields: Fields): void {
-  sink.head(MAJOR.map, fields.size);
   for (const [key, value] of fields) {
     sink.charge(ERROR_PROPERTY);
     sink.text(key);
@@ -116,9 +133,9 @@ function isDefault(key: string, value: unknown, wireName: string, error: Error):
 }
 
 /** The properties that travel as far as the class says; undefined for all. */
-function listedIn({ registered, content }: OwnClass, error: Error): readonly string[] | undefined {
-  if (content) return [];
-  return registered === classOf(Object.getPrototypeOf(error)) ? registered.fields : undefined;
+function listedIn(own: RegisteredClass, error: Error): readonly string[] | undefined {
+  if (own.encode) return [];
+  return own === classOf(Object.getPrototypeOf(error)) ? own.fields : undefined;
 }
 
 function ownFields(sink: ValueSink, error: Error, listed: readonly string[] | undefined): Fields {
@@ -158,93 +175,4 @@ function attempt<T>(fn: () => T): T | undefined {
   } catch {
     return undefined;
   }
-}
-
-function readError(...[source, claim]: Parameters<ReadKind>): Error {
-  const count = source.count(MAJOR.array);
-  if (count !== 3 && count !== 4) throw damaged('an error without its parts');
-  const own = count === 4 ? readClass(source) : undefined;
-  const wireName = source.text();
-  const error = readFields(source, { wireName, own }, claim);
-  const properties = Object.create(null) as Record<string, unknown>;
-  source.properties(properties);
-  defineAll(error, properties);
-  return error;
-}
-
-/** The program's class that an error is of; undefined when it can't be had here. */
-function readClass(source: ValueSource): RegisteredClass | undefined {
-  const name = source.name('class');
-  const registered = classNamed(name);
-  if (registered === undefined && !source.lenient) throw new UnknownName(name);
-  return registered;
-}
-
-interface ErrorMaker {
-  readonly wireName: string;
-  readonly own: RegisteredClass | undefined;
-}
-
-/** The error is made as late as possible, and as soon as another value could refer to it. */
-function readFields(source: ValueSource, maker: ErrorMaker, claim: (value: object) => void): Error {
-  const known: Fields = new Map();
-  let error: Error | undefined;
-  const count = source.count(MAJOR.map);
-  for (let i = 0; i < count; i++) {
-    const key = source.text();
-    if (!HIDDEN.has(key) && key !== CONTENT) {
-      throw damaged('an error with a field that is not known here');
-    }
-    if (key !== 'name' && key !== 'message' && key !== CONTENT) {
-      error ??= make(maker, known);
-      claim(error);
-    }
-    const value = source.read();
-    if (error) define(error, key, value, false);
-    else known.set(key, value);
-  }
-  error ??= make(maker, known);
-  claim(error);
-  return error;
-}
-
-function make({ wireName, own }: ErrorMaker, fields: Fields): Error {
-  const inherited = inheritedName(wireName);
-  const name = fields.get('name') ?? inherited ?? wireName;
-  const message = fields.get('message') ?? '';
-  const { stackTraceLimit } = Error;
-  let error: Error;
-  try {
-    // Frames of the decoder say nothing about an error that happened elsewhere.
-    Error.stackTraceLimit = 0;
-    const base = () => reviveError(wireName, textOr(message, ''), textOr(name, 'Error'));
-    if (own?.decode) error = decodeOwn(own, fields.get(CONTENT)) ?? base();
-    else error = own ? Object.setPrototypeOf(base(), own.Class.prototype) : base();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
-  if (!fields.has('message')) Reflect.deleteProperty(error, 'message');
-  if (error.message !== message) define(error, 'message', message, false);
-  if (error.name !== name) define(error, 'name', name, false);
-  define(error, 'stack', header(textOr(name, 'Error'), textOr(message, '')), false);
-  return error;
-}
-
-/** What the class's own `decode` makes. Where it fails, an error must arrive all the same. */
-function decodeOwn({ Class, decode }: RegisteredClass, content: unknown): Error | undefined {
-  try {
-    const error = decode?.(content as never);
-    return isInstance(error, Class) && isError(error) ? error : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** What stands for a stack that was not sent. */
-function header(name: string, message: string): string {
-  return message === '' ? name : `${name}: ${message}`;
-}
-
-function textOr(value: unknown, otherwise: string): string {
-  return typeof value === 'string' ? value : otherwise;
 }

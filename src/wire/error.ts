@@ -38,12 +38,12 @@ export function encodeError(error: unknown, options: EncodeErrorOptions = {}): U
  * @throws UnknownName when it names a routine or a class that is not known here
  */
 export function decodeError(bytes: Uint8Array, lenient = false): unknown {
-  return decode(bytes, undefined, lenient);
+  return decode(bytes, undefined, { lenient, thrown: true });
 }
 
 function inOnePart(value: unknown, stacks: boolean | StackText): Uint8Array {
   // Without attachments there is only one part.
-  return encode(value, 'thrown', { stacks, attachments: false }) as Uint8Array;
+  return encode(value, 'thrown', { stacks, attachments: false, thrown: true }) as Uint8Array;
 }
 
 function explain(cause: unknown): SerializationError {

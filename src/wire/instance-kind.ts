@@ -2,12 +2,12 @@
  * Instances of the program's classes. On the wire: `[name of the class, content]`, where the content is a
  * map of properties, or whatever the class's `encode` gave.
  */
-import { classNamed, classOf, fieldsOf, isInstance, type RegisteredClass } from './classes.ts';
+import { type Decoded, decodeContent, unreadable, writeEncoded } from './class-codec.ts';
+import { classNamed, classOf, fieldsOf, type RegisteredClass } from './classes.ts';
 import { INSTANCE } from './cost.ts';
 import { kind, type ValueSink, type ValueSource } from './kinds.ts';
 import { UnknownName } from './names.ts';
 import { damaged } from './reader.ts';
-import { messageOf, Refusal, within } from './refusal.ts';
 import { TAG_INSTANCE } from './tags.ts';
 import { refuseSymbols } from './unsupported.ts';
 import { MAJOR } from './writer.ts';
@@ -29,26 +29,13 @@ export const instanceKind = kind<object>({
 });
 
 function writeContent(sink: ValueSink, value: object, registered: RegisteredClass): void {
-  const { fields, encode, Class } = registered;
-  if (encode === undefined) {
-    if (Object.getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
-    sink.properties(fields === undefined ? value : fieldsOf(value, fields));
+  const { fields, encode } = registered;
+  if (encode !== undefined) {
+    writeEncoded(sink, value, registered);
     return;
   }
-  let content: unknown;
-  try {
-    content = encode(value as never);
-  } catch (error) {
-    const why = `the class's own encode failed (${messageOf(error)})`;
-    throw new Refusal(`an instance of ${Class.name}`, why, error);
-  }
-  try {
-    sink.openInstances.push(value);
-    sink.write(content);
-    sink.openInstances.pop();
-  } catch (error) {
-    throw within(error, '.encode()');
-  }
+  if (Object.getOwnPropertySymbols(value).length > 0) refuseSymbols(value);
+  sink.properties(fields === undefined ? value : fieldsOf(value, fields));
 }
 
 function readInstance(source: ValueSource, claim: (value: object) => void): unknown {
@@ -56,26 +43,24 @@ function readInstance(source: ValueSource, claim: (value: object) => void): unkn
   const name = source.name('class');
   const registered = classNamed(name);
   if (registered !== undefined) {
-    return registered.decode
-      ? decoded(source.read(), registered)
-      : filled(source, registered, claim);
+    return registered.decode ? decoded(source, registered) : filled(source, registered, claim);
   }
   if (!source.lenient) throw new UnknownName(name);
   source.read();
-  return `[not known here: an instance of class '${name.name}' of ${name.module}]`;
+  return source.note(`[not known here: an instance of class '${name.name}' of ${name.module}]`);
 }
 
-function decoded(content: unknown, { Class, decode }: RegisteredClass): object {
-  let instance: unknown;
-  try {
-    instance = decode?.(content as never);
-  } catch (error) {
-    throw damaged(`the class ${Class.name} failed to decode it (${messageOf(error)})`, error);
-  }
-  if (!isInstance(instance, Class)) {
-    throw damaged(`the decode of class ${Class.name} gave no instance of it`);
-  }
-  return instance;
+function decoded(source: ValueSource, registered: RegisteredClass): unknown {
+  const { notes } = source;
+  const content = source.read();
+  // The program's code must not take a note for its own.
+  const made: Decoded =
+    source.notes > notes
+      ? { why: `a part of an instance of ${registered.Class.name} is not known here` }
+      : decodeContent(content, registered);
+  if (made.why === undefined) return made.instance;
+  if (source.openErrors > 0 || source.lenient) return source.note(`[not read: ${made.why}]`);
+  throw unreadable(made.why, made.cause);
 }
 
 /** Made without the constructor, which could want anything. */

@@ -9,6 +9,7 @@ import type { Span } from './memory.ts';
 import type { Name, NamedKind } from './names.ts';
 import { damaged } from './reader.ts';
 import { prototypeHere } from './realms.ts';
+import type { Refusal } from './refusal.ts';
 import { TAG_OBJECT } from './tags.ts';
 import { MAJOR } from './writer.ts';
 
@@ -28,6 +29,8 @@ export type StackText = (
 export interface ValueSink {
   /** Whether errors take their stack along, or what they take for it. */
   readonly stacks: boolean | StackText;
+  /** Whether the value was thrown, so that something of it must arrive. */
+  readonly thrown: boolean;
   /** Errors that are being written, outermost first. */
   readonly openErrors: object[];
   /** Instances whose own `encode` gave what is being written, outermost first. */
@@ -52,6 +55,12 @@ export interface ValueSink {
   write(value: unknown): void;
   /** As `write`; but a value that can't travel is replaced by a note that says why. */
   writeOrNote(value: unknown): void;
+  /**
+   * Calls what writes a part. When that throws, the part is taken back.
+   *
+   * @returns why the part can't travel; undefined when it was written
+   */
+  attempt(write: () => void): Refusal | undefined;
   /** A list whose items are written by `item`; the list itself may be shared like any object. */
   list(values: readonly unknown[], item: (value: unknown) => void): void;
   /** A map of all own enumerable properties. */
@@ -67,6 +76,14 @@ export interface ValueSink {
 export interface ValueSource {
   /** Whether what is not known here by its name is replaced by a note. */
   readonly lenient: boolean;
+  /** Whether the value was thrown, so that something of it must arrive. */
+  readonly thrown: boolean;
+  /** How many errors are being read, one in the other. */
+  openErrors: number;
+  /** How many notes stand for something so far. */
+  readonly notes: number;
+  /** Counts a note that stands for something, and gives it back. */
+  note(text: string): string;
   /** Reads the head of an array or a map. */
   count(major: number): number;
   head(major: number): number;

@@ -86,8 +86,15 @@ export function entry(key: unknown, index: number): string {
   return `.values()[${index}]`;
 }
 
+/** Where and why, in words, for a note. */
+export function describe(error: unknown): string {
+  const refusal = asRefusal(error);
+  const path = refusal.path('');
+  return `${path === '' ? '' : `${path}: `}${refusal.reason('')}`;
+}
+
 /** Anything but a refusal came from the value itself: a getter, a Proxy, a method of a false kind. */
-function asRefusal(error: unknown): Refusal {
+export function asRefusal(error: unknown): Refusal {
   if (isRefusal(error)) return error;
   return new Refusal('', `reading it failed (${messageOf(error)})`, error);
 }

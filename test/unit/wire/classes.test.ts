@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
 import { ClassRegistrationError, registerClass, SerializationError } from '../../../src/index.ts';
 import { decodeError, encodeError } from '../../../src/wire/error.ts';
 import { decodeValue, encodeArgs } from '../../../src/wire/value.ts';
@@ -133,6 +133,17 @@ describe('an instance that cannot travel', () => {
     ok(error.cause instanceof RangeError);
   });
 
+  test('because encode gave a promise, which is not waited for', async () => {
+    class Later {}
+    const encode = async () => {
+      throw new Error('no');
+    };
+    registerClass(Later, { encode, decode: () => new Later() });
+    const { message } = refusal(() => encodeArgs([new Later()]));
+    expect(message).toContain('encode gave a promise: it must be synchronous');
+    await new Promise(setImmediate);
+  });
+
   test('in a cycle through what its own encode gave', () => {
     class Node {
       next: Node | undefined;
@@ -183,14 +194,26 @@ describe('an instance that cannot be read', () => {
     const bytes = single(encodeArgs([new Picky()]));
     const error = refusal(() => decodeValue(bytes));
     expect(error.message).toContain(
-      'the class Picky failed to decode it (RangeError: not that one)',
+      "a value can't be read: the decode of class Picky failed (RangeError: not that one)",
     );
+    ok(error.cause instanceof RangeError);
   });
 
   test('because decode gave something else', () => {
     class Other {}
     registerClass(Other, { encode: () => 1, decode: () => ({}) as Other });
     expect(refusal(() => roundTrip(new Other())).message).toContain('gave no instance');
+  });
+
+  test('because decode gave a promise, which is not waited for', async () => {
+    class Slow {}
+    const decode = async () => {
+      throw new Error('no');
+    };
+    registerClass(Slow, { encode: () => 1, decode: decode as never });
+    const { message } = refusal(() => roundTrip(new Slow()));
+    expect(message).toContain('the decode of class Slow gave a promise: it must be synchronous');
+    await new Promise(setImmediate);
   });
 
   test('because its class lists other fields', () => {
@@ -262,17 +285,116 @@ describe('an error of a registered class', () => {
     deepStrictEqual(arrived.cause, sent.cause);
   });
 
-  test('arrives as the built-in below it where encode fails', () => {
-    class Fragile extends RangeError {}
+  /** An error with parts to lose, whose codec is as given. */
+  function coded(encode: (error: Fragile) => unknown, decode?: (value: never) => unknown): Fragile {
+    class Fragile extends RangeError {
+      code = 'E1';
+    }
     registerClass(Fragile, {
-      encode: () => {
-        throw new Error('no');
-      },
-      decode: () => new Fragile(),
+      name: `Fragile${fragile++}`,
+      encode,
+      decode: (decode as never) ?? ((message: string) => new Fragile(message)),
     });
-    const arrived = through(Object.assign(new Fragile('x'), { code: 'E1' }));
+    return new Fragile('x', { cause: 'why' });
+  }
+  type Fragile = RangeError & { code: string; retry?: unknown };
+  let fragile = 0;
+  const throwing = () => {
+    throw new Error('no');
+  };
+
+  let warnings: MockInstance;
+  beforeEach(() => {
+    warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  });
+  afterEach(() => warnings.mockRestore());
+
+  test.each<[string, (error: Fragile) => unknown, RegExp]>([
+    ['throws', throwing, /^Fragile: .*encode failed \(Error: no\)/],
+    [
+      'gives what cannot travel',
+      ({ message, retry }) => ({ message, retry }),
+      /^Fragile: encode\(\)\.retry: a function cannot travel/,
+    ],
+    ['gives the error itself', (error) => [error], /^Fragile: encode\(\)\[0\]: a cycle/],
+    ['gives a promise', async () => 1, /^Fragile: .*encode gave a promise/],
+  ])('arrives as the built-in below it where encode %s', (_what, encode, reason) => {
+    const decode = vi.fn();
+    const sent = Object.assign(coded(encode, decode), { retry: () => 1 });
+    const arrived = through(sent) as Fragile;
     strictEqual(Object.getPrototypeOf(arrived), RangeError.prototype);
-    deepStrictEqual(Object.entries(arrived as object), [['code', 'E1']]);
+    deepStrictEqual([arrived.message, arrived.cause, arrived.code], ['x', 'why', 'E1']);
+    strictEqual(arrived.stack, sent.stack);
+    expect((arrived as unknown as Record<string, unknown>)['[not sent]']).toMatch(reason);
+    expect(decode).not.toHaveBeenCalled();
+    through(sent);
+    expect(warnings.mock.calls).toEqual([
+      [
+        expect.stringContaining('errors of class Fragile arrive as those of another class'),
+        { type: 'SkeinWarning', code: 'SKEIN_CLASS_ENCODE' },
+      ],
+    ]);
+  });
+
+  test('arrives as the registered class below it where encode fails', () => {
+    class Forbidden extends Denied {}
+    registerClass(Forbidden, { encode: throwing, decode: throwing });
+    const arrived = through(new Forbidden('eve')) as Denied;
+    strictEqual(Object.getPrototypeOf(arrived), Denied.prototype);
+    strictEqual(arrived.polite, 'Sorry, eve');
+  });
+
+  test.each<[string, () => unknown, RegExp]>([
+    ['throws', throwing, /failed \(Error: no\)/],
+    ['gives something else', () => new RangeError('other'), /gave no instance/],
+    ['gives a promise', async () => 1, /gave a promise/],
+  ])('arrives as the built-in below it where decode %s', (_what, decode, reason) => {
+    const sent = coded(({ message, code }) => ({ message, code }), decode);
+    const arrived = through(sent) as Fragile;
+    strictEqual(Object.getPrototypeOf(arrived), RangeError.prototype);
+    deepStrictEqual([arrived.message, arrived.cause], ['x', 'why']);
+    strictEqual(arrived.stack, sent.stack);
+    expect(Object.entries(arrived)).toEqual([
+      [
+        '[not read]',
+        { reason: expect.stringMatching(reason), content: { message: 'x', code: 'E1' } },
+      ],
+    ]);
+    through(sent);
+    expect(warnings.mock.calls).toEqual([
+      [expect.stringMatching(reason), { type: 'SkeinWarning', code: 'SKEIN_CLASS_DECODE' }],
+    ]);
+  });
+
+  test('arrives without its class where content has a note for something not known', () => {
+    class Tool {}
+    registerClass(Tool, { name: 'Tool1' });
+    const decode = vi.fn();
+    const text = Buffer.from(encodeError(coded(() => [new Tool()], decode))).toString('latin1');
+    const bytes = Buffer.from(text.replace('Tool1', 'Tool2'), 'latin1');
+    const arrived = decodeError(bytes, true) as Record<string, unknown>;
+    expect(arrived['[not read]']).toMatchObject({
+      content: [expect.stringContaining("class 'Tool2'")],
+    });
+    expect(decode).not.toHaveBeenCalled();
+  });
+
+  test('in a value fails with it where encode or decode fails', () => {
+    const error = refusal(() => encodeArgs([{ error: coded(() => [() => 1]) }]));
+    strictEqual(error.path, 'args[0].error.encode()[0]');
+    const { message, cause } = refusal(() => roundTrip(coded(() => 1, throwing)));
+    expect(message).toContain('the decode of class Fragile failed (Error: no)');
+    deepStrictEqual(cause, new Error('no'));
+    expect(warnings).not.toHaveBeenCalled();
+  });
+
+  test('inside of another one arrives in a value, though encode or decode fails', () => {
+    const outer = new Error('outer', { cause: coded(throwing) });
+    const errors = [coded(() => 1, throwing)];
+    const arrived = roundTrip(Object.assign(outer, { errors }));
+    for (const inner of [arrived.cause, arrived.errors[0]]) {
+      strictEqual(Object.getPrototypeOf(inner), RangeError.prototype);
+    }
   });
 
   test('arrives as the nearest registered class where it is of one that extends it', () => {

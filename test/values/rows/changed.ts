@@ -14,7 +14,8 @@ export const changed: Group = {
   rows: [
     {
       type: 'properties that are not enumerable, with a symbol for a key or not',
-      arrives: 'left out; but errors keep theirs',
+      arrives:
+        'left out; of an error, `name`, `message`, `stack`, `cause` and `errors` arrive all the same',
       wire: 'nothing',
       examples: {
         'of an object': () => Object.defineProperty(plain(), 'hidden', { value: 1 }),
