@@ -334,8 +334,7 @@ export class Encoder extends CborWriter implements ValueSink {
     if (this.#again(value)) return;
     this.#enter();
     const prototype = getPrototypeOf(value) as object | null;
-    if (Array.isArray(value)) {
-      if (prototype !== arrayPrototype && !isArrayPrototype(prototype)) refuse(value);
+    if (Array.isArray(value) && (prototype === arrayPrototype || isArrayPrototype(prototype))) {
       this.#array(value);
     } else if (prototype === objectPrototype) {
       this.#plain(value);

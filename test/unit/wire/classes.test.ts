@@ -76,6 +76,20 @@ describe('an instance of a registered class', () => {
     ok(arrived instanceof Session);
   });
 
+  test('arrives where its class extends Array, directly or by a mixin', () => {
+    class Row extends Array<number> {}
+    type Strings = new (...items: string[]) => string[];
+    const listing = (Base: Strings) => class extends Base {};
+    class Cells extends listing(Array as Strings) {}
+    registerClass(Row, { encode: (row) => [...row], decode: (list: number[]) => new Row(...list) });
+    registerClass(Cells, {
+      encode: (cells) => cells.join(),
+      decode: (text: string) => new Cells(...text.split(',')),
+    });
+    const sent = [new Row(1, 2), [3], new Cells('a', 'b')];
+    deepStrictEqual(roundTrip(sent), sent);
+  });
+
   test('says its class once for many instances', () => {
     const one = single(encodeArgs([new Point(1, 1)])).length;
     const many = single(encodeArgs(Array.from({ length: 101 }, () => new Point(1, 1)))).length;
