@@ -11,6 +11,7 @@ import {
   type Frame,
   type FrameOf,
   NackReason,
+  type OutFrame,
   type OutValue,
   type Value,
 } from '../wire/frame.ts';
@@ -97,7 +98,7 @@ export class Offers {
   step(call: Call): void {
     const { step, number } = call;
     if (step === undefined || number === 0) return;
-    this.#attempt(call, () => this.#sendStep(number, step));
+    this.#attempt(call, () => this.#sendStep(call, number, step));
   }
 
   /** Sends the task of a call. */
@@ -111,7 +112,14 @@ export class Offers {
     if (value !== undefined) return this.#sendTask(call, routine, value);
     this.#sending.add(call);
     this.#attempt(call, () => {
-      call.abandon = link.transfer(args, (sent) => this.#sendTask(call, routine, sent));
+      call.abandon = link.transfer(
+        args,
+        (sent) => this.#sendTask(call, routine, sent),
+        (error) => {
+          call.abandon = undefined;
+          this.#fail(call, error);
+        },
+      );
     });
   }
 
@@ -153,11 +161,14 @@ export class Offers {
     return number;
   }
 
-  #sendStep(call: number, { kind, value }: Step): void {
-    this.#link?.deliver(value, (sent) => {
+  #sendStep(owner: Call, call: number, { kind, value }: Step): void {
+    const frame = (sent: OutValue | undefined): OutFrame => {
       if (kind === 'throw') return { call, throw: { error: sent } };
       if (kind === 'return') return { call, return: { value: sent } };
       return sent === undefined ? { call, next: {} } : { call, send: { value: sent } };
+    };
+    this.#link?.deliver(value, frame, (error) => {
+      if (this.#calls.get(call) === owner) this.#fail(owner, error);
     });
   }
 
@@ -167,11 +178,15 @@ export class Offers {
       action();
     } catch (error) {
       if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
-      if (this.#calls.delete(call.number)) {
-        this.#link?.send({ call: call.number, cancel: { reason: CancelReason.ABORTED } });
-      }
-      this.#tell(call, { type: 'failed', error });
+      this.#fail(call, error);
     }
+  }
+
+  #fail(call: Call, error: unknown): void {
+    if (this.#calls.delete(call.number)) {
+      this.#link?.send({ call: call.number, cancel: { reason: CancelReason.ABORTED } });
+    }
+    this.#tell(call, { type: 'failed', error });
   }
 
   /** A frame of a call has come. */

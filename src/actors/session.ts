@@ -377,10 +377,11 @@ export class Session {
       answer: (execution, value, done) => {
         const { call } = execution;
         if (!this.#waited.has(call)) return;
-        this.#link.deliver(value, (sent) => {
+        const result = (sent: OutValue | undefined) => {
           execution.answered = true;
           return { call, result: { value: sent, done } };
-        });
+        };
+        this.#link.deliver(value, result, (error) => this.#unanswerable(execution, done, error));
       },
       answerError: (execution, error) => {
         const { call, task } = execution;
@@ -398,6 +399,18 @@ export class Session {
         if (this.#executions.size === 0) this.send({ type: 'idle' });
       },
     });
+  }
+
+  /** What a task gave was lost on its way out: its caller hears that, as long as it waits. */
+  #unanswerable(execution: Execution, done: boolean, error: unknown): void {
+    const { call, task } = execution;
+    // The execution of a result is over by now.
+    if (!done && !this.#waited.delete(call)) return;
+    this.#deliverError(task, error, (sent) => {
+      execution.answered = true;
+      return { call, error: { error: sent } };
+    });
+    if (!done) execution.actor?.send({ type: 'cancel', error });
   }
 
   #nack(call: number, reason: NackReason, message: string): void {
@@ -420,7 +433,11 @@ export class Session {
     if (payload.length > most) payload = encodeError(error, { stack: false });
     if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
     if (payload.length <= inlineBytes) this.#link.send(frame({ item: payload }));
-    else this.#link.deliver(payload, frame);
+    else {
+      this.#link.deliver(payload, frame, () => {
+        throw new Error('the bytes of an error are shared with nobody');
+      });
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /** Large values in pieces: what a link keeps of them on the sending and on the receiving side. */
-import { ProtocolError, ValueTooLarge } from '../errors.ts';
+import { ProtocolError, SerializationError, ValueTooLarge } from '../errors.ts';
 import type { Chunk, OutChunk, OutValue } from '../wire/frame.ts';
 
 /** What a link allows. */
@@ -49,9 +49,13 @@ const ALONE_AFTER_CHUNKS = 16;
 interface Outgoing {
   readonly transfer: number;
   readonly parts: readonly Uint8Array[];
+  /** Of the parts, and of those without a byte, which are not among them. */
   readonly lengths: readonly number[];
+  /** Of the parts alone, as they were when the value was queued. */
+  readonly sizes: readonly number[];
   readonly total: number;
   readonly done: () => void;
+  readonly failed: (started: boolean) => void;
   part: number;
   offset: number;
   started: boolean;
@@ -92,20 +96,33 @@ export class Outbox {
     this.#window = window;
   }
 
-  /** Queues a value; `done` is called when its last chunk was given out. */
-  add(parts: readonly Uint8Array[], total: number, done: (value: OutValue) => void): number {
+  /**
+   * Queues a value.
+   *
+   * @param done called when its last chunk was given out
+   * @param failed called in its place when bytes of the value are not there any more, with whether the
+   * receiver has to be told: some chunks are out already
+   */
+  add(
+    parts: readonly Uint8Array[],
+    total: number,
+    done: (value: OutValue) => void,
+    failed: (started: boolean) => void,
+  ): number {
     this.#last += 1;
     const transfer = this.#last;
     const lengths = parts.map((part) => part.length);
     this.#waiting.push({
       transfer,
       lengths,
+      sizes: lengths.filter((length) => length > 0),
       parts: parts.filter((part) => part.length > 0),
       total,
       part: 0,
       offset: 0,
       started: false,
       done: () => done({ transfer, lengths }),
+      failed,
     });
     this.#bytes += total;
     return transfer;
@@ -147,13 +164,25 @@ export class Outbox {
     return this.#outstanding < Math.min(this.#window, shared);
   }
 
+  /** The value whose turn it is. Those that have lost bytes fail. */
+  #turn(): Outgoing | undefined {
+    for (;;) {
+      while (this.#open.length < this.#limits.openTransfers && this.#waiting.length > 0) {
+        this.#open.push(this.#waiting.shift() as Outgoing);
+      }
+      const item = this.#open.shift();
+      if (item === undefined || item.parts[item.part]?.length === item.sizes[item.part]) {
+        return item;
+      }
+      this.#bytes -= item.total;
+      item.failed(item.started);
+    }
+  }
+
   /** The next chunk that may go out. */
   next(): OutChunk | undefined {
     if (!this.#hasRoom) return undefined;
-    while (this.#open.length < this.#limits.openTransfers && this.#waiting.length > 0) {
-      this.#open.push(this.#waiting.shift() as Outgoing);
-    }
-    const item = this.#open.shift();
+    const item = this.#turn();
     if (item === undefined) return undefined;
     const part = item.parts[item.part] as Uint8Array;
     const data = part.subarray(item.offset, item.offset + this.#limits.chunkBytes);
@@ -181,6 +210,29 @@ export class Outbox {
     this.#waiting.length = 0;
     this.#bytes = 0;
   }
+}
+
+/** Whether the bytes of a value, which were not copied, are not there any more. */
+export function hasLostBytes(parts: readonly Uint8Array[]): boolean {
+  return parts.some(isDetached);
+}
+
+function isDetached(part: Uint8Array): boolean {
+  if (part.length > 0) return false;
+  try {
+    // Which nothing of a detached buffer can be; Node.js 20 has no `detached` to ask for.
+    new Uint8Array(part.buffer);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** What a call fails with whose bytes were gone before they were sent. */
+export function lostBytes(): SerializationError {
+  return new SerializationError(
+    'a large byte array was transferred elsewhere, or is of WebAssembly memory that grew, before its bytes were sent; wait until the call has ended, or pass a copy',
+  );
 }
 
 interface Incoming {

@@ -7,7 +7,7 @@
  * mean.
  */
 import type { Env, Timer } from '../env.ts';
-import { ProtocolError, ValueTooLarge } from '../errors.ts';
+import { ProtocolError, type SerializationError, ValueTooLarge } from '../errors.ts';
 import {
   CHUNK_OVERHEAD_BYTES,
   decodeEnvelope,
@@ -17,12 +17,13 @@ import {
   type Goodbye,
   GoodbyeReason,
   type Hello,
+  type OutChunk,
   type OutFrame,
   type OutValue,
   PROTOCOL_VERSION,
   type Value,
 } from '../wire/frame.ts';
-import { Inbox, type Limits, Outbox } from './chunks.ts';
+import { hasLostBytes, Inbox, type Limits, lostBytes, Outbox } from './chunks.ts';
 import type { Channel, CloseReason } from './transport.ts';
 
 export { defaultLimits, type Limits } from './chunks.ts';
@@ -187,17 +188,25 @@ export class Link {
     }
     if (!this.#outbox.fitsInline(sizeOf(payload))) return undefined;
     const [item, ...attachments] = payload;
-    return { item, attachments };
+    return hasLostBytes(attachments) ? undefined : { item, attachments };
   }
 
   /**
    * Brings a large value to the other side in chunks; `write` sends the frame that carries it when
    * they are on the way. The bytes must not change until then.
    *
+   * @param failed called in place of `write` when they are not there any more: their memory went elsewhere
    * @returns what gives the transfer up, while its chunks are on the way
+   * @throws SerializationError when the bytes are not there even now
    * @throws ValueTooLarge when this side or the other takes no value of this size
    */
-  transfer(payload: Payload, write: (value: OutValue) => void): () => void {
+  transfer(
+    payload: Payload,
+    write: (value: OutValue) => void,
+    failed: (error: SerializationError) => void,
+  ): () => void {
+    const parts = payload instanceof Uint8Array ? [payload] : payload;
+    if (hasLostBytes(parts)) throw lostBytes();
     const total = sizeOf(payload);
     const limit = this.#outbox.maxValueBytes;
     if (total > limit) {
@@ -206,24 +215,32 @@ export class Link {
         { bytes: total, limit },
       );
     }
-    const parts = payload instanceof Uint8Array ? [payload] : payload;
-    const transfer = this.#outbox.add(parts, total, write);
-    this.#schedule();
-    return () => {
-      const abandoned = this.#outbox.abandon(transfer);
-      if (abandoned) this.send({ call: 0, chunk: { transfer, abandoned: true } });
+    const abandon = (started: boolean) => {
+      if (started) this.send({ call: 0, chunk: { transfer, abandoned: true } });
     };
+    const transfer = this.#outbox.add(parts, total, write, (started) => {
+      abandon(started);
+      failed(lostBytes());
+    });
+    this.#schedule();
+    return () => abandon(this.#outbox.abandon(transfer));
   }
 
   /**
    * Sends the frame that `frame` makes of a value, at once or after its chunks.
    *
+   * @param failed called in place of `frame` as with `transfer`
+   * @throws SerializationError when bytes of the value are not there even now
    * @throws ValueTooLarge when this side or the other takes no value of this size
    */
-  deliver(payload: Payload | undefined, frame: (value: OutValue | undefined) => OutFrame): void {
+  deliver(
+    payload: Payload | undefined,
+    frame: (value: OutValue | undefined) => OutFrame,
+    failed: (error: SerializationError) => void,
+  ): void {
     const value = payload && this.inline(payload);
     if (payload === undefined || value !== undefined) this.send(frame(value));
-    else this.transfer(payload, (sent) => this.send(frame(sent)));
+    else this.transfer(payload, (sent) => this.send(frame(sent)), failed);
   }
 
   /** Ends the link on purpose; `closed` follows. */
@@ -416,14 +433,21 @@ export class Link {
   /** One for each turn, so that small frames pass between them. */
   #sendChunk(): void {
     const chunk = this.#full ? undefined : this.#outbox.next();
-    if (chunk === undefined) return;
+    if (chunk !== undefined) this.#writeChunk(chunk);
+    if (this.#outbox.bytes === 0) {
+      const finishing = this.#finishing;
+      this.#finishing = undefined;
+      finishing?.();
+    }
+    if (chunk !== undefined && (this.#outbox.ready || this.#writer !== undefined)) this.#schedule();
+  }
+
+  #writeChunk(chunk: OutChunk): void {
     const room =
       this.#rooms.pop() ??
       Buffer.allocUnsafeSlow(this.#options.limits.chunkBytes + CHUNK_OVERHEAD_BYTES);
     const packet = encodeChunk(chunk, this.#nextNumber(), room);
     this.#full = !this.#channel.send(packet, () => this.#rooms.push(room));
-    if (this.#finishing !== undefined && this.#outbox.bytes === 0) this.#finishing();
-    if (this.#outbox.ready || this.#writer !== undefined) this.#schedule();
   }
 
   #write(): void {

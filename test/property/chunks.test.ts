@@ -130,9 +130,13 @@ describe('values', () => {
     const write = () => {
       throw new Error('it must not be sent');
     };
-    expect(() => pair.caller.link.transfer([new Uint8Array(501)], write)).toThrow(ValueTooLarge);
-    pair.caller.link.transfer([new Uint8Array(500)], (value) =>
-      pair.caller.link.send(resultOf(1, value)),
+    expect(() => pair.caller.link.transfer([new Uint8Array(501)], write, neverFails)).toThrow(
+      ValueTooLarge,
+    );
+    pair.caller.link.transfer(
+      [new Uint8Array(500)],
+      (value) => pair.caller.link.send(resultOf(1, value)),
+      neverFails,
     );
     pair.settle();
     expect(pair.worker.heard.length).toBe(1);
@@ -197,7 +201,8 @@ describe('transfers that nobody waits for', () => {
   function discards(carry: Carry): boolean {
     return survives((pair, round) => {
       const { link } = pair.caller;
-      link.transfer([new Uint8Array(200)], (value) => link.send(carry(round, value)));
+      const write = (value: OutValue) => link.send(carry(round, value));
+      link.transfer([new Uint8Array(200)], write, neverFails);
       pair.settle();
     });
   }
@@ -298,10 +303,11 @@ describe('writtenTask', () => {
           if (one.type === 'run') for (const choice of one.choices) pair.step(choice);
           if (one.type !== 'task') continue;
           // Calls get their numbers when their frames are sent, as from a peer.
-          link.deliver(new Uint8Array(one.size), (args) => {
+          const frame = (args: OutValue | undefined): OutFrame => {
             number += 1;
             return { call: number, task: args === undefined ? {} : { args } };
-          });
+          };
+          link.deliver(new Uint8Array(one.size), frame, neverFails);
         }
         pair.cut();
         const arrived = lastTask(pair.worker.heard);
@@ -337,6 +343,10 @@ function checkSide(sender: Sender, { end, ended }: Side, other: Side): void {
     if (frame.body !== 'result') continue;
     expect(chunks - (sender.chunksBefore.get(frame.call) ?? 0)).toBeLessThan(2);
   }
+}
+
+function neverFails(): never {
+  throw new Error('all its bytes are there');
 }
 
 const byNumber = (a: number, b: number) => a - b;

@@ -8,7 +8,7 @@ import type { Frame, OutFrame, OutValue } from '../../src/wire/frame.ts';
 export const LIMITS = { inlineBytes: 20, chunkBytes: 16, windowBytes: 50, sharedWindowBytes: 30 };
 
 /** A value of these sizes, an item and attachments, with bytes that tell where they belong. */
-function payloadOf(call: number, sizes: readonly number[]): Uint8Array[] {
+function payloadOf(call: number, sizes: readonly number[]): Uint8Array<ArrayBuffer>[] {
   return sizes.map((size, part) =>
     Uint8Array.from({ length: size }, (_, i) => call * 31 + part * 13 + i * 7 + (i >> 8)),
   );
@@ -30,6 +30,7 @@ export class Sender {
   readonly chunksBefore = new Map<number, number>();
   readonly #abandon = new Map<number, () => void>();
   readonly #sizes: (readonly number[])[] = [];
+  readonly #payloads: Uint8Array<ArrayBuffer>[][] = [];
 
   constructor(link: Link, chunks: () => number = () => 0) {
     this.#link = link;
@@ -39,6 +40,7 @@ export class Sender {
   send(sizes: readonly number[]): void {
     const call = this.#sizes.push(sizes);
     const payload = payloadOf(call, sizes);
+    this.#payloads.push(payload);
     const value = this.#link.inline(payload);
     const write = (value: OutValue) => {
       this.written.push(call);
@@ -46,7 +48,17 @@ export class Sender {
       this.#link.send(resultOf(call, value));
     };
     if (value !== undefined) write(value);
-    else this.#abandon.set(call, this.#link.transfer(payload, write));
+    else {
+      const failed = () => this.abandoned.add(call);
+      this.#abandon.set(call, this.#link.transfer(payload, write, failed));
+    }
+  }
+
+  /** Takes the bytes of a part away, as `structuredClone` does and `postMessage`. */
+  detach(which: number): void {
+    const payload = this.#payloads[which % this.#payloads.length];
+    const part = payload?.[which % payload.length];
+    if (part?.length) structuredClone(part, { transfer: [part.buffer] });
   }
 
   abandon(which: number): void {
@@ -55,7 +67,7 @@ export class Sender {
     if (this.#abandon.has(call) && !this.written.includes(call)) this.abandoned.add(call);
   }
 
-  /** All calls but those given up, whose frames must never come. */
+  /** All calls but those given up, and those whose bytes were gone, whose frames must never come. */
   get expected(): number[] {
     return this.#sizes.map((_, i) => i + 1).filter((call) => !this.abandoned.has(call));
   }
@@ -75,7 +87,7 @@ export class Sender {
 
 export type Command =
   | { type: 'send'; side: 0 | 1; sizes: readonly number[] }
-  | { type: 'abandon'; side: 0 | 1; which: number }
+  | { type: 'abandon' | 'detach'; side: 0 | 1; which: number }
   | { type: 'run'; choices: readonly number[] };
 
 const side = fc.constantFrom(0 as const, 1 as const);
@@ -84,8 +96,8 @@ const sizes = fc
   .tuple(fc.integer({ min: 1, max: 500 }), fc.array(size, { maxLength: 3 }))
   .map(([item, rest]) => [item, ...rest]);
 const send: fc.Arbitrary<Command> = fc.record({ type: fc.constant('send'), side, sizes });
-const abandon: fc.Arbitrary<Command> = fc.record({
-  type: fc.constant('abandon'),
+const spoil: fc.Arbitrary<Command> = fc.record({
+  type: fc.constantFrom('abandon', 'detach'),
   side,
   which: fc.nat(),
 });
@@ -94,7 +106,7 @@ export const run: fc.Arbitrary<Command> = fc.record({
   choices: fc.array(fc.nat(2), { maxLength: 40, size: 'max' }),
 });
 /** What two sides do, and in which order things happen. */
-export const commands = fc.array(fc.oneof({ weight: 2, arbitrary: send }, abandon, run), {
+export const commands = fc.array(fc.oneof({ weight: 2, arbitrary: send }, spoil, run), {
   maxLength: 40,
   size: 'max',
 });
@@ -107,6 +119,6 @@ export function follow(
   for (const command of commands) {
     if (command.type === 'run') for (const choice of command.choices) step(choice);
     else if (command.type === 'send') senders[command.side].send(command.sizes);
-    else senders[command.side].abandon(command.which);
+    else senders[command.side][command.type](command.which);
   }
 }

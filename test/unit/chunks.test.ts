@@ -10,12 +10,16 @@ function bytes(length: number, from = 0): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => from + i);
 }
 
+function neverFails(): never {
+  throw new Error('it has all its bytes');
+}
+
 /** The chunks of a value. */
 function chunksOf(parts: readonly Uint8Array[]): OutChunk[] {
   const outbox = new Outbox(limits);
   outbox.limit(1_000, 1_000);
   const total = parts.reduce((sum, { length }) => sum + length, 0);
-  outbox.add(parts, total, () => {});
+  outbox.add(parts, total, () => {}, neverFails);
   const chunks: OutChunk[] = [];
   for (let chunk = outbox.next(); chunk !== undefined; chunk = outbox.next()) chunks.push(chunk);
   return chunks;
