@@ -157,8 +157,8 @@ export interface CallPorts {
 
 export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
   const lose = ({ call, worker }: CallContext, phase: LostPhase, why: string, cause?: unknown) => {
-    const { key } = call.request.routine;
-    const what = `worker ${worker} was lost while it had a task of ${key}: ${why}`;
+    const { routine, label = routine.key } = call.request;
+    const what = `worker ${worker} was lost while it had a task of ${label}: ${why}`;
     // Some reasons end with a full stop, some do not.
     const message = `${what.replace(/\.?$/, '.')} ${whyNotAgain(call, phase)}`;
     call.waiter.reject(new WorkerLost(message, { phase, worker, cause }));

@@ -270,11 +270,9 @@ export class PoolProxy implements Dispatcher {
 
   /** Looks at what may end the call before it begins, and watches it. */
   #admit(call: Call): boolean {
-    const { timeoutMs, signal, routine } = call.request;
+    const { timeoutMs, signal, routine, label = routine.name } = call.request;
     if (this.#state !== 'open') {
-      call.waiter.reject(
-        new PoolClosed(`the pool was closed before the call of '${routine.name}'`),
-      );
+      call.waiter.reject(new PoolClosed(`the pool was closed before the call of '${label}'`));
       return false;
     }
     if (signal !== undefined) {
@@ -289,12 +287,9 @@ export class PoolProxy implements Dispatcher {
     if (timeoutMs !== undefined) {
       call.deadline = this.#deadlines.add(Math.max(0, timeoutMs), () => {
         const ms = Math.round(timeoutMs);
-        const error = new DispatchTimeout(
-          `the call of '${routine.name}' did not end within ${ms} ms`,
-          {
-            timeoutMs,
-          },
-        );
+        const error = new DispatchTimeout(`the call of '${label}' did not end within ${ms} ms`, {
+          timeoutMs,
+        });
         this.#cancel(call, error, CancelReason.TIMEOUT);
       });
     }

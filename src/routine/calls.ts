@@ -23,9 +23,10 @@ function prepare(definition: Definition, options: CallOptions | undefined) {
 }
 
 // Field by field: a spread that adds keys takes Node 20 two microseconds.
-function requestOf({ id, generator, attempts }: Definition, terms: Terms): CallRequest {
+function requestOf({ plain }: Definition, terms: Terms): CallRequest {
+  const { routine, label, generator, attempts } = plain;
   const { timeoutMs, tag, caller, signal } = terms;
-  return { routine: id, generator, attempts, timeoutMs, tag, caller, signal };
+  return { routine, label, generator, attempts, timeoutMs, tag, caller, signal };
 }
 
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {

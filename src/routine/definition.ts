@@ -43,8 +43,9 @@ export interface Definition {
 }
 
 export function define(about: Omit<Definition, 'plain'>): Definition {
-  const { id, generator, attempts } = about;
-  return { ...about, plain: { routine: id, generator, attempts, ...NO_TERMS } };
+  const { id, name, generator, attempts } = about;
+  const label = name === id.name ? undefined : name;
+  return { ...about, plain: { routine: id, label, generator, attempts, ...NO_TERMS } };
 }
 
 /**

@@ -14,6 +14,8 @@ export interface RoutineId {
 /** What is asked for, beside the arguments. Never changed, so that calls may share it. */
 export interface CallRequest {
   readonly routine: RoutineId;
+  /** What messages call it, where that is not its name. */
+  readonly label?: string | undefined;
   readonly generator: boolean;
   /** How often the task may be sent to workers that may then have run it: 1 unless it is idempotent. */
   readonly attempts: number;

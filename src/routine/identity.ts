@@ -40,6 +40,15 @@ export function callSite(callee: Function, module?: string): CallSite {
   return siteOf(framesBelow(callee, 1)[0], callee.name, module);
 }
 
+/** The name of the variable that the value is assigned to that `callee` gives, where that is in a file. */
+// biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
+export function assignedName(callee: Function): string | undefined {
+  const [frame] = framesBelow(callee, 1);
+  const site =
+    frame?.file !== undefined && IS_FILE.test(frame.file) ? placeOf(frame, frame.file) : undefined;
+  return site && nameAt(site);
+}
+
 /** Packages with what compilers call for a decorator. */
 const HELPERS = /[\\/]node_modules[\\/](?:tslib|@babel[\\/]runtime[\w-]*|@swc[\\/]helpers)[\\/]/;
 /** Frames in which the class is looked for that has a decorator. */
@@ -127,6 +136,10 @@ function siteOf(frame: Frame | undefined, callee: string, module: string | undef
         `Import them from there; code that a file generates names it by ${named}`,
     );
   }
+  return placeOf(frame, file);
+}
+
+function placeOf({ text, line, column }: Frame, file: string): CallSite {
   const url = moduleUrl(file);
   // Its query is another one for each import that evaluates it anew.
   const evaluation = `${file}@${versionOf(url)}`;
@@ -136,7 +149,7 @@ function siteOf(frame: Frame | undefined, callee: string, module: string | undef
   if (mappedFile !== undefined && moduleUrl(mappedFile) === url) {
     return { module: url, line: Number(mappedLine), column: Number(mappedColumn), evaluation };
   }
-  return { module: url, line: frame.line, column: frame.column, evaluation };
+  return { module: url, line, column, evaluation };
 }
 
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it

@@ -18,7 +18,7 @@ export interface InlineOptions {
    * call; those that it does not use stay where they are. Default: none.
    */
   readonly captures?: Readonly<Record<string, unknown>>;
-  /** What it is called in stacks and messages. Default: the function's name. */
+  /** What it is called in stacks and messages. Default: the function's name, or that of the variable. */
   readonly name?: string;
   /** As of `routine(fn, options)`. */
   readonly idempotent?: boolean;
@@ -60,10 +60,15 @@ const LEADING = ['name', 'source', 'captures'];
 /**
  * Prepares a function to be sent.
  *
+ * @param assigned gives the name of the variable that the routine is assigned to
  * @throws InlineFunctionError when it needs more of the code around it than it captures
  * @throws TypeError when it is no function, or an option is not what it should be
  */
-export function inlineFunction(fn: unknown, options: InlineOptions): InlineFunction {
+export function inlineFunction(
+  fn: unknown,
+  options: InlineOptions,
+  assigned: () => string | undefined,
+): InlineFunction {
   checkFunction(WHAT, fn);
   checkNames(WHAT, options, ['captures', 'name', 'idempotent', 'attempts']);
   const { captures = {} } = options;
@@ -71,7 +76,7 @@ export function inlineFunction(fn: unknown, options: InlineOptions): InlineFunct
   if (nameOf(fn as object)?.kind === 'routine') {
     throw new TypeError(`${WHAT} takes a plain function; this one is a routine already`);
   }
-  const name = options.name ?? ((fn as { name: string }).name || 'anonymous');
+  const name = options.name ?? ((fn as { name: string }).name || (assigned() ?? 'anonymous'));
   const read = readOrRefuse(fn, name);
   const captured = new Set(Object.keys(captures));
   check(read, name, captured);

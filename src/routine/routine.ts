@@ -13,7 +13,7 @@ import {
 } from './definition.ts';
 import type { DispatchTarget } from './dispatcher.ts';
 import { type CallOptions, checkOptions, checkPool } from './gate.ts';
-import { callSite, moduleUrl, nameAt } from './identity.ts';
+import { assignedName, callSite, moduleUrl, nameAt } from './identity.ts';
 import { type InlineOptions, inlineFunction, inlineId } from './inline.ts';
 import { decorate, isContext, makeMethod } from './methods.ts';
 import { checkNames } from './options.ts';
@@ -161,7 +161,7 @@ function make<F extends AnyFunction>(fn: F, options: RoutineOptions): Routine<F>
  * ```
  */
 function inline<F extends AnyFunction>(fn: F, options: InlineOptions = {}): Routine<F> {
-  const { name, encode } = inlineFunction(fn, options);
+  const { name, encode } = inlineFunction(fn, options, () => assignedName(inline));
   const generator = isGenerator(fn);
   const attempts = attemptsOf(options);
   return asRoutine(fn, define({ name, id: inlineId(generator), generator, attempts, encode }));

@@ -177,6 +177,17 @@ describe('a function by value', () => {
     expect(stack).toContain('skein-inline/my%20name:1:15');
     expect(stack).toContain('at my name (worker ');
   });
+
+  test('goes by its name in what the runtime says of it', async () => {
+    await using own = await WorkerPool.open({ size: 1, allowInline: true });
+    const named = routine.inline(made('() => new Promise(() => {})'), { name: 'my job' });
+    expect(String(await rejection(named.with({ pool: own, timeout: 50 })()))).toContain(
+      "the call of 'my job' did not end within 50 ms",
+    );
+    const ends = routine.inline(made('() => process.exit(1)'));
+    expect(ends.name).toBe('ends');
+    expect(String(await rejection(ends.on(own)()))).toContain('while it had a task of ends: ');
+  });
 });
 
 describe('a worker that does not allow them', () => {

@@ -219,7 +219,7 @@ describe('what is sent', () => {
     captures.factor = 3;
     await scale.on(mailbox)();
     const [[name, source, values, ...args], [, , later]] = mailbox.sent as [unknown[], unknown[]];
-    expect([name, source]).toEqual(['anonymous', '(x) => [x * factor, label]']);
+    expect([name, source]).toEqual(['scale', '(x) => [x * factor, label]']);
     expect(values).toEqual({ factor: 2, label: ['a'] });
     expect(args).toEqual([['a'], 5]);
     expect((values as typeof captures).label).toBe(args[0]);
