@@ -35,3 +35,6 @@ function describe(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }
+
+/** Any name, so that editors still propose those that are spelled out beside it. */
+export type OtherName = string & Record<never, never>;

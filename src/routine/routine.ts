@@ -16,10 +16,13 @@ import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { assignedName, callSite, moduleUrl, nameAt } from './identity.ts';
 import { type InlineOptions, inlineFunction, inlineId } from './inline.ts';
 import { decorate, isContext, makeMethod } from './methods.ts';
-import { checkNames } from './options.ts';
+import { checkNames, type OtherName } from './options.ts';
 import { register } from './registry.ts';
 
-/** What calling a routine gives: promises and async generators, also where the function is sync. */
+/**
+ * What calling a routine gives: promises and async generators, also where the function is sync. (A sync
+ * function with type parameters of its own loses them: declare it `async`.)
+ */
 export type Remote<F extends AnyFunction> =
   ReturnType<F> extends Promise<unknown> | AsyncGenerator<unknown, unknown, never>
     ? F
@@ -200,9 +203,10 @@ function asRoutine<F extends AnyFunction>(fn: F, definition: Definition): Routin
  * routine.method(Counter, 'from');
  * ```
  */
-function method<T extends object>(
+function method<T extends object, N extends MethodNames<T> | OtherName>(
   target: T,
-  name: MethodNames<T>,
+  // Types don't show private methods.
+  name: N & (N extends keyof T ? MethodNames<T> : string),
   options: RoutineOptions = {},
 ): void {
   checkNames('routine.method(target, name, options)', options, OPTIONS);

@@ -4,20 +4,28 @@ import { type AnyClass, addClass, type InstanceCodec } from '../wire/classes.ts'
 import { findNamed, type Name, nameOf } from '../wire/names.ts';
 import { type CallSite, callSite, decorationSite, isReplacedAt, moduleUrl } from './identity.ts';
 import { privateMethods, registerMethods, withBases } from './methods.ts';
-import { checkFunction, checkNames } from './options.ts';
+import { checkFunction, checkNames, type OtherName } from './options.ts';
 import { privateNames } from './private-names.ts';
 
-/** A class whose instances are of type `T`; it may be abstract. */
-// biome-ignore lint/suspicious/noExplicitAny: only `any` lets every constructor in
-export type ClassOf<T> = abstract new (...args: any) => T;
+/** A class whose instances are of type `T`; it may be abstract, and its constructor private. */
+// biome-ignore lint/complexity/noBannedTypes: a private constructor has no type but this
+export type ClassOf<T> = Function & { readonly prototype: T };
+
+/** Any value. Of a type parameter that extends it, arrays are inferred as tuples. */
+// biome-ignore lint/complexity/noBannedTypes: `unknown` is no union, and would swallow the tuple
+type Content = [] | {} | null | undefined;
+
+// biome-ignore lint/suspicious/noExplicitAny: only `any` lets a private constructor in
+type ClassContext = ClassDecoratorContext<any>;
 
 /** How the instances of a class travel, and what it is known by. */
 export interface ClassOptions<T, E = unknown> {
   /**
-   * The own properties that travel; all others stay behind. Default: all enumerable ones. The
-   * instance that arrives is made without running the constructor.
+   * The own properties that travel, those that TypeScript calls private included; all others stay
+   * behind. Default: all enumerable ones. The instance that arrives is made without running the
+   * constructor.
    */
-  readonly fields?: readonly (keyof T & string)[];
+  readonly fields?: readonly ((keyof T & string) | OtherName)[];
   /**
    * Gives what travels in place of an instance: any value that travels. Needed where a class has
    * private `#fields`, or extends a built-in class other than an error.
@@ -60,9 +68,9 @@ interface AnyOptions extends InstanceCodec {
  * registerClass(Money, { encode: (money) => money.cents, decode: (cents) => new Money(cents) });
  * ```
  */
-export function registerClass<C extends ClassOf<object>, E = unknown>(
+export function registerClass<C extends ClassOf<object>, E extends Content = unknown>(
   Class: C,
-  options: ClassOptions<InstanceType<C>, E> = {},
+  options: ClassOptions<C['prototype'], E> = {},
 ): C {
   register(Class, options, callSite(registerClass, options?.module));
   return Class;
@@ -84,13 +92,10 @@ export function registerClass<C extends ClassOf<object>, E = unknown>(
  * export class Money { ... }
  * ```
  */
-export function serializable<C extends ClassOf<object>>(
-  Class: C,
-  context: ClassDecoratorContext<C>,
-): void;
-export function serializable<T extends object, E>(
+export function serializable<C extends ClassOf<object>>(Class: C, context: ClassContext): void;
+export function serializable<T extends object, E extends Content>(
   options: ClassOptions<T, E>,
-): (Class: ClassOf<T>, context: ClassDecoratorContext<ClassOf<T>>) => void;
+): (Class: ClassOf<T>, context: ClassContext) => void;
 export function serializable(
   first: ClassOf<object> | AnyOptions,
   context?: ClassDecoratorContext,

@@ -130,8 +130,6 @@ describe('the type of a method that is a routine', () => {
       routine.method(Plain, 'make');
     };
     const wrong = () => {
-      // @ts-expect-error there is no such method
-      routine.method(Plain.prototype, 'thrice');
       // @ts-expect-error a property is no method
       routine.method(Plain.prototype, 'value');
       // @ts-expect-error no such option
