@@ -66,7 +66,7 @@ export const TAG_PADDING = OURS + 10;
  */
 export const TAG_ROUTINE = OURS + 11;
 export const TAG_CLASS = OURS + 12;
-/** An array of the name of a class and what an instance of it consists of. */
+/** An array of the name of a class and a map of the properties of an instance. */
 export const TAG_INSTANCE = OURS + 13;
 /**
  * An array of type, buffer, offset in bytes, length in elements: a view on a buffer that others show too.
@@ -74,6 +74,8 @@ export const TAG_INSTANCE = OURS + 13;
  * is a `TAG_ARRAY_BUFFER`, or a reference to one.
  */
 export const TAG_VIEW = OURS + 14;
+/** As `TAG_INSTANCE`, with what the class's `encode` gave in the place of the properties. */
+export const TAG_ENCODED_INSTANCE = OURS + 15;
 
 /** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
 export const HOLE = 0xe0;

@@ -20,7 +20,16 @@ const heads = [
   ...['9a00ffffff', 'b9ffff', '79ffff', '59ffff', '9a7fffffff', '9bffffffffffffffff'],
   // Collections, references, attachments, bigints, errors, instances, views, padding.
   ...['d90103b9ffff', 'd9010299ffff', 'd9eb00', 'd9eb0100', 'd9eb0200', 'd9eb0983', 'd9eb0984'],
-  ...['c25affffffff', 'c35affffffff', 'd9eb0a82', 'd9eb0d82', 'd9eb0e84', 'd9eb0b82', 'd9eb0361'],
+  ...[
+    'c25affffffff',
+    'c35affffffff',
+    'd9eb0a82',
+    'd9eb0d82',
+    'd9eb0f82',
+    'd9eb0e84',
+    'd9eb0b82',
+    'd9eb0361',
+  ],
   ...['d81b83', 'd81b82', 'd82061', 'd84d', 'c1', 'd9eb04', 'd9eb05', 'd9eb06', 'd9eb07', 'd9eb08'],
   // Nesting.
   ...['81', 'a16161', 'd9010281', 'd90103a1', 'd9eb05a16161', 'd9eb0983654572726f72a1656361757365'],

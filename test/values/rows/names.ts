@@ -120,7 +120,7 @@ export const names: Group = {
     {
       type: 'instances of registered classes',
       arrives: 'equal, as an instance of the same class',
-      wire: 'tag 60173 over `[name, content]`, see [below](#classes)',
+      wire: 'tag 60173 over `[name, properties]`, see [below](#classes)',
       examples: {
         'of a class': () => new Circle(2, [new Map(), -0]),
         'of a class that extends one': () => new Ring(3),
@@ -139,7 +139,7 @@ export const names: Group = {
     {
       type: 'instances with `encode` and `decode`',
       arrives: 'what `decode` makes of it, with private `#fields`',
-      wire: 'the same',
+      wire: 'tag 60175 over `[name, content]`',
       examples: {
         'with a private field': () => new Account(42),
         'of a class that extends a built-in one': () => new Tags(['b', 'a']),
@@ -152,7 +152,7 @@ export const names: Group = {
     {
       type: 'instances with `fields`',
       arrives: 'an instance with those that it names',
-      wire: 'the same',
+      wire: 'tag 60173',
       examples: { 'a part that could not travel': () => new Session('me') },
       check(arrived) {
         same(arrived, Object.assign(Object.create(Session.prototype), { user: 'me' }));
