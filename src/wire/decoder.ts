@@ -24,6 +24,7 @@ import { CborReader, damaged } from './reader.ts';
 import { isIndexLike, SHAPED, type Shape, Shapes } from './shapes.ts';
 import {
   HOLE,
+  KIND_DEPTH,
   MAX_DEPTH,
   TAG_ATTACHMENT,
   TAG_BIGINT,
@@ -168,7 +169,7 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   #array(length: number): unknown[] {
-    this.#enter();
+    this.#enter(1);
     this.charge(arrayCost(length));
     // The engine would make a hash table for more at once.
     const values: unknown[] = new Array(Math.min(length, ALLOCATED_ITEMS));
@@ -186,7 +187,7 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   #map(first: number): object {
-    this.#enter();
+    this.#enter(1);
     this.charge(OBJECT);
     const value = this.#claimed({});
     this.#entries(value, first, false, false);
@@ -278,7 +279,7 @@ export class Decoder extends CborReader implements ValueSource {
     if (reader === undefined) throw damaged(`tag ${tag} is not known here`);
     const { read, cost } = reader;
     this.charge(this.#objects === undefined ? cost : cost + SHARED);
-    this.#enter();
+    this.#enter(KIND_DEPTH);
     const objects = this.#objects;
     const number = objects === undefined ? 0 : objects.push(undefined) - 1;
     const claim = (value: object): void => {
@@ -287,7 +288,7 @@ export class Decoder extends CborReader implements ValueSource {
     const value = read(this, claim);
     // Not so a note, which nothing can refer to.
     if (typeof value === 'object' && value !== null) claim(value);
-    this.#depth--;
+    this.#depth -= KIND_DEPTH;
     return value;
   }
 
@@ -302,7 +303,8 @@ export class Decoder extends CborReader implements ValueSource {
   #reference(number: number): unknown {
     const value = this.#objects?.[number];
     // What a note stands for has a number, too.
-    if (value === undefined && this.lenient) return this.note('[not known here]');
+    if (value === undefined && (this.lenient || this.notes > 0))
+      return this.note('[not known here]');
     if (value === undefined) throw damaged('it refers to something that is not there');
     return value;
   }
@@ -361,8 +363,9 @@ export class Decoder extends CborReader implements ValueSource {
     return value;
   }
 
-  #enter(): void {
-    if (++this.#depth > MAX_DEPTH) throw damaged(`it is nested more than ${MAX_DEPTH} levels deep`);
+  #enter(levels: number): void {
+    this.#depth += levels;
+    if (this.#depth > MAX_DEPTH) throw damaged(`it is nested more than ${MAX_DEPTH} levels deep`);
   }
 
   /** Skips a tag that stands before the value, if it is there. */

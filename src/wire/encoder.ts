@@ -34,6 +34,7 @@ import { isIndexLike, SHAPED, type Shape, Shapes } from './shapes.ts';
 import {
   ATTACHMENT_BYTES,
   HOLE,
+  KIND_DEPTH,
   MAX_DEPTH,
   MAX_HOLES,
   TAG_ARRAY_BUFFER,
@@ -251,7 +252,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   list(values: readonly unknown[], item: (value: unknown) => void): void {
     if (this.#again(values)) return;
-    this.#enter();
+    this.#enter(1);
     this.cost += arrayCost(values.length);
     this.head(MAJOR.array, values.length);
     for (const value of values) item(value);
@@ -307,11 +308,11 @@ export class Encoder extends CborWriter implements ValueSink {
   /** The bytes of a group are an object to the receiver: the buffer that its views share there. */
   #groupBytes(group: Group): void {
     if (this.#again(group)) return;
-    this.#enter();
+    this.#enter(KIND_DEPTH);
     this.cost += BUFFER;
     this.tag(TAG_ARRAY_BUFFER);
     this.blob(bytesOfGroup(group));
-    this.#depth--;
+    this.#depth -= KIND_DEPTH;
   }
 
   /** Counts what it takes that `key` follows `shape`, the `count` keys before it. */
@@ -332,7 +333,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #object(value: object): void {
     if (this.#again(value)) return;
-    this.#enter();
+    this.#enter(1);
     const prototype = getPrototypeOf(value) as object | null;
     if (Array.isArray(value) && (prototype === arrayPrototype || isArrayPrototype(prototype))) {
       this.#array(value);
@@ -342,7 +343,9 @@ export class Encoder extends CborWriter implements ValueSink {
       const kind = this.#kinds.find(value, prototype);
       if (kind !== undefined) {
         this.cost += kind.cost;
+        this.#enter(KIND_DEPTH - 1);
         kind.write(this, value);
+        this.#depth -= KIND_DEPTH - 1;
       } else if (isObjectPrototype(prototype)) this.#plain(value);
       else refuse(value);
     }
@@ -372,7 +375,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #list(values: readonly unknown[]): void {
     this.#again(values);
-    this.#enter();
+    this.#enter(1);
     this.#items(values);
   }
 
@@ -397,8 +400,9 @@ export class Encoder extends CborWriter implements ValueSink {
     }
   }
 
-  #enter(): void {
-    if (++this.#depth > MAX_DEPTH) {
+  #enter(levels: number): void {
+    this.#depth += levels;
+    if (this.#depth > MAX_DEPTH) {
       throw new Refusal(`a value nested more than ${MAX_DEPTH} levels deep`, 'pass a flatter one');
     }
   }

@@ -31,6 +31,12 @@ function nested(levels: number): unknown {
   return value;
 }
 
+function circles(count: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < count; i += 1) value = [new Circle(1, [value])];
+  return value;
+}
+
 function trapped(trap: 'get' | 'ownKeys' | 'getPrototypeOf'): object {
   return new Proxy(
     { x: 1 },
@@ -388,6 +394,7 @@ const rows: readonly RefusedRow[] = [
     examples: {
       '1,001 levels': [() => nested(1_001), /^\[0\][[\]0]+…[[\]0]+$/],
       '100,000 levels': [() => ({ list: nested(100_000) }), /^\.list\[0\][[\]0]+…[[\]0]+$/],
+      '251 instances, each in two arrays': [() => circles(251), /^\[0\]\.inside\[0\].*….*inside/],
     },
   },
   {
