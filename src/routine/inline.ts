@@ -73,6 +73,11 @@ export function inlineFunction(
   checkNames(WHAT, options, ['captures', 'name', 'idempotent', 'attempts']);
   const { captures = {} } = options;
   checkObject('captures', captures);
+  if (Symbol.iterator in captures) {
+    throw new TypeError(
+      'captures must be an object with values by name, not a Map or another list',
+    );
+  }
   if (nameOf(fn as object)?.kind === 'routine') {
     throw new TypeError(`${WHAT} takes a plain function; this one is a routine already`);
   }
@@ -103,11 +108,20 @@ function readOrRefuse(fn: unknown, name: string): FunctionSource {
 function check(read: FunctionSource, name: string, captured: ReadonlySet<string>): void {
   const missing = [...read.free].filter(([one, use]) => isMissing(one, use, captured));
   const names = missing.map(([one]) => one);
-  const assigned = [...read.free].filter(([one, use]) => use.assigned && captured.has(one));
-  const why = [...reasonsOf(read), ...namesReasons(names, name)];
-  if (assigned.length > 0) {
-    const list = assigned.map(([one]) => one).join(', ');
-    why.push(`it assigns to ${list}, of which a worker has a copy: return the new value`);
+  const assigned = (one: string) => read.free.get(one)?.assigned === true;
+  const unassigned = names.filter((one) => !assigned(one));
+  const why = [...reasonsOf(read), ...namesReasons(unassigned, name)];
+  const lost = [...captured].filter(assigned);
+  if (lost.length > 0) {
+    why.push(
+      `it assigns to ${lost.join(', ')}, of which a worker has a copy: return the new value`,
+    );
+  }
+  const outside = names.filter(assigned);
+  if (outside.length > 0) {
+    why.push(
+      `it assigns to ${outside.join(', ')}, which a worker does not have: declare it inside, and return the value`,
+    );
   }
   if (why.length > 0) throw refusal(name, why, names);
 }

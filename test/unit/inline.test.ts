@@ -191,6 +191,13 @@ describe('what is refused beside', () => {
     expect(routine.inline(made('(count) => ++count'), { captures: { count: 1 } })).toBeDefined();
   });
 
+  test('a function that assigns to a name that it does not declare, which capturing would not mend', () => {
+    const { message, missing } = refused(made('() => { total = count + rate; count += 1 }'));
+    expect(missing).toEqual(['total', 'count', 'rate']);
+    expect(message).toContain('{ captures: { rate } }');
+    expect(message).toContain('it assigns to total, count, which a worker does not have: declare');
+  });
+
   test('all of it in one message', () => {
     const { message, missing } = refused(made('() => [this, ++count, other]'), { count: 1 });
     for (const part of ["'this'", 'other', 'count']) expect(message).toContain(part);
@@ -205,6 +212,9 @@ describe('what is refused beside', () => {
     expect(() => inline(() => 1, { capture: {} })).toThrow(/no option 'capture'/);
     expect(() => inline(() => 1, { captures: null })).toThrow(/captures must be an object/);
     expect(() => inline(() => 1, { captures: [1] })).toThrow(/captures must be an object/);
+    expect(() => inline(() => 1, { captures: new Map() })).toThrow(
+      /captures must be an .* not a Map/,
+    );
     expect(() => inline(() => 1, { attempts: 2 })).toThrow(/only for routines with idempotent/);
   });
 });
