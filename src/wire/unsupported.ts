@@ -74,6 +74,16 @@ const unsupported: readonly Unsupported[] = [
   { matches: isStream, what: 'a stream', hint: 'pass what it carries, or let the routine open it' },
   { matches: isA('AbortSignal'), what: 'an AbortSignal', hint: SIGNAL },
   { matches: isA('AbortController'), what: 'an AbortController', hint: SIGNAL },
+  {
+    matches: (value) => value === process.env,
+    what: 'process.env',
+    hint: 'pass a copy, `{ ...process.env }`',
+  },
+  {
+    matches: (value) => value === globalThis || value === process,
+    what: 'globalThis or process',
+    hint: 'every process has its own',
+  },
   { matches: types.isSymbolObject, what: 'a boxed symbol', hint: 'pass a string' },
 ];
 

@@ -278,6 +278,18 @@ const rows: readonly RefusedRow[] = [
     examples: { Math: () => Math, Atomics: [() => ({ Atomics }), '.Atomics'] },
   },
   {
+    type: '`globalThis`, `process`',
+    says: 'globalThis or process cannot travel',
+    advice: 'every process has its own',
+    examples: { globalThis: [() => ({ it: globalThis }), '.it'], process: () => process },
+  },
+  {
+    type: '`process.env`',
+    says: 'process.env cannot travel',
+    advice: 'pass a copy, `{ ...process.env }`',
+    examples: { 'process.env': () => process.env },
+  },
+  {
     type: 'boxed symbols',
     says: 'a boxed symbol cannot travel',
     advice: 'pass a string',
