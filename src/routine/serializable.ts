@@ -28,7 +28,7 @@ export interface ClassOptions<T, E = unknown> {
   readonly fields?: readonly ((keyof T & string) | OtherName)[];
   /**
    * Gives what travels in place of an instance: any value that travels. Needed where a class has
-   * private `#fields`, or extends a built-in class other than an error.
+   * private members (`#fields`, `#methods()`), or extends a built-in class other than an error.
    */
   readonly encode?: (instance: T) => E;
   /** Makes an instance from what `encode` gave. Always together with `encode`. */
@@ -203,10 +203,10 @@ function checkState(Class: object, { fields }: AnyOptions, name: string): void {
   if (fields !== undefined) return;
   // Compilers take private methods that have a decorator out of the class.
   const hidden = new Set(privateNames(classes.filter((one) => !isBuiltIn(one))));
-  for (const method of privateMethods(Class)) hidden.add(method);
+  for (const method of privateMethods(Class)) hidden.add(`${method}()`);
   if (hidden.size > 0) {
     throw new ClassRegistrationError(
-      `the class '${name}' has private ${[...hidden].join(', ')}, which nobody else can read: ${GIVE_CODEC}`,
+      `the class '${name}' has private ${[...hidden].join(', ')}, which only its constructor gives to an instance: ${GIVE_CODEC}`,
     );
   }
 }

@@ -450,8 +450,11 @@ describe('a class that is refused', () => {
       }
     }
     class Below extends Hidden {}
-    refused(() => registerClass(Hidden), "the class 'Hidden' has private #x, #method");
-    refused(() => registerClass(Below), 'private #x, #method');
+    refused(() => registerClass(Hidden), "the class 'Hidden' has private #x, #method()");
+    refused(
+      () => registerClass(Below),
+      'private #x, #method(), which only its constructor gives to an instance',
+    );
   });
 
   test('not so with private names of the class itself, or a # in a text', () => {
