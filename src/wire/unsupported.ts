@@ -90,7 +90,11 @@ const unsupported: readonly Unsupported[] = [
 /** Refuses a value that is of no kind that can travel. */
 export function refuse(value: unknown): never {
   if (typeof value === 'function') {
-    if (isClass(value)) throw new Refusal('a class that is not registered', UNREGISTERED_CLASS);
+    if (isClass(value)) {
+      const name: unknown = value.name;
+      const what = typeof name === 'string' && name !== '' ? `the class ${name}` : 'a class';
+      throw new Refusal(`${what}, which is not registered,`, UNREGISTERED_CLASS);
+    }
     const hint =
       'pass a routine, by itself and neither inline nor by its `with` or `on`, or plain data';
     throw new Refusal('a function', hint);
@@ -161,7 +165,7 @@ function isA(name: string): (value: object) => boolean {
   };
 }
 
-function isClass(value: unknown): boolean {
+function isClass(value: object): boolean {
   return /^class\b/.test(Function.prototype.toString.call(value));
 }
 

@@ -245,7 +245,12 @@ describe('refused', () => {
   );
   const cases: [name: string, args: unknown[], path: string, message: RegExp][] = [
     ['a function', [{ cb() {} }], 'args[0].cb', /a function cannot travel to a worker; .*routine/],
-    ['a class', [1, Point], 'args[1]', /a class that is not registered/],
+    [
+      'a class',
+      [1, Point],
+      'args[1]',
+      /^args\[1\]: the class Point, which is not registered, cannot travel/,
+    ],
     ['a symbol', [[Symbol('s')]], 'args[0][0]', /a symbol/],
     ['a promise', [[1, Promise.resolve()]], 'args[0][1]', /a promise .*await/],
     ['a WeakMap', [new WeakMap()], 'args[0]', /a WeakMap .*Map/],

@@ -111,7 +111,7 @@ const rows: readonly RefusedRow[] = [
   },
   {
     type: 'classes that are not registered',
-    says: 'a class that is not registered cannot travel',
+    says: ', which is not registered, cannot travel',
     advice: 'register it (`@serializable`, or `registerClass(Class)`)',
     examples: {
       'a class': () => Thing,
