@@ -44,7 +44,10 @@ export class RoutineIdentityError extends SkeinError {
   readonly code = 'ROUTINE_IDENTITY';
 }
 
-/** A class can't be registered: it has no name, one that is taken, or state that does not travel. */
+/**
+ * A class can't be registered: it has no name, one that is taken, or state that does not travel; or it is
+ * built in.
+ */
 export class ClassRegistrationError extends SkeinError {
   readonly code = 'CLASS_REGISTRATION';
 }

@@ -2,6 +2,7 @@
 import { ClassRegistrationError } from '../errors.ts';
 import { type AnyClass, addClass, type InstanceCodec } from '../wire/classes.ts';
 import { findNamed, type Name, nameOf } from '../wire/names.ts';
+import { isNative, isOfPlatform } from './built-in.ts';
 import { type CallSite, callSite, decorationSite, isReplacedAt, moduleUrl } from './identity.ts';
 import { privateMethods, registerMethods, withBases } from './methods.ts';
 import { checkFunction, checkNames, type OtherName } from './options.ts';
@@ -55,8 +56,8 @@ interface AnyOptions extends InstanceCodec {
  * class that is registered.
  *
  * @returns the class
- * @throws ClassRegistrationError when the class has no name, or one that is taken, or has state that does
- * not travel by itself
+ * @throws ClassRegistrationError when the class has no name, or one that is taken, has state that does not
+ * travel by itself, or is built in; or when `fields` names what is no property
  * @throws TypeError when it is no class, or an option is not what it should be
  * @example
  * ```ts
@@ -136,6 +137,9 @@ function register(Class: ClassOf<object>, options: AnyOptions, site: CallSite): 
   }
   checkNames('registerClass(Class, options)', options, OPTIONS);
   checkCodec(options);
+  if (isOfPlatform(Class)) {
+    throw new ClassRegistrationError(`${Class.name} is built in: it travels, or not, as it is`);
+  }
   const named = nameFor(Class, options, site);
   if (options.encode === undefined) checkState(Class, options, named.name);
   const { fields, encode, decode } = options;
@@ -193,16 +197,19 @@ function nameFor(Class: AnyClass, options: AnyOptions, site: CallSite): Name {
 /** Refuses a class whose instances have more than their properties, since that would be lost. */
 function checkState(Class: object, { fields }: AnyOptions, name: string): void {
   const classes = [...withBases(Class)];
-  const builtIn = classes.find(isBuiltIn) as AnyClass | undefined;
+  const builtIn = classes.find(isNative) as AnyClass | undefined;
   const isPlain = builtIn === undefined || builtIn === Error || builtIn === Object;
   if (!isPlain && !(builtIn.prototype instanceof Error)) {
     throw new ClassRegistrationError(
       `the class '${name}' extends ${builtIn.name}, whose content is no property of an instance: ${GIVE_CODEC}`,
     );
   }
-  if (fields !== undefined) return;
+  if (fields !== undefined) {
+    checkFields(fields, classes, name);
+    return;
+  }
   // Compilers take private methods that have a decorator out of the class.
-  const hidden = new Set(privateNames(classes.filter((one) => !isBuiltIn(one))));
+  const hidden = new Set(privateNames(classes.filter((one) => !isNative(one))));
   for (const method of privateMethods(Class)) hidden.add(`${method}()`);
   if (hidden.size > 0) {
     throw new ClassRegistrationError(
@@ -211,9 +218,20 @@ function checkState(Class: object, { fields }: AnyOptions, name: string): void {
   }
 }
 
+/** Refuses names of what no instance has as a property of its own, and so would stay behind. */
+function checkFields(fields: readonly string[], classes: readonly object[], name: string): void {
+  for (const { prototype } of classes.filter((one) => !isNative(one)) as AnyClass[]) {
+    for (const field of fields) {
+      const found = Object.getOwnPropertyDescriptor(prototype, field);
+      if (found === undefined || ('value' in found && typeof found.value !== 'function')) continue;
+      const what = 'value' in found ? 'a method' : 'a getter or setter';
+      throw new ClassRegistrationError(
+        `the class '${name}' lists '${field}' in fields, which is ${what} and no property of its instances: ` +
+          `list the properties behind it, or ${GIVE_CODEC}`,
+      );
+    }
+  }
+}
+
 const GIVE_CODEC =
   'say what travels by registerClass(Class, { encode: (instance) => ..., decode: (value) => ... })';
-
-function isBuiltIn(Class: object): boolean {
-  return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(Class));
-}

@@ -1,4 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
 import { ClassRegistrationError, registerClass, SerializationError } from '../../../src/index.ts';
 import { decodeError, encodeError } from '../../../src/wire/error.ts';
@@ -505,6 +507,78 @@ describe('a class that is refused', () => {
     const arrived = roundTrip(new Labels(['a', 'b']));
     ok(arrived instanceof Labels);
     deepStrictEqual([...arrived], ['a', 'b']);
+  });
+
+  test.each([
+    [
+      'a getter',
+      {
+        get total() {
+          return 1;
+        },
+      },
+    ],
+    ['a setter', { set total(_value: number) {} }],
+    ['a method', { total() {} }],
+  ])('lists %s in its fields', (_what, members) => {
+    class Base {
+      total: unknown;
+    }
+    Reflect.deleteProperty(Base.prototype, 'total');
+    Object.defineProperties(Base.prototype, Object.getOwnPropertyDescriptors(members));
+    class Cart extends Base {}
+    refused(
+      () => registerClass(Cart, { fields: ['total'] }),
+      /^the class 'Cart' lists 'total' in fields, which is a (getter or setter|method) and no property/,
+    );
+  });
+
+  test('not so where a field has a value on the prototype', () => {
+    class Named extends Error {
+      label = 'own';
+    }
+    Named.prototype.label = 'default';
+    registerClass(Named, { fields: ['label', 'message'] });
+    strictEqual(roundTrip(new Named()).label, 'own');
+  });
+
+  test.each(
+    Object.entries({
+      Error,
+      TypeError,
+      Map,
+      Date,
+      Object,
+      URL,
+      Headers,
+      Buffer,
+      EventEmitter,
+      Readable,
+      SerializationError,
+    }),
+  )('is %s, which is built in', (name, Class) => {
+    refused(
+      () => registerClass(Class as new () => object),
+      `${name} is built in: it travels, or not, as it is`,
+    );
+    refused(
+      () =>
+        registerClass(Class as new () => object, {
+          encode: () => 1,
+          decode: () => ({}),
+          name: 'Own',
+        }),
+      'is built in',
+    );
+  });
+
+  test('not so where the program made it global, or gave it the name of a built-in one', () => {
+    class Global1 {}
+    Object.assign(globalThis, { Global1 });
+    registerClass(Global1);
+    class URL {}
+    registerClass(URL);
+    Reflect.deleteProperty(globalThis, 'Global1');
   });
 
   test('has no name', () => {
