@@ -21,7 +21,7 @@ import type { KindTable, OwnBytes, ValueSource } from './kinds.ts';
 import { findNamed, type Name, type NamedKind, UnknownName } from './names.ts';
 import { define, isFar, makeSparse } from './properties.ts';
 import { CborReader, damaged } from './reader.ts';
-import { isIndexLike, SHAPED, type Shape, Shapes } from './shapes.ts';
+import { isIndexLike, SHAPED, type Shape, Shapes, unkept } from './shapes.ts';
 import {
   HOLE,
   KIND_DEPTH,
@@ -161,11 +161,19 @@ export class Decoder extends CborReader implements ValueSource {
   }
 
   properties(target: object, inherits = false): void {
+    this.#propertiesAt(this.#shapes.root, target, inherits);
+  }
+
+  propertiesApart(target: object): void {
+    this.#propertiesAt(unkept, target, false);
+  }
+
+  #propertiesAt(shape: Shape, target: object, inherits: boolean): void {
     const first = this.peek();
     if ((first & 0xe0) !== MAJOR.map) throw damaged('no map where one should be');
     this.position++;
     const tabled = Object.getPrototypeOf(target) === null;
-    this.#entries(target as Record<string, unknown>, first, inherits, tabled);
+    this.#entries(shape, target as Record<string, unknown>, first, inherits, tabled);
   }
 
   #array(length: number): unknown[] {
@@ -190,18 +198,19 @@ export class Decoder extends CborReader implements ValueSource {
     this.#enter(1);
     this.charge(OBJECT);
     const value = this.#claimed({});
-    this.#entries(value, first, false, false);
+    this.#entries(this.#shapes.root, value, first, false, false);
     this.#depth--;
     return value;
   }
 
   #entries(
+    root: Shape,
     target: Record<string, unknown>,
     first: number,
     inherits: boolean,
     tabled: boolean,
   ): void {
-    let shape = this.#shapes.root;
+    let shape = root;
     if ((first & 0x1f) === INDEFINITE) {
       for (let i = 0; this.peek() !== STOP; i++) {
         if (i >= INSIDE) this.charge(propertyCost(i, tabled));

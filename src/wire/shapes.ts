@@ -51,7 +51,7 @@ export class Shape {
 }
 
 /** Follows transitions that are not kept: all that come after are new. */
-const unkept = new Shape('');
+export const unkept = new Shape('');
 
 export class Shapes {
   /** The object without properties. */

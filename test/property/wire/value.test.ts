@@ -87,6 +87,41 @@ describe('very many small objects', () => {
     );
   });
 
+  test('arrive among errors with fields of their own, whatever was decoded before', () => {
+    let names = 0;
+    const part = fc.record({
+      errors: fc.constantFrom(0, 1, 30, 600),
+      rows: fc.constantFrom(0, 1, 40, 300),
+      keys: fc.integer({ min: 1, max: 25 }),
+      /** Whether the rows have the keys of the errors. */
+      same: fc.boolean(),
+      /** Whether it is decoded by itself before. */
+      before: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
+        const value = parts.map(({ errors, rows, keys, same }) => {
+          const fields = () => {
+            names++;
+            return Object.fromEntries(
+              Array.from({ length: keys }, (_, i) => [`f${names}_${i}`, 0]),
+            );
+          };
+          const row = fields();
+          return [
+            Array.from({ length: errors }, () => {
+              return Object.assign(new Error('x'), { stack: '' }, same ? row : fields());
+            }),
+            Array.from({ length: rows }, () => ({ ...row })),
+          ];
+        });
+        for (const [i, { before }] of parts.entries()) if (before) roundTrip(value[i]);
+        deepStrictEqual(roundTrip(value), value);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   test('are padded only so far that they arrive', () => {
     const list = Array.from({ length: 3_000 }, heavy);
     const encoded = encodeValue(list) as Uint8Array;
