@@ -3,6 +3,7 @@
 import { HEADER, HEADERS, URL_COST, URL_PARAMS, URL_PARAMS_BYTE } from './cost.ts';
 import { type Kind, kind } from './kinds.ts';
 import { damaged } from './reader.ts';
+import { Refusal } from './refusal.ts';
 import { TAG_OBJECT, TAG_URI } from './tags.ts';
 import { refuseProperties } from './unsupported.ts';
 import { MAJOR } from './writer.ts';
@@ -12,11 +13,52 @@ const url = kind<URL>({
   cost: URL_COST,
   write(sink, value) {
     refuseProperties(value, 'a URL');
+    const { href } = value;
+    if (hasLongHost(href)) {
+      throw new Refusal(
+        `a URL with a host that is not ASCII, of more than ${MAX_HOST} characters,`,
+        'pass its href',
+      );
+    }
     sink.tag(TAG_URI);
-    sink.text(value.href);
+    sink.text(href);
   },
-  read: { [TAG_URI]: (source) => new URL(source.text()) },
+  read: {
+    [TAG_URI](source) {
+      const text = source.text();
+      if (!isHref(text) || hasLongHost(text))
+        throw damaged('a URL that is not written as its href');
+      return new URL(text);
+    },
+  },
 });
+
+/** Characters of a host that is not ASCII. Domain names have no more. */
+const MAX_HOST = 255;
+
+/**
+ * Whether a text may be the `href` of a URL, as far as the time is at stake that it takes to parse it:
+ * that is quadratic for hosts that are not ASCII, or become so. Where the scheme has such hosts, they are
+ * in lower case and have nothing encoded but as `xn--`.
+ */
+function isHref(text: string): boolean {
+  if (!/^[a-z][a-z0-9+.-]*:[ -~]*$/.test(text)) return false;
+  if (!/^(?:https?|wss?|ftp|file):/.test(text)) return true;
+  const [, authority] = /^(?:file:\/\/|[a-z]+:\/\/(?=[^/]))([^/?#]*)/.exec(text) ?? [];
+  return authority !== undefined && !/[A-Z%\\]/.test(hostIn(authority));
+}
+
+function hasLongHost(href: string): boolean {
+  if (href.length <= MAX_HOST) return false;
+  const [, authority = ''] = /^(?:https?|wss?|ftp|file):\/\/([^/?#]*)/.exec(href) ?? [];
+  const host = hostIn(authority);
+  return host.length > MAX_HOST && host.includes('xn--');
+}
+
+/** The host, and its port if there is one. */
+function hostIn(authority: string): string {
+  return authority.slice(authority.lastIndexOf('@') + 1);
+}
 
 const searchParams = kind<URLSearchParams>({
   prototypes: [URLSearchParams.prototype],

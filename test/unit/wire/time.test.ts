@@ -40,6 +40,8 @@ const n = 20_000;
 const large = 400_000;
 const error = Buffer.concat([hex('d9eb0983'), text('Error')]);
 const zero = hex('00');
+/** They are put in order, which takes long where there are many. */
+const marks = '\u0308\u0323'.repeat(large / 4);
 
 /** Each in as many forms as it is timed: the engine remembers the patterns that it has parsed. */
 const patterns: Readonly<Record<string, (run: number) => Buffer>> = {
@@ -92,6 +94,12 @@ const cases: Readonly<Record<string, Buffer>> = {
     list(n, (i) => (i === 0 ? hex('80') : hex('d9eb0101'))),
   ]),
   'a URL': Buffer.concat([hex('d820'), text(`http://a/${'a/'.repeat(n)}${'../'.repeat(n)}`)]),
+  'a URL with a wide host': Buffer.concat([hex('d820'), text(`http://a${marks}`)]),
+  'a URL with an encoded host': Buffer.concat([hex('d820'), text(`ws:\\u@a${encodeURI(marks)}`)]),
+  'a URL with a long host': Buffer.concat([
+    hex('d820'),
+    text(new URL(`ftp://a${marks.slice(0, 40_000)}`).href),
+  ]),
   URLSearchParams: Buffer.concat([hex('d81b82'), text('URLSearchParams'), text('a&'.repeat(n))]),
   'Headers with one name': Buffer.concat([
     hex('d81b82'),

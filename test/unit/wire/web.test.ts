@@ -1,5 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { Decoder } from 'cbor-x';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeValue, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
 import { assertArrived, hex, refusal, roundTrip, single } from './helpers.ts';
@@ -45,6 +46,61 @@ describe('arrives equal', () => {
     assertArrived(roundTrip(sent), sent);
   });
 
+  test('URLs of all sorts', () => {
+    const piece = fc.constantFrom(
+      ...[
+        'http:',
+        'FILE:',
+        'ws:',
+        'foo:',
+        'blob:',
+        'data:',
+        '/',
+        '//',
+        '\\',
+        '@',
+        ':',
+        '?',
+        '#',
+        '%',
+      ],
+      ...[
+        'ü',
+        'a',
+        'A',
+        '.',
+        '[::1]',
+        '0x7f',
+        '8080',
+        ' ',
+        '\t',
+        '%C3%BC',
+        'xn--tda',
+        '\ud800',
+        '..',
+        'c|',
+      ],
+    );
+    const text = fc.array(piece, { minLength: 2, maxLength: 9 }).map((pieces) => pieces.join(''));
+    fc.assert(
+      fc.property(text, (text) => {
+        fc.pre(URL.canParse(text));
+        assertArrived(roundTrip(new URL(text)), new URL(text));
+      }),
+      { numRuns: 5_000, maxSkipsPerRun: 1_000 },
+    );
+  });
+
+  test('URLs with long hosts, if only ASCII', () => {
+    const label = 'a'.repeat(60);
+    for (const scheme of ['http', 'foo']) {
+      const url = new URL(`${scheme}://${`${label}.`.repeat(1_000)}`);
+      assertArrived(roundTrip(url), url);
+    }
+    const wide = new URL(`http://${'ü.'.repeat(30)}/`);
+    assertArrived(roundTrip(wide), wide);
+  });
+
   test('a URL that other implementations understand', () => {
     const bytes = single(encodeValue(new URL('http://www.example.com/')));
     deepStrictEqual(bytes, hex('d82077687474703a2f2f7777772e6578616d706c652e636f6d2f'));
@@ -81,6 +137,38 @@ describe('refused', () => {
     Object.defineProperty(Third.prototype, Symbol.toStringTag, { value: 'Headers' });
     expect(refusal(() => encodeArgs([new Other()])).message).toMatch(/an instance of Other/);
     expect(refusal(() => encodeArgs([new Third()])).message).toMatch(/an instance of Third/);
+  });
+
+  test('a long host that is not ASCII, which takes long to read', () => {
+    const value = new URL(`http://me@${'ü'.repeat(300)}/`);
+    expect(refusal(() => encodeValue(value)).message).toMatch(
+      /a URL with a host that is not ASCII/,
+    );
+    const read = (text: string) => () => {
+      const bytes = single(encodeValue(text));
+      return decodeValue(Buffer.concat([hex('d820'), bytes]));
+    };
+    refusal(read(value.href));
+    // All of them are that URL, if they are parsed.
+    for (const host of [
+      'ü'.repeat(300),
+      '%C3%BC'.repeat(300),
+      value.host,
+      value.host.toUpperCase(),
+    ]) {
+      for (const start of [
+        'http://',
+        'http:',
+        'HTTP://',
+        ' http://',
+        'h\tttp://',
+        'http:///',
+        'http:\\',
+      ]) {
+        refusal(read(`${start}me@${host}/`));
+        refusal(read(`${start}${host}`));
+      }
+    }
   });
 
   const damaged: [name: string, bytes: string][] = [
