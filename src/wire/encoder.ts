@@ -17,7 +17,7 @@ import {
   stringCost,
   TRANSITION,
 } from './cost.ts';
-import type { KindTable, StackText, ValueSink } from './kinds.ts';
+import type { KindTable, StackText, Uncoded, ValueSink } from './kinds.ts';
 import {
   bytesOfGroup,
   type Group,
@@ -95,6 +95,7 @@ export class Encoder extends CborWriter implements ValueSink {
   /** Memory that is shared; known when the value is written once more. */
   #groups: Groups | undefined;
   readonly openErrors: object[] = [];
+  readonly uncoded = new Map<object, Uncoded>();
   readonly openInstances: object[] = [];
 
   constructor(kinds: KindTable) {
@@ -140,6 +141,7 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#sharing = false;
     if (this.openErrors.length > 0) this.openErrors.length = 0;
     if (this.openInstances.length > 0) this.openInstances.length = 0;
+    if (this.uncoded.size > 0) this.uncoded.clear();
     if (this.#attachments.length > 0) this.#attachments = [];
     if (this.#names.length > 0) this.#names = [];
     if (this.#memory.count > 0) this.#memory.forget(0);

@@ -33,13 +33,15 @@ function writeError(sink: ValueSink, error: Error): void {
   sink.openErrors.push(error);
   sink.tag(TAG_ERROR);
   const hidden = hiddenFields(sink, error, wireName);
-  let refused: string | undefined;
-  let own = attempt(() => nearestClassOf(error));
+  const before = sink.uncoded.get(error);
+  let refused = before?.refused;
+  let own = before ? before.own : attempt(() => nearestClassOf(error));
   while (own?.encode !== undefined) {
     const failure = writeCoded(sink, error, { wireName, own, hidden });
     if (failure === undefined) break;
     refused ??= failure;
     own = nearestClassOf(own.Class.prototype);
+    sink.uncoded.set(error, { own, refused });
   }
   if (own?.encode === undefined) {
     writeClass(sink, wireName, own);

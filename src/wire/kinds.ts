@@ -3,6 +3,7 @@
  * recognised, written and read; the encoder and the decoder find it in a table.
  */
 
+import type { RegisteredClass } from './classes.ts';
 import { KIND } from './cost.ts';
 import { globalClass } from './globals.ts';
 import type { Span } from './memory.ts';
@@ -25,6 +26,13 @@ export type StackText = (
   outermost: boolean,
 ) => string | undefined;
 
+/** How an error travels whose `encode` failed. */
+export interface Uncoded {
+  /** The class that it travels as one of. */
+  readonly own: RegisteredClass | undefined;
+  readonly refused: string;
+}
+
 /** What a kind writes to: one tag first, then one item. */
 export interface ValueSink {
   /** Whether errors take their stack along, or what they take for it. */
@@ -33,6 +41,11 @@ export interface ValueSink {
   readonly thrown: boolean;
   /** Errors that are being written, outermost first. */
   readonly openErrors: object[];
+  /**
+   * Errors whose `encode` failed. Each is tried once: where errors nest, the outer ones are written anew when
+   * theirs fails, and all inner ones with them.
+   */
+  readonly uncoded: Map<object, Uncoded>;
   /** Instances whose own `encode` gave what is being written, outermost first. */
   readonly openInstances: object[];
   head(major: number, n: number): void;

@@ -352,6 +352,20 @@ describe('an error of a registered class', () => {
     ]);
   });
 
+  test('arrives though encode fails at every level of a long chain, without trying it again and again', () => {
+    class Step extends Error {}
+    const encode = vi.fn(({ message, cause }: Step) => [message, cause, () => 1]);
+    registerClass(Step, { encode, decode: () => new Step() });
+    let sent = new Step('0');
+    for (let i = 1; i < 20; i += 1) sent = new Step(String(i), { cause: sent });
+    let arrived = through(sent) as Error | undefined;
+    for (let i = 19; i >= 0; i -= 1) {
+      strictEqual(arrived?.message, String(i));
+      arrived = arrived.cause as Error | undefined;
+    }
+    expect(encode).toHaveBeenCalledTimes(20);
+  });
+
   test('arrives as the registered class below it where encode fails', () => {
     class Forbidden extends Denied {}
     registerClass(Forbidden, { encode: throwing, decode: throwing });
