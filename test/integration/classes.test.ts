@@ -14,6 +14,7 @@ import {
   deposit,
   describe,
   fail,
+  failBadly,
   grow,
   make,
   makeLocal,
@@ -68,6 +69,30 @@ test('an error of another class arrives as the built-in below it, with name and 
   expect(Object.getPrototypeOf(error)).toBe(Error.prototype);
   expect(error).not.toBeInstanceOf(Unknown);
   expect([error.name, error.message, error.code]).toEqual(['Unknown', 'what is it', 'E_UNKNOWN']);
+});
+
+test('an error arrives though its class fails to encode or decode it, and the caller is warned', async () => {
+  const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
+  const unencoded = await rejection(failBadly('encode', false));
+  const undecoded = await rejection(failBadly('decode', false));
+  for (const error of [unencoded, undecoded] as Error[]) {
+    expect(Object.getPrototypeOf(error)).toBe(RangeError.prototype);
+    expect(error).toMatchObject({ message: 'bad', cause: 'why' });
+    expect(error.stack).toContain('failBadly (worker');
+  }
+  expect(unencoded).toMatchObject({
+    status: 400,
+    '[not sent]': expect.stringContaining('encode().request: a function cannot travel'),
+  });
+  expect(undecoded).toMatchObject({ '[not read]': { content: { message: 'bad' } } });
+  expect(await warned).toMatchObject({ code: 'SKEIN_CLASS_DECODE' });
+});
+
+test('a result that is such an error fails the call', async () => {
+  const unencoded = await rejection(failBadly('encode', true));
+  expect(unencoded).toMatchObject({ code: 'SERIALIZATION', path: 'result.encode().request' });
+  const undecoded = await rejection(failBadly('decode', true));
+  expect(undecoded).toMatchObject({ code: 'SERIALIZATION', cause: new Error('no request: bad') });
 });
 
 test('a class travels by its name', async () => {

@@ -211,6 +211,9 @@ describe('a static method', () => {
     const error = (await rejection(Stray.from('1'))) as SerializationError;
     expect(error).toBeInstanceOf(SerializationError);
     expect(error.path).toBe('this');
+    expect(error.message).toContain(
+      'this: the class Stray, which is not registered, cannot travel',
+    );
   });
 
   test('needs no class with options, and by itself', async () => {

@@ -45,6 +45,25 @@ export class Declined extends Error {
 }
 registerClass(Declined);
 
+/** Its class can't encode it where it has a request, nor decode it where it has none. */
+export class BadRequest extends RangeError {
+  readonly status = 400;
+  request: (() => void) | undefined;
+}
+registerClass(BadRequest, {
+  encode: ({ message, request }) => ({ message, request }),
+  decode: ({ message }) => {
+    throw new Error(`no request: ${message}`);
+  },
+});
+
+export const failBadly = routine((how: 'encode' | 'decode', given: boolean) => {
+  const error = new BadRequest('bad', { cause: 'why' });
+  if (how === 'encode') error.request = () => {};
+  if (given) return error;
+  throw error;
+});
+
 export const area = routine((circle: Circle) => [circle instanceof Circle, circle.area()]);
 
 export const grow = routine((circle: Circle) => new Circle(2 * circle.radius));
