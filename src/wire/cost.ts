@@ -26,8 +26,8 @@ export const URL_PARAMS = 320;
 export const URL_PARAMS_BYTE = 24;
 export const HEADERS = 512;
 export const HEADER = 192;
-/** What is known by name has an entry in a table. */
-export const NAME = 128;
+/** What is known by name has an entry in a table, and two notes of some 400 characters at most. */
+export const NAME = 2048;
 /** Any value of Temporal, of the engine's or of a polyfill. */
 export const TEMPORAL = 512;
 export const NULL_PROTOTYPE = 184;

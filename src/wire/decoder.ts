@@ -18,7 +18,7 @@ import {
   TRANSITION,
 } from './cost.ts';
 import type { KindTable, OwnBytes, ValueSource } from './kinds.ts';
-import { findNamed, type Name, type NamedKind, UnknownName } from './names.ts';
+import { findNamed, type NamedKind, ReadName, UnknownName } from './names.ts';
 import { define, isFar, makeSparse } from './properties.ts';
 import { CborReader, damaged } from './reader.ts';
 import { isIndexLike, SHAPED, type Shape, Shapes, unkept } from './shapes.ts';
@@ -64,7 +64,7 @@ export class Decoder extends CborReader implements ValueSource {
   /** All objects so far, each at its number; undefined when the value has no references. */
   #objects: (object | undefined)[] | undefined;
   /** All names so far, each at its number. */
-  #names: Omit<Name, 'kind'>[] = [];
+  #names: ReadName[] = [];
 
   constructor(kinds: KindTable) {
     super();
@@ -147,15 +147,15 @@ export class Decoder extends CborReader implements ValueSource {
     return bytes;
   }
 
-  name(kind: NamedKind): Name {
+  name(kind: NamedKind): ReadName {
     if ((this.peek() & 0xe0) === MAJOR.unsigned) {
       const known = this.#names[this.head(MAJOR.unsigned)];
-      if (known === undefined) throw damaged('it refers to a name that is not there');
-      return { kind, module: known.module, name: known.name };
+      if (known?.kind !== kind) throw damaged('it refers to a name that is not there');
+      return known;
     }
     if (this.head(MAJOR.array) !== 2) throw damaged('a name without its two parts');
     this.charge(NAME);
-    const name = { kind, module: this.text(), name: this.text() };
+    const name = new ReadName(kind, this.text(), this.text());
     this.#names.push(name);
     return name;
   }
@@ -306,7 +306,7 @@ export class Decoder extends CborReader implements ValueSource {
     const found = findNamed(name);
     if (found !== undefined) return found;
     if (!this.lenient) throw new UnknownName(name);
-    return this.note(`[not known here: ${kind} '${name.name}' of ${name.module}]`);
+    return this.note(name.note);
   }
 
   #reference(number: number): unknown {

@@ -4,7 +4,7 @@ import { classNamed, type RegisteredClass, warnAbout } from './classes.ts';
 import { inheritedName, reviveError } from './error-classes.ts';
 import { CONTENT, type Fields, HIDDEN, isError, NOT_READ } from './error-fields.ts';
 import type { ReadKind, ValueSource } from './kinds.ts';
-import { type Name, UnknownName } from './names.ts';
+import { type Name, shown, UnknownName } from './names.ts';
 import { define, defineAll } from './properties.ts';
 import { damaged } from './reader.ts';
 import { MAJOR } from './writer.ts';
@@ -114,8 +114,7 @@ function failed(
 
 function classText(own: ErrorMaker['own']): string {
   if (own === undefined) return 'a class without a name';
-  const { name, module } = 'Class' in own ? own.name : own;
-  return `class '${name}' of ${module}`;
+  return `class ${shown('Class' in own ? own.name : own)}`;
 }
 
 function knownHere(own: ErrorMaker['own']): RegisteredClass | undefined {

@@ -82,7 +82,7 @@ function readClass(source: ValueSource, encoded: boolean): RegisteredClass | str
   const registered = classNamed(name);
   if (registered === undefined) {
     if (!source.lenient) throw new UnknownName(name);
-    return source.note(`[not known here: an instance of class '${name.name}' of ${name.module}]`);
+    return source.note(name.instanceNote);
   }
   if (encoded === (registered.decode !== undefined)) return registered;
   const [there, here] = encoded ? ['', 'no '] : ['no ', ''];

@@ -7,7 +7,7 @@ import type { RegisteredClass } from './classes.ts';
 import { KIND } from './cost.ts';
 import { globalClass } from './globals.ts';
 import type { Span } from './memory.ts';
-import type { Name, NamedKind } from './names.ts';
+import type { Name, NamedKind, ReadName } from './names.ts';
 import { damaged } from './reader.ts';
 import { prototypeHere } from './realms.ts';
 import type { Refusal } from './refusal.ts';
@@ -102,7 +102,7 @@ export interface ValueSource {
   head(major: number): number;
   text(): string;
   /** Reads a name. Whether there is something of this name, is not checked. */
-  name(kind: NamedKind): Name;
+  name(kind: NamedKind): ReadName;
   /** Reads a byte string or an attachment. */
   blob(): OwnBytes;
   /** Reads any value. */

@@ -3,6 +3,7 @@
  * and its name there, and takes nothing else of it from the sender.
  */
 import { SerializationError } from '../errors.ts';
+import { shorten } from './refusal.ts';
 
 /** What there is to find by name. */
 export type NamedKind = 'routine' | 'class';
@@ -14,6 +15,40 @@ export interface Name {
   readonly module: string;
   /** Unique in its module, among all of its kind. */
   readonly name: string;
+}
+
+/** Characters that a note keeps of a long name at either end. */
+const NOTED = 90;
+
+/** A name that was read. It has the notes that stand for what is not known: they are the same each time. */
+export class ReadName implements Name {
+  readonly kind: NamedKind;
+  readonly module: string;
+  readonly name: string;
+  #note: string | undefined;
+  #instanceNote: string | undefined;
+
+  constructor(kind: NamedKind, module: string, name: string) {
+    this.kind = kind;
+    this.module = module;
+    this.name = name;
+  }
+
+  get note(): string {
+    this.#note ??= `[not known here: ${this.kind} ${shown(this)}]`;
+    return this.#note;
+  }
+
+  /** Of an instance of the class. */
+  get instanceNote(): string {
+    this.#instanceNote ??= `[not known here: an instance of class ${shown(this)}]`;
+    return this.#instanceNote;
+  }
+}
+
+/** A name as people read it, who are not told all of a long one. */
+export function shown({ name, module }: Omit<Name, 'kind'>): string {
+  return `'${shorten(name, NOTED)}' of ${shorten(module, NOTED)}`;
 }
 
 interface Names {
@@ -65,7 +100,7 @@ export class UnknownName extends SerializationError {
   readonly wanted: Name;
 
   constructor(wanted: Name) {
-    super(`${wanted.kind} '${wanted.name}' of ${wanted.module} is not known here`);
+    super(`${wanted.kind} ${shown(wanted)} is not known here`);
     this.wanted = wanted;
   }
 }

@@ -31,10 +31,10 @@ export class Refusal extends Error {
 /** Characters that are kept of a long path at either end. */
 const KEPT = 120;
 
-/** Leaves out the middle of a path that nobody would read to its end. */
-function shorten(path: string): string {
-  if (path.length <= 2 * KEPT) return path;
-  return `${path.slice(0, KEPT)}…${path.slice(-KEPT)}`;
+/** Leaves out the middle of a text that nobody would read to its end. */
+export function shorten(text: string, kept = KEPT): string {
+  if (text.length <= 2 * kept) return text;
+  return `${text.slice(0, kept)}…${text.slice(-kept)}`;
 }
 
 /** The error to throw on, after it passed one more step of the path. */
