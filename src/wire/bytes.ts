@@ -59,7 +59,7 @@ const buffer = kind<Buffer>({
   read: {
     [TAG_BUFFER](source) {
       const bytes = source.blob();
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      return Buffer.from(bytes.buffer);
     },
   },
 });
@@ -75,7 +75,7 @@ const arrayBuffer = kind<ArrayBuffer>({
     sink.tag(TAG_ARRAY_BUFFER);
     sink.blob(bytes);
   },
-  read: { [TAG_ARRAY_BUFFER]: (source) => wholeBuffer(source.blob()) },
+  read: { [TAG_ARRAY_BUFFER]: (source) => source.blob().buffer },
 });
 
 const dataView = kind<DataView>({
@@ -88,7 +88,7 @@ const dataView = kind<DataView>({
   read: {
     [TAG_DATA_VIEW](source) {
       const bytes = source.blob();
-      return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      return new DataView(bytes.buffer);
     },
   },
 });
@@ -143,14 +143,7 @@ function readSharedView(source: ValueSource): ArrayBufferView {
 function readView(source: ValueSource, View: ViewClass, size: number): ArrayBufferView {
   const bytes = source.blob();
   if (bytes.byteLength % size !== 0) throw damaged('half an element of a typed array');
-  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-  return new View(buffer, byteOffset, bytes.byteLength / size);
-}
-
-/** The bytes as a buffer of their own; they may be an attachment inside a larger one. */
-function wholeBuffer(bytes: OwnBytes): ArrayBuffer {
-  const { buffer } = bytes;
-  return buffer.byteLength === bytes.byteLength ? buffer : bytes.slice().buffer;
+  return new View(bytes.buffer, 0, bytes.byteLength / size);
 }
 
 function spanOf(value: ArrayBufferView, align: number): Span {

@@ -361,6 +361,8 @@ export class Decoder extends CborReader implements ValueSource {
     const bytes = this.#attachments[number];
     if (bytes === undefined || number !== this.#attached) throw damaged('an attachment is missing');
     this.#attached++;
+    // As with `#copy`; those that came in chunks have memory of their own.
+    if (bytes.byteLength < bytes.buffer.byteLength) return new Uint8Array(bytes);
     return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
   }
 
