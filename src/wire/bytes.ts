@@ -1,7 +1,7 @@
 /** Byte arrays: ArrayBuffer and its views. Large ones leave the value and travel beside it. */
 import { types } from 'node:util';
 import { BUFFER, bytesCost } from './cost.ts';
-import { type Kind, kind, type OwnBytes, type ValueSink, type ValueSource } from './kinds.ts';
+import { type Kind, kind, type ValueSink, type ValueSource } from './kinds.ts';
 import { type Span, WHOLE } from './memory.ts';
 import { damaged } from './reader.ts';
 import { Refusal } from './refusal.ts';
