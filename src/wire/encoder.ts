@@ -178,12 +178,12 @@ export class Encoder extends CborWriter implements ValueSink {
   }
 
   writeOrNote(value: unknown): void {
-    const refusal = this.attempt(() => this.write(value));
-    if (refusal !== undefined) this.text(`[not sent: ${describe(refusal)}]`);
+    this.#orNote(() => this.write(value));
   }
 
   attempt(write: () => void): Refusal | undefined {
     const size = this.position - this.begin;
+    const { cost } = this;
     const count = this.#count;
     const depth = this.#depth;
     const attachments = this.#attachments.length;
@@ -196,6 +196,8 @@ export class Encoder extends CborWriter implements ValueSink {
       return undefined;
     } catch (error) {
       this.position = this.begin + size;
+      this.cost = cost;
+      this.#shapes.forget();
       this.#forget(count);
       this.#depth = depth;
       this.#attachments.length = attachments;
@@ -252,13 +254,13 @@ export class Encoder extends CborWriter implements ValueSink {
     this.text(name.name);
   }
 
-  list(values: readonly unknown[], item: (value: unknown) => void): void {
-    if (this.#again(values)) return;
-    this.#enter(1);
-    this.cost += arrayCost(values.length);
-    this.head(MAJOR.array, values.length);
-    for (const value of values) item(value);
-    this.#depth--;
+  listOrNote(values: readonly unknown[], item: (value: unknown) => void): void {
+    this.#orNote(() => {
+      if (this.#again(values)) return;
+      this.#enter(1);
+      this.#array(values, item);
+      this.#depth--;
+    });
   }
 
   properties(value: object): void {
@@ -287,6 +289,11 @@ export class Encoder extends CborWriter implements ValueSink {
     } catch (error) {
       throw within(error, property(keys[i]!));
     }
+  }
+
+  #orNote(write: () => void): void {
+    const refusal = this.attempt(write);
+    if (refusal !== undefined) this.text(`[not sent: ${describe(refusal)}]`);
   }
 
   #start(value: unknown): void {
@@ -367,12 +374,12 @@ export class Encoder extends CborWriter implements ValueSink {
     this.name(name);
   }
 
-  #array(values: readonly unknown[]): void {
+  #array(values: readonly unknown[], item?: (value: unknown) => void): void {
     if (hasNames(values)) {
       throw new Refusal('an array with properties of its own', 'pass them in an object beside it');
     }
     if (getOwnPropertySymbols(values).length > 0) refuseSymbols(values);
-    this.#items(values);
+    this.#items(values, item);
   }
 
   #list(values: readonly unknown[]): void {
@@ -381,8 +388,10 @@ export class Encoder extends CborWriter implements ValueSink {
     this.#items(values);
   }
 
-  #items(values: readonly unknown[]): void {
+  /** Not by its iterator, which may be the program's own: the length is on its way already. */
+  #items(values: readonly unknown[], item?: (value: unknown) => void): void {
     const { length } = values;
+    if (!(length >>> 0 === length)) refuseLength();
     this.cost += arrayCost(length);
     this.head(MAJOR.array, length);
     let i = 0;
@@ -390,8 +399,10 @@ export class Encoder extends CborWriter implements ValueSink {
     try {
       for (; i < length; i++) {
         const value = values[i];
-        if (value !== undefined || i in values) this.write(value);
-        else if (++holes <= MAX_HOLES) this.byte(HOLE);
+        if (value !== undefined || i in values) {
+          if (item === undefined) this.write(value);
+          else item(value);
+        } else if (++holes <= MAX_HOLES) this.byte(HOLE);
         else break;
       }
     } catch (error) {
@@ -480,6 +491,11 @@ function refuseThenable(): never {
     "a routine or a class called 'then', by which promises take an object for one of them,",
     'give it another name',
   );
+}
+
+/** A Proxy has any length that it wants to. */
+function refuseLength(): never {
+  throw new Refusal('an array whose length is none', 'pass a copy');
 }
 
 /** Its receiver can't refer to an instance that is not made yet. */

@@ -98,8 +98,8 @@ function writeFields(sink: ValueSink, fields: Fields): void {
   for (const [key, value] of fields) {
     sink.charge(ERROR_PROPERTY);
     sink.text(key);
-    if (key === 'errors' && Array.isArray(value)) {
-      sink.list(value, (item) => sink.writeOrNote(bounded(sink, item)));
+    if (key === 'errors' && attempt(() => Array.isArray(value))) {
+      sink.listOrNote(value as unknown[], (item) => sink.writeOrNote(bounded(sink, item)));
     } else {
       sink.writeOrNote(INNER.has(key) ? bounded(sink, value) : value);
     }
@@ -108,8 +108,8 @@ function writeFields(sink: ValueSink, fields: Fields): void {
 
 /** What stands for an inner error: itself, unless it would lead back here or on without an end. */
 function bounded(sink: ValueSink, value: unknown): unknown {
-  if (!isError(value)) return value;
-  if (sink.openErrors.includes(value)) return '[not sent: an error around this one]';
+  if (!attempt(() => isError(value))) return value;
+  if (sink.openErrors.includes(value as Error)) return '[not sent: an error around this one]';
   if (sink.openErrors.length >= MAX_ERROR_DEPTH) return '[not sent: errors nested too deep]';
   return value;
 }

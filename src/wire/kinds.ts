@@ -74,8 +74,11 @@ export interface ValueSink {
    * @returns why the part can't travel; undefined when it was written
    */
   attempt(write: () => void): Refusal | undefined;
-  /** A list whose items are written by `item`; the list itself may be shared like any object. */
-  list(values: readonly unknown[], item: (value: unknown) => void): void;
+  /**
+   * A list whose items are written by `item`, or a note where the list itself can't travel. It may be shared
+   * like any object.
+   */
+  listOrNote(values: readonly unknown[], item: (value: unknown) => void): void;
   /** A map of all own enumerable properties. */
   properties(value: object): void;
   /**

@@ -70,6 +70,11 @@ export class Shapes {
     this.#size = 0;
   }
 
+  /** Has all transitions count once more, since the part of the value that counted some is gone. */
+  forget(): void {
+    this.value++;
+  }
+
   /**
    * Takes up that a key follows `shape`.
    *
