@@ -124,11 +124,12 @@ function callerFrames(): string[] {
   const { stackTraceLimit } = Error;
   if (!(stackTraceLimit > 0)) return [];
   try {
-    Error.stackTraceLimit = stackTraceLimit + OWN_FRAMES;
+    // Not by assignment, which throws where the program froze the class.
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit + OWN_FRAMES);
     const frames = capture().split('\n').filter(isFrame);
     return frames.filter(isProgram).slice(0, stackTraceLimit);
   } finally {
-    Error.stackTraceLimit = stackTraceLimit;
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
   }
 }
 

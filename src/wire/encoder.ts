@@ -3,6 +3,7 @@
  * and could be deceived by a getter that answers differently the second time.
  */
 import { inspect } from 'node:util';
+import { nearestClassOf } from './classes.ts';
 import {
   ALLOWANCE,
   arrayCost,
@@ -500,6 +501,9 @@ function refuseLength(): never {
 
 /** Its receiver can't refer to an instance that is not made yet. */
 function refuseCycle(value: object): never {
+  if (nearestClassOf(value)?.encode === undefined) {
+    throw new Refusal('an error in its own name or message', 'pass a text there');
+  }
   throw new Refusal(
     `a cycle through an instance of ${value.constructor.name}, whose class has its own encode,`,
     'leave it out of what encode gives, or register the class by its fields',

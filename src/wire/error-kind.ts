@@ -46,7 +46,7 @@ function writeError(sink: ValueSink, error: Error): void {
   if (own?.encode === undefined) {
     writeClass(sink, wireName, own);
     sink.head(MAJOR.map, hidden.size);
-    writeFields(sink, hidden);
+    writeFields(sink, hidden, error);
   }
   const fields = ownFields(sink, error, own && listedIn(own, error));
   if (refused !== undefined) fields.set(NOT_SENT, refused);
@@ -84,7 +84,7 @@ function writeCoded(
       return `${own.Class.name}: ${reason}`;
     }
   }
-  writeFields(sink, hidden);
+  writeFields(sink, hidden, error);
   return undefined;
 }
 
@@ -94,10 +94,17 @@ function writeClass(sink: ValueSink, wireName: string, own: RegisteredClass | un
   sink.text(wireName);
 }
 
-function writeFields(sink: ValueSink, fields: Fields): void {
+/** @param unmade the error, where its receiver has to make it of the name and the message among the fields */
+function writeFields(sink: ValueSink, fields: Fields, unmade?: Error): void {
   for (const [key, value] of fields) {
     sink.charge(ERROR_PROPERTY);
     sink.text(key);
+    if (unmade && typeof value === 'object' && (key === 'name' || key === 'message')) {
+      sink.openInstances.push(unmade);
+      sink.writeOrNote(value);
+      sink.openInstances.pop();
+      continue;
+    }
     if (key === 'errors' && attempt(() => Array.isArray(value))) {
       sink.listOrNote(value as unknown[], (item) => sink.writeOrNote(bounded(sink, item)));
     } else {

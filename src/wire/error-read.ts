@@ -28,7 +28,8 @@ function readClass(source: ValueSource): RegisteredClass | Name {
   const name = source.name('class');
   const registered = classNamed(name);
   if (registered === undefined && !source.lenient) throw new UnknownName(name);
-  return registered ?? name;
+  // What is no class of errors is like one that isn't known.
+  return registered?.Class.prototype instanceof Error ? registered : name;
 }
 
 interface ErrorMaker {
@@ -146,10 +147,11 @@ function make(
 function withoutFrames<T>(makeError: () => T): T {
   const { stackTraceLimit } = Error;
   try {
-    Error.stackTraceLimit = 0;
+    // Not by assignment, which throws where the program froze the class.
+    Reflect.set(Error, 'stackTraceLimit', 0);
     return makeError();
   } finally {
-    Error.stackTraceLimit = stackTraceLimit;
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
   }
 }
 

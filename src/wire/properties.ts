@@ -3,9 +3,9 @@
 /** The largest index. */
 const FARTHEST = '4294967294';
 
-/** Sets a property without touching a prototype, or a setter of it. */
+/** Sets a property without touching a prototype, or a setter of it. What is frozen stays as it is. */
 export function define(target: object, key: string, value: unknown, enumerable = true): void {
-  Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
+  Reflect.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
 }
 
 /** Sets all properties that `source`, an object without a prototype, has. */
