@@ -1,6 +1,16 @@
 /** Byte arrays: ArrayBuffer and its views. Large ones leave the value and travel beside it. */
 import { types } from 'node:util';
 import { BUFFER, bytesCost } from './cost.ts';
+import {
+  bufferLength,
+  dataViewBuffer,
+  dataViewLength,
+  dataViewOffset,
+  type TypedArray,
+  viewBuffer,
+  viewLength,
+  viewOffset,
+} from './intrinsics.ts';
 import { type Kind, kind, type ValueSink, type ValueSource } from './kinds.ts';
 import { type Span, WHOLE } from './memory.ts';
 import { damaged } from './reader.ts';
@@ -55,7 +65,7 @@ const uint8Array = kind<Uint8Array>({
 const buffer = kind<Buffer>({
   prototypes: [Buffer.prototype],
   cost: BUFFER,
-  write: (sink, value) => writeView(sink, TAG_BUFFER, value, 1),
+  write: (sink, value) => writeSpan(sink, TAG_BUFFER, spanOf(value, 1)),
   read: {
     [TAG_BUFFER](source) {
       const bytes = source.blob();
@@ -69,7 +79,7 @@ const arrayBuffer = kind<ArrayBuffer>({
   cost: BUFFER,
   write(sink, value) {
     refuseProperties(value, 'an ArrayBuffer');
-    const span = { buffer: value, start: 0, end: value.byteLength, align: WHOLE };
+    const span = { buffer: value, start: 0, end: bufferLength.call(value), align: WHOLE };
     const bytes = bytesOf(span);
     sink.wholeBuffer(span);
     sink.tag(TAG_ARRAY_BUFFER);
@@ -83,7 +93,10 @@ const dataView = kind<DataView>({
   cost: BUFFER,
   write(sink, value) {
     refuseProperties(value, 'a DataView');
-    writeView(sink, TAG_DATA_VIEW, value, 1);
+    const buffer = dataViewBuffer.call(value);
+    const start = dataViewOffset.call(value);
+    const end = start + dataViewLength.call(value);
+    writeSpan(sink, TAG_DATA_VIEW, { buffer, start, end, align: 1 });
   },
   read: {
     [TAG_DATA_VIEW](source) {
@@ -115,16 +128,15 @@ function typedArray(littleEndianTag: number, View: ViewClass): Kind {
   const size = View.BYTES_PER_ELEMENT;
   const tag = littleEndian || size === 1 ? littleEndianTag : littleEndianTag - 4;
   makers.set(tag, (buffer, offset, length) => new View(buffer, offset, length));
-  return kind<ArrayBufferView>({
+  return kind<TypedArray>({
     prototypes: [View.prototype],
     cost: BUFFER,
-    write: (sink, value) => writeView(sink, tag, value, size),
+    write: (sink, value) => writeSpan(sink, tag, spanOf(value, size)),
     read: { [tag]: (source) => readView(source, View, size) },
   });
 }
 
-function writeView(sink: ValueSink, tag: number, value: ArrayBufferView, size: number): void {
-  const span = spanOf(value, size);
+function writeSpan(sink: ValueSink, tag: number, span: Span): void {
   const bytes = bytesOf(span);
   if (sink.sharedView(tag, span)) return;
   sink.tag(tag);
@@ -146,9 +158,9 @@ function readView(source: ValueSource, View: ViewClass, size: number): ArrayBuff
   return new View(bytes.buffer, 0, bytes.byteLength / size);
 }
 
-function spanOf(value: ArrayBufferView, align: number): Span {
-  const { buffer, byteOffset, byteLength } = value;
-  return { buffer, start: byteOffset, end: byteOffset + byteLength, align };
+function spanOf(value: TypedArray, align: number): Span {
+  const start = viewOffset.call(value);
+  return { buffer: viewBuffer.call(value), start, end: start + viewLength.call(value), align };
 }
 
 function bytesOf({ buffer, start, end }: Span): Uint8Array {

@@ -1,8 +1,10 @@
 /** Objects with no other values inside: Date, RegExp. */
 
 import { DATE, regExpCost } from './cost.ts';
+import { flagsOf, getTime, sourceOf } from './intrinsics.ts';
 import { type Kind, kind } from './kinds.ts';
 import { damaged, numberFrom } from './reader.ts';
+import { Refusal } from './refusal.ts';
 import { TAG_EPOCH_MILLISECONDS, TAG_EPOCH_SECONDS, TAG_OBJECT } from './tags.ts';
 import { refuseProperties } from './unsupported.ts';
 import { MAJOR } from './writer.ts';
@@ -12,7 +14,7 @@ const date = kind<Date>({
   cost: DATE,
   write(sink, value) {
     refuseProperties(value, 'a Date');
-    const time = value.getTime();
+    const time = getTime.call(value);
     const seconds = time / 1000;
     // Dates far from today have more milliseconds than a float of seconds can tell apart.
     const exact = Number.isNaN(time) || Math.round(seconds * 1000) === time;
@@ -30,7 +32,12 @@ const regExp = kind<RegExp>({
   cost: 0,
   write(sink, value) {
     refuseProperties(value, 'a RegExp');
-    const { lastIndex, source, flags } = value;
+    const { lastIndex } = value;
+    const source = sourceOf.call(value);
+    const flags = flagsOf.call(value);
+    if (typeof lastIndex !== 'number') {
+      throw new Refusal('a RegExp whose lastIndex is no number', 'set it to one');
+    }
     sink.charge(regExpCost(source, flags));
     sink.tag(TAG_OBJECT);
     sink.head(MAJOR.array, lastIndex === 0 ? 3 : 4);

@@ -1,6 +1,7 @@
 /** Classes of the Web: URL, URLSearchParams, Headers. */
 
 import { HEADER, HEADERS, URL_COST, URL_PARAMS, URL_PARAMS_BYTE } from './cost.ts';
+import { hrefOf } from './intrinsics.ts';
 import { type Kind, kind } from './kinds.ts';
 import { damaged } from './reader.ts';
 import { Refusal } from './refusal.ts';
@@ -13,7 +14,7 @@ const url = kind<URL>({
   cost: URL_COST,
   write(sink, value) {
     refuseProperties(value, 'a URL');
-    const { href } = value;
+    const href = hrefOf.call(value);
     if (hasLongHost(href)) {
       throw new Refusal(
         `a URL with a host that is not ASCII, of more than ${MAX_HOST} characters,`,

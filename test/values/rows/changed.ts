@@ -76,6 +76,8 @@ export const changed: Group = {
         'a Uint8Array': () => Object.assign(Uint8Array.of(1), { x: 1 }),
         'a Float64Array': () => Object.assign(Float64Array.of(1), { x: 1 }),
         'a Buffer': () => Object.assign(Buffer.of(1), { x: 1 }),
+        'a length that is a lie': () =>
+          Object.defineProperty(Uint8Array.of(1), 'byteLength', { value: 1e9 }),
       },
       check(arrived) {
         deepStrictEqual(Object.keys(arrived as object), ['0']);
