@@ -1,8 +1,10 @@
 /** `routine.inline(fn)`: functions by value. Their source travels, with what they capture. */
 import { builtinModules } from 'node:module';
 import { InlineFunctionError } from '../errors.ts';
+import { type InlineParts, isInlineRoutine } from '../wire/inline-kind.ts';
 import { nameOf } from '../wire/names.ts';
-import { type Encoded, encodeArgs } from '../wire/value.ts';
+import { encodeArgs } from '../wire/value.ts';
+import { type Definition, define } from './definition.ts';
 import type { RoutineId } from './dispatcher.ts';
 import {
   type FreeName,
@@ -48,11 +50,7 @@ export const INLINE_HELPERS = {
     Object.defineProperty(fn, 'name', { value, configurable: true }),
 };
 
-export interface InlineFunction {
-  readonly name: string;
-  /** Name, source, captures and arguments. */
-  readonly encode: (args: readonly unknown[]) => Encoded;
-}
+export type InlineFunction = Pick<InlineParts, 'name' | 'source' | 'captures'>;
 
 const WHAT = 'routine.inline(fn, options)';
 const LEADING = ['name', 'source', 'captures'];
@@ -78,7 +76,7 @@ export function inlineFunction(
       'captures must be an object with values by name, not a Map or another list',
     );
   }
-  if (nameOf(fn as object)?.kind === 'routine') {
+  if (nameOf(fn as object)?.kind === 'routine' || isInlineRoutine(fn as object)) {
     throw new TypeError(`${WHAT} takes a plain function; this one is a routine already`);
   }
   const name = options.name ?? ((fn as { name: string }).name || (assigned() ?? 'anonymous'));
@@ -88,11 +86,17 @@ export function inlineFunction(
   const sent = [...captured].filter((one) => read.free.has(one));
   return {
     name,
-    encode: (args) => {
-      const values = Object.fromEntries(sent.map((one) => [one, captures[one]]));
-      return encodeArgs([name, read.expression, values, ...args], LEADING);
-    },
+    source: read.expression,
+    captures: () => Object.fromEntries(sent.map((one) => [one, captures[one]])),
   };
+}
+
+/** What calls the function: its name, source and captures go before the arguments. */
+export function inlineDefinition(parts: InlineParts): Definition {
+  const { name, source, generator, attempts, captures } = parts;
+  const encode = (args: readonly unknown[]) =>
+    encodeArgs([name, source, captures(), ...args], LEADING);
+  return define({ name, id: inlineId(generator), generator, attempts, encode });
 }
 
 function readOrRefuse(fn: unknown, name: string): FunctionSource {

@@ -1,5 +1,6 @@
 /** `routine(fn)`: makes a function callable on other processes. */
 import { RoutineIdentityError } from '../errors.ts';
+import { acceptInline, registerInline } from '../wire/inline-kind.ts';
 import { registerName } from '../wire/names.ts';
 import { encodeArgs } from '../wire/value.ts';
 import { bind } from './calls.ts';
@@ -14,7 +15,7 @@ import {
 import type { DispatchTarget } from './dispatcher.ts';
 import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { assignedName, callSite, moduleUrl, nameAt } from './identity.ts';
-import { type InlineOptions, inlineFunction, inlineId } from './inline.ts';
+import { type InlineOptions, inlineDefinition, inlineFunction } from './inline.ts';
 import { decorate, isContext, makeMethod } from './methods.ts';
 import { checkNames, type OtherName } from './options.ts';
 import { register } from './registry.ts';
@@ -164,11 +165,21 @@ function make<F extends AnyFunction>(fn: F, options: RoutineOptions): Routine<F>
  * ```
  */
 function inline<F extends AnyFunction>(fn: F, options: InlineOptions = {}): Routine<F> {
-  const { name, encode } = inlineFunction(fn, options, () => assignedName(inline));
-  const generator = isGenerator(fn);
-  const attempts = attemptsOf(options);
-  return asRoutine(fn, define({ name, id: inlineId(generator), generator, attempts, encode }));
+  const made = inlineFunction(fn, options, () => assignedName(inline));
+  const parts = { ...made, generator: isGenerator(fn), attempts: attemptsOf(options) };
+  const remote = asRoutine(fn, inlineDefinition(parts));
+  registerInline(remote, parts);
+  return remote;
 }
+
+acceptInline((parts) => {
+  const local = () => {
+    throw new TypeError(`'${parts.name}' came by its source, and runs on workers only`);
+  };
+  const remote = asRoutine(local, inlineDefinition(parts));
+  registerInline(remote, parts);
+  return remote;
+});
 
 routine.inline = inline;
 

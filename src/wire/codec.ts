@@ -7,6 +7,7 @@ import { collectionKinds } from './collections.ts';
 import { type DecodeOptions, Decoder } from './decoder.ts';
 import { type Encoded, type EncodeOptions, Encoder } from './encoder.ts';
 import { errorKind } from './error-kind.ts';
+import { inlineKind } from './inline-kind.ts';
 import { instanceKind } from './instance-kind.ts';
 import { KindTable } from './kinds.ts';
 import { damaged } from './reader.ts';
@@ -24,6 +25,7 @@ const kinds = new KindTable([
   ...temporalKinds,
   errorKind,
   instanceKind,
+  inlineKind,
 ]);
 
 // Taken while in use: a getter inside a value may encode another one.

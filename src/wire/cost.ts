@@ -33,6 +33,8 @@ export const TEMPORAL = 512;
 export const NULL_PROTOTYPE = 184;
 /** An instance of a class of the program. */
 export const INSTANCE = 192;
+/** A function by value, and what it is called by. */
+export const INLINE = 4096;
 export const MAP = 240;
 export const SET = 192;
 /** A value that objects inside it refer to has a table of all of them. */

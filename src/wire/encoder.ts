@@ -18,6 +18,7 @@ import {
   stringCost,
   TRANSITION,
 } from './cost.ts';
+import { inlineKind, isInlineRoutine } from './inline-kind.ts';
 import type { KindTable, StackText, Uncoded, ValueSink } from './kinds.ts';
 import {
   bytesOfGroup,
@@ -370,9 +371,21 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #function(value: object): void {
     const name = nameOf(value);
-    if (name === undefined) refuse(value);
+    if (name === undefined) {
+      this.#inline(value);
+      return;
+    }
     this.tag(name.kind === 'routine' ? TAG_ROUTINE : TAG_CLASS);
     this.name(name);
+  }
+
+  #inline(value: object): void {
+    if (!isInlineRoutine(value)) refuse(value);
+    if (this.#again(value)) return;
+    this.#enter(KIND_DEPTH);
+    this.cost += inlineKind.cost;
+    inlineKind.write(this, value);
+    this.#depth -= KIND_DEPTH;
   }
 
   #array(values: readonly unknown[], item?: (value: unknown) => void): void {

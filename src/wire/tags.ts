@@ -83,5 +83,8 @@ export const TAG_VIEW = OURS + 14;
 /** As `TAG_INSTANCE`, with what the class's `encode` gave in the place of the properties. */
 export const TAG_ENCODED_INSTANCE = OURS + 15;
 
+/** An array of name, source, whether it is a generator, attempts, map of captures: a function by value. */
+export const TAG_INLINE = OURS + 16;
+
 /** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
 export const HOLE = 0xe0;

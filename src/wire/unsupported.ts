@@ -95,8 +95,7 @@ export function refuse(value: unknown): never {
       const what = typeof name === 'string' && name !== '' ? `the class ${name}` : 'a class';
       throw new Refusal(`${what}, which is not registered,`, UNREGISTERED_CLASS);
     }
-    const hint =
-      'pass a routine, by itself and neither inline nor by its `with` or `on`, or plain data';
+    const hint = 'pass a routine, by itself and not by its `with` or `on`, or plain data';
     throw new Refusal('a function', hint);
   }
   if (typeof value === 'symbol') throw new Refusal('a symbol', 'pass a string');

@@ -1,6 +1,8 @@
 /** Runs functions that came by value: compiles their source, and gives it what they capture. */
 import { compileFunction, constants } from 'node:vm';
 import { InlineNotAllowed, RoutineNotFound, SerializationError } from '../errors.ts';
+// Functions by value may capture others.
+import '../routine/routine.ts';
 import { INLINE_HELPERS, INLINE_MODULE, inlineId } from '../routine/inline.ts';
 import { Recent } from '../routine/recent.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';

@@ -2,7 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { InlineNotAllowed, RoutineNotFound, routine, WorkerPool } from '../../src/index.ts';
+import {
+  InlineNotAllowed,
+  type Routine,
+  RoutineNotFound,
+  routine,
+  WorkerPool,
+} from '../../src/index.ts';
 import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import { decode } from '../../src/routine/outcome.ts';
 import { encodeArgs } from '../../src/wire/value.ts';
@@ -135,10 +141,40 @@ describe('a function by value', () => {
     expect(String(stamp)).toBe('stamped now!');
   });
 
-  test('is no value that another function could capture', async () => {
-    const captures = { inner: routine.inline(() => 1) };
-    const outer = routine.inline(made('() => inner()'), { captures });
-    expect(await rejection(outer())).toMatchObject({ path: 'captures.inner' });
+  test('calls another one that it captures or is given, which takes its captures along', async () => {
+    const inner = routine.inline(made('async (x) => x + base'), { captures: { base: 10 } });
+    const steps = routine.inline(made('function* (n) { for (let i = 0; i < n; i += 1) yield i }'));
+    const outer = routine.inline(
+      made(
+        'async (x, given) => { let sum = await inner(x) + await given(x); for await (const i of steps(x)) sum += i; return [sum, inner === given] }',
+      ),
+      { captures: { inner, steps } },
+    );
+    expect(await outer(3, inner)).toEqual([29, true]);
+  });
+
+  test('calls itself by what it captures', async () => {
+    const captures: Record<string, unknown> = { fact: undefined };
+    const fact = routine.inline(made('async (n) => n <= 1 ? 1 : n * await fact(n - 1)'), {
+      captures,
+    });
+    captures.fact = fact;
+    expect(await fact(5)).toBe(120);
+  });
+
+  test('is a result, and can be called where it arrives', async () => {
+    const echo = routine.inline(made('(x) => [x, x]'));
+    const add3 = routine.inline(made('async (x) => x + n'), { captures: { n: 3 }, name: 'add3' });
+    const [one, other] = (await echo(add3)) as [Routine<Any>, Routine<Any>];
+    expect(one).toBe(other);
+    expect([one.name, await one(4), await one.with({ timeout: 9_000 })(5)]).toEqual(['add3', 7, 8]);
+    expect(() => one.local(1)).toThrow("'add3' came by its source, and runs on workers only");
+  });
+
+  test('takes the place of what it captures that cannot travel, in a path', async () => {
+    const inner = routine.inline(made('() => [f]'), { captures: { f: { g: () => 1 } } });
+    const outer = routine.inline(made('() => inner()'), { captures: { inner } });
+    expect(await rejection(outer())).toMatchObject({ path: 'captures.inner.captures.f.g' });
   });
 
   test('imports what Node has, packages, and files from the current folder', async () => {

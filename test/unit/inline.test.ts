@@ -8,7 +8,7 @@ import {
   SerializationError,
 } from '../../src/index.ts';
 import { type Dispatcher, dispatcherOf } from '../../src/routine/dispatcher.ts';
-import { decodeValue, type Encoded } from '../../src/wire/value.ts';
+import { decodeValue, type Encoded, encodeValue } from '../../src/wire/value.ts';
 
 type Any = (...args: unknown[]) => unknown;
 
@@ -209,6 +209,7 @@ describe('what is refused beside', () => {
     const made = routine(async () => 1, { name: 'made' });
     expect(() => inline('x => x')).toThrow(/takes a function, not "x => x"/);
     expect(() => inline(made)).toThrow(/is a routine already/);
+    expect(() => inline(inline(() => 1))).toThrow(/is a routine already/);
     expect(() => inline(() => 1, { capture: {} })).toThrow(/no option 'capture'/);
     expect(() => inline(() => 1, { captures: null })).toThrow(/captures must be an object/);
     expect(() => inline(() => 1, { captures: [1] })).toThrow(/captures must be an object/);
@@ -216,6 +217,42 @@ describe('what is refused beside', () => {
       /captures must be an .* not a Map/,
     );
     expect(() => inline(() => 1, { attempts: 2 })).toThrow(/only for routines with idempotent/);
+  });
+});
+
+describe('as a value', () => {
+  test('keeps its name, source and captures, on a second way, too', async () => {
+    const one = routine.inline(made('(x) => x * factor'), { captures: { factor: 2 }, name: 'one' });
+    const once = decodeValue(encodeValue(one) as Uint8Array);
+    const twice = decodeValue(encodeValue(once) as Uint8Array) as typeof one;
+    const mailbox = new Mailbox();
+    await twice.on(mailbox)(4);
+    expect(mailbox.sent).toEqual([['one', '(x) => x * factor', { factor: 2 }, 4]]);
+  });
+
+  test('may capture itself', () => {
+    const captures: Record<string, unknown> = { self: undefined };
+    const self = routine.inline(made('() => self'), { captures });
+    captures.self = self;
+    const [one, other] = decodeValue(encodeValue([self, self]) as Uint8Array) as unknown[];
+    expect(one).toBe(other);
+    expect(encodeValue(one)).toEqual(encodeValue(self));
+  });
+
+  // [name, source, generator, attempts, captures]
+  test.each([
+    ['too few parts', '84616161 62f401'],
+    ['a name that is no text', '85 01 6162 f4 01 a0'],
+    ['a kind that is none', '85 6161 6162 01 01 a0'],
+    ['no attempts', '85 6161 6162 f4 00 a0'],
+    ['captures that are no map', '85 6161 6162 f4 01 80'],
+    [
+      'captures that pose as a promise',
+      '85 6161 6162 f4 01 a1 647468656e d9eb10 85 6161 6162 f4 01 a0',
+    ],
+  ])('is refused where it has %s', (_what, hex) => {
+    const bytes = Buffer.from(`d9eb10${hex.replaceAll(' ', '')}`, 'hex');
+    expect(() => decodeValue(bytes)).toThrow(SerializationError);
   });
 });
 

@@ -8,8 +8,7 @@ import { Circle, double } from './names.ts';
 const UNREGISTERED =
   'register its class (`@serializable`, or `registerClass(Class)`), or pass plain data';
 const BESIDE = 'pass them in an object beside it';
-const INSTEAD =
-  'pass a routine, by itself and neither inline nor by its `with` or `on`, or plain data';
+const INSTEAD = 'pass a routine, by itself and not by its `with` or `on`, or plain data';
 
 const hooks = () => ({ onDone: () => 1 });
 
@@ -95,7 +94,7 @@ const rows: readonly RefusedRow[] = [
       'a function': () => () => 1,
       'a routine with options': () => double.with({ timeout: 5 }),
       'the plain function of a routine': () => double.local,
-      'a function by value': () => routine.inline((x: number) => x),
+      'a function by value with options': () => routine.inline((x: number) => x).with({}),
       'in an object': [hooks, '.onDone'],
       'deep inside': [() => ({ items: [0, 1, 2, hooks()] }), '.items[3].onDone'],
       'below a key that needs quotes': [() => ({ 'a-b': hooks() }), '["a-b"].onDone'],
