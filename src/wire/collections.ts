@@ -1,10 +1,13 @@
 /** Map, Set, and objects without a prototype. */
 
+import type { SerializationError } from '../errors.ts';
 import { entriesCost, MAP, MAP_ENTRY, NULL_PROTOTYPE, SET, SET_ITEM } from './cost.ts';
-import { type Kind, kind, type ValueSink } from './kinds.ts';
+import { type Kind, kind, type ValueSink, type ValueSource } from './kinds.ts';
+import { damaged } from './reader.ts';
 import { entry, Refusal, within } from './refusal.ts';
 import { TAG_MAP, TAG_NULL_PROTOTYPE, TAG_SET } from './tags.ts';
 import { refuseProperties } from './unsupported.ts';
+import { MOST_ALIKE, WideKeys } from './wide-keys.ts';
 import { MAJOR } from './writer.ts';
 
 const map = kind<Map<unknown, unknown>>({
@@ -16,9 +19,11 @@ const map = kind<Map<unknown, unknown>>({
     const { size } = value;
     sink.charge(entriesCost(size, MAP_ENTRY));
     sink.head(MAJOR.map, size);
+    const wide = wideKeys(sink, size);
     let i = 0;
     for (const [key, item] of value) {
       if (i === size) throw changing();
+      if (typeof key === 'bigint' && wide?.add(key) === false) refuseWide('a Map', 'keys');
       writeStep(sink, key, `.keys()[${i}]`);
       writeEntry(sink, key, item, i);
       i++;
@@ -31,7 +36,12 @@ const map = kind<Map<unknown, unknown>>({
       claim(value);
       const count = source.count(MAJOR.map);
       source.charge(entriesCost(count, MAP_ENTRY));
-      for (let i = 0; i < count; i++) value.set(source.read(), source.read());
+      const wide = wideKeys(source, count);
+      for (let i = 0; i < count; i++) {
+        const key = source.read();
+        if (typeof key === 'bigint' && wide?.add(key) === false) throw tooWide();
+        value.set(key, source.read());
+      }
       return value;
     },
   },
@@ -46,9 +56,11 @@ const set = kind<Set<unknown>>({
     const { size } = value;
     sink.charge(entriesCost(size, SET_ITEM));
     sink.head(MAJOR.array, size);
+    const wide = wideKeys(sink, size);
     let i = 0;
     for (const item of value) {
       if (i === size) throw changing();
+      if (typeof item === 'bigint' && wide?.add(item) === false) refuseWide('a Set', 'items');
       writeStep(sink, item, `.values()[${i}]`);
       i++;
     }
@@ -60,7 +72,12 @@ const set = kind<Set<unknown>>({
       claim(value);
       const count = source.count(MAJOR.array);
       source.charge(entriesCost(count, SET_ITEM));
-      for (let i = 0; i < count; i++) value.add(source.read());
+      const wide = wideKeys(source, count);
+      for (let i = 0; i < count; i++) {
+        const item = source.read();
+        if (typeof item === 'bigint' && wide?.add(item) === false) throw tooWide();
+        value.add(item);
+      }
       return value;
     },
   },
@@ -85,6 +102,22 @@ const nullPrototype = kind<object>({
 
 /** All kinds of this file. */
 export const collectionKinds: readonly Kind[] = [map, set, nullPrototype];
+
+/** What looks at the bigints of a collection, where it has many entries. */
+function wideKeys(to: ValueSink | ValueSource, size: number): WideKeys | undefined {
+  return size > MOST_ALIKE ? new WideKeys((bytes) => to.charge(bytes)) : undefined;
+}
+
+function refuseWide(what: string, part: string): never {
+  throw new Refusal(
+    `${what} with more than ${MOST_ALIKE} bigint ${part} of the same low 64 bits`,
+    'use their texts, `String(n)`',
+  );
+}
+
+function tooWide(): SerializationError {
+  return damaged('a Map or a Set of bigints that take long to tell apart');
+}
 
 function writeStep(sink: ValueSink, value: unknown, step: string): void {
   try {

@@ -32,6 +32,14 @@ function map(n: number, entry: (i: number) => Buffer): Buffer {
   return Buffer.concat([head(5, n), many(n, entry)]);
 }
 
+/** The bigint whose bits beyond the low 64 are `n`. */
+function high(n: number, low = 0): Buffer {
+  const bytes = Buffer.from([0xc2, 0x4c, ...new Array(12).fill(0)]);
+  bytes.writeUInt32BE(n + 1, 2);
+  bytes.writeUInt32BE(low, 10);
+  return bytes;
+}
+
 function regExp(pattern: string, flags: string): Buffer {
   return Buffer.concat([hex('d81b83'), text('RegExp'), text(pattern), text(flags)]);
 }
@@ -78,6 +86,19 @@ const cases: Readonly<Record<string, Buffer>> = {
   'objects without a prototype': list(n, () => hex('d9eb05a1616100')),
   'objects of other keys': list(n, (i) => Buffer.concat([hex('a1'), text(`k${i}`), zero])),
   'a Map with equal keys': Buffer.concat([hex('d90103'), map(n, () => hex('0000'))]),
+  'a Set of bigints that differ beyond 64 bits': Buffer.concat([
+    hex('d90102'),
+    list(n, (i) => high(i)),
+  ]),
+  'a Map of negative ones': Buffer.concat([
+    hex('d90103'),
+    map(n, (i) => Buffer.concat([hex('c3'), high(i).subarray(1), zero])),
+  ]),
+  'Sets of 256 of them': list(n / 256, () => Buffer.concat([hex('d90102'), list(256, high)])),
+  'a Set of as many as are taken': Buffer.concat([
+    hex('d90102'),
+    list(n, (i) => high(i % 256, Math.floor(i / 256))),
+  ]),
   'a Set of equal items': Buffer.concat([hex('d90102'), list(n, () => zero)]),
   'an error with equal fields': Buffer.concat([
     error,

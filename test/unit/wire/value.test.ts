@@ -639,3 +639,41 @@ describe('damaged bytes are refused', () => {
     strictEqual(value, (1n << BigInt(size * 8)) - 1n);
   });
 });
+
+describe('a Map or a Set of bigints that are alike in their low 64 bits', () => {
+  const alike = (count: number, sign = 1n) =>
+    Array.from({ length: count }, (_, i) => sign * ((BigInt(i + 1) << 64n) + 2n ** 40n));
+  const others = Array.from({ length: 20_000 }, (_, i) => (BigInt(i) << 70n) + BigInt(i));
+
+  test.each([1n, -1n])('arrives with as many as 256 of them (sign %i)', (sign) => {
+    const keys = [...alike(256, sign), ...others, ...others.map((n) => n - 2n ** 90n)];
+    const value = [new Set(keys), new Map(keys.map((n) => [n, n]))];
+    deepStrictEqual(roundTrip(value), value);
+  });
+
+  test('is refused with more, by both sides', () => {
+    const keys = alike(257);
+    const map = refusal(() => encodeArgs([{ map: new Map(keys.map((n) => [n, 0])) }]));
+    strictEqual(map.path, 'args[0].map');
+    expect(map.message).toContain(
+      'a Map with more than 256 bigint keys of the same low 64 bits cannot travel to a worker; use',
+    );
+    const set = refusal(() => encodeValue(new Set([...others, ...keys])));
+    expect(set.message).toContain('a Set with more than 256 bigint items of the same low 64 bits');
+    // The tag of a Set or a Map before the plain list or map that it holds.
+    const bytes = single(encodeValue(keys));
+    refusal(() => decodeValue(Buffer.concat([hex('d90102'), bytes])));
+    const entries = keys.map((n) => Buffer.concat([single(encodeValue(n)), hex('00')]));
+    refusal(() => decodeValue(Buffer.concat([hex('d90103 b90101'), ...entries])));
+  });
+
+  test('may have any number that is no longer', () => {
+    const keys = Array.from({ length: 5_000 }, (_, i) => [
+      BigInt(i),
+      -BigInt(i),
+      2n ** 64n - BigInt(i + 1),
+    ]);
+    const value = new Set(keys.flat());
+    deepStrictEqual(roundTrip(value), value);
+  });
+});
