@@ -160,19 +160,12 @@ export class Decoder extends CborReader implements ValueSource {
     return name;
   }
 
-  properties(target: object, inherits = false): void {
-    this.#propertiesAt(this.#shapes.root, target, inherits);
-  }
-
-  propertiesApart(target: object): void {
-    this.#propertiesAt(unkept, target, false);
-  }
-
-  #propertiesAt(shape: Shape, target: object, inherits: boolean): void {
+  properties(target: object, inherits = false, apart = false): void {
     const first = this.peek();
     if ((first & 0xe0) !== MAJOR.map) throw damaged('no map where one should be');
     this.position++;
     const tabled = Object.getPrototypeOf(target) === null;
+    const shape = apart ? unkept : this.#shapes.root;
     this.#entries(shape, target as Record<string, unknown>, first, inherits, tabled);
   }
 

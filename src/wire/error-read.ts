@@ -17,7 +17,7 @@ export function readError(...[source, claim]: Parameters<ReadKind>): Error {
   const wireName = source.text();
   const error = readFields(source, { wireName, own }, claim);
   const properties = Object.create(null) as Record<string, unknown>;
-  source.propertiesApart(properties);
+  source.properties(properties, false, true);
   defineAll(error, properties);
   source.openErrors--;
   return error;

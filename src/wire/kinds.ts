@@ -114,13 +114,10 @@ export interface ValueSource {
    * Reads a map of properties into `target`.
    *
    * @param inherits whether `target` may inherit setters, which must not run
+   * @param apart whether the sender has counted each key in full, and none as a key of the objects after it;
+   * see `shapes.ts`
    */
-  properties(target: object, inherits?: boolean): void;
-  /**
-   * As `properties`, where the sender has counted each key in full, and none as a key of the objects
-   * after it; see `shapes.ts`.
-   */
-  propertiesApart(target: object): void;
+  properties(target: object, inherits?: boolean, apart?: boolean): void;
   /** Counts memory that is about to be taken, beside the kind's own `cost` and that of the values inside. */
   charge(bytes: number): void;
 }
