@@ -1,5 +1,5 @@
 /** How long decoding takes: no bytes hold up a process for longer than a plain value of their length does. */
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SerializationError } from '../../../src/errors.ts';
 import { decodeValue, encodeValue } from '../../../src/wire/value.ts';
 
@@ -153,14 +153,21 @@ function timeOf(bytesOf: (run: number) => Uint8Array): number {
   return best;
 }
 
-/** Milliseconds for each byte of plain records. */
-let plain: number;
+const records = encodeValue(
+  Array.from({ length: 5_000 }, (_, id) => ({ id, name: `name ${id}`, at: [id] })),
+) as Uint8Array;
 
-beforeAll(() => {
-  const records = Array.from({ length: 5_000 }, (_, id) => ({ id, name: `name ${id}`, at: [id] }));
-  const bytes = encodeValue(records) as Uint8Array;
-  plain = timeOf(() => bytes) / bytes.length;
-});
+/** How many times as long as plain records of its length, both timed at the same moment. */
+function multipleOf(bytesOf: (run: number) => Uint8Array): number {
+  const elapsed = timeOf(bytesOf);
+  // Small ones take less than what the clock can tell.
+  if (elapsed <= 10) return 0;
+  const plain = timeOf(() => records) / records.length;
+  return elapsed / bytesOf(0).length / plain;
+}
+
+/** A busy machine may take the processor's caches away for a while, but not each time. */
+const ATTEMPTS = 4;
 
 describe.for([0, 1, 12, 60])('padded by %i times its length', (factor) => {
   const all = {
@@ -169,9 +176,15 @@ describe.for([0, 1, 12, 60])('padded by %i times its length', (factor) => {
   };
   test.for(Object.entries(all))('%s', ([, item]) => {
     const bytesOf = (run: number) => (factor === 0 ? item(run) : padded(item(run), factor));
-    // A form for each factor.
-    const elapsed = timeOf((run) => bytesOf(factor * 10 + run));
-    // Small ones take less than what the clock can tell.
-    if (elapsed > 10) expect(elapsed / bytesOf(0).length / plain).toBeLessThan(MULTIPLE);
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < ATTEMPTS && least >= MULTIPLE; i++) {
+      // A form for each time that it is decoded.
+      const first = (factor * ATTEMPTS + i) * 10;
+      least = Math.min(
+        least,
+        multipleOf((run) => bytesOf(first + run)),
+      );
+    }
+    expect(least).toBeLessThan(MULTIPLE);
   });
 });
