@@ -1,7 +1,7 @@
 /** How long decoding takes: no bytes hold up a process for longer than a plain value of their length does. */
 import { describe, expect, test } from 'vitest';
-import { SerializationError } from '../../../src/errors.ts';
-import { decodeValue, encodeValue } from '../../../src/wire/value.ts';
+import { SerializationError } from '../../src/errors.ts';
+import { decodeValue, encodeValue } from '../../src/wire/value.ts';
 
 /** So many times as long as plain records. What is quadratic takes hundreds of times as long. */
 const MULTIPLE = 15;
