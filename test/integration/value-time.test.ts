@@ -50,6 +50,11 @@ const error = Buffer.concat([hex('d9eb0983'), text('Error')]);
 const zero = hex('00');
 /** They are put in order, which takes long where there are many. */
 const marks = '\u0308\u0323'.repeat(large / 4);
+/** Node.js 24 has a limit of its own. */
+const longHref = [40_000, 4_000]
+  .map((length) => `ftp://a${marks.slice(0, length)}`)
+  .filter((url) => URL.canParse(url))
+  .map((url) => new URL(url).href)[0]!;
 
 /** Each in as many forms as it is timed: the engine remembers the patterns that it has parsed. */
 const patterns: Readonly<Record<string, (run: number) => Buffer>> = {
@@ -117,10 +122,7 @@ const cases: Readonly<Record<string, Buffer>> = {
   'a URL': Buffer.concat([hex('d820'), text(`http://a/${'a/'.repeat(n)}${'../'.repeat(n)}`)]),
   'a URL with a wide host': Buffer.concat([hex('d820'), text(`http://a${marks}`)]),
   'a URL with an encoded host': Buffer.concat([hex('d820'), text(`ws:\\u@a${encodeURI(marks)}`)]),
-  'a URL with a long host': Buffer.concat([
-    hex('d820'),
-    text(new URL(`ftp://a${marks.slice(0, 40_000)}`).href),
-  ]),
+  'a URL with a long host': Buffer.concat([hex('d820'), text(longHref)]),
   URLSearchParams: Buffer.concat([hex('d81b82'), text('URLSearchParams'), text('a&'.repeat(n))]),
   'Headers with one name': Buffer.concat([
     hex('d81b82'),
