@@ -1,5 +1,6 @@
 /** Reading values that name routines and classes of modules that are not loaded here. */
-import { DispatchTimeout, SerializationError } from '../errors.ts';
+import { DispatchTimeout } from '../errors.ts';
+import { unreadable } from '../wire/class-codec.ts';
 import { UnknownName } from '../wire/names.ts';
 import type { Abortable } from './dispatcher.ts';
 import { describeFailure, loadModule } from './modules.ts';
@@ -95,8 +96,4 @@ async function load({ wanted }: UnknownName, tried: Set<string>): Promise<void> 
   } catch (cause) {
     throw unreadable(`${what}, and that module does not load: ${describeFailure(cause)}`, cause);
   }
-}
-
-function unreadable(why: string, cause?: unknown): SerializationError {
-  return new SerializationError(`a value can't be read: ${why}`, { cause });
 }

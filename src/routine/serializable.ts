@@ -2,11 +2,11 @@
 import { ClassRegistrationError } from '../errors.ts';
 import { type AnyClass, addClass, type InstanceCodec } from '../wire/classes.ts';
 import { findNamed, type Name, nameOf } from '../wire/names.ts';
-import { isNative, isOfPlatform } from './built-in.ts';
+import { isOfPlatform } from './built-in.ts';
+import { checkState } from './class-state.ts';
 import { type CallSite, callSite, decorationSite, isReplacedAt, moduleUrl } from './identity.ts';
-import { privateMethods, registerMethods, withBases } from './methods.ts';
+import { registerMethods } from './methods.ts';
 import { checkFunction, checkNames, type OtherName } from './options.ts';
-import { privateNames } from './private-names.ts';
 
 /** A class whose instances are of type `T`; it may be abstract, and its constructor private. */
 // biome-ignore lint/complexity/noBannedTypes: a private constructor has no type but this
@@ -141,7 +141,7 @@ function register(Class: ClassOf<object>, options: AnyOptions, site: CallSite): 
     throw new ClassRegistrationError(`${Class.name} is built in: it travels, or not, as it is`);
   }
   const named = nameFor(Class, options, site);
-  if (options.encode === undefined) checkState(Class, options, named.name);
+  if (options.encode === undefined) checkState(Class, options.fields, named.name);
   const { fields, encode, decode } = options;
   addClass({ name: named, Class: Class as AnyClass, fields, encode, decode });
   sites.set(Class, site);
@@ -193,45 +193,3 @@ function nameFor(Class: AnyClass, options: AnyOptions, site: CallSite): Name {
   }
   return known ?? named;
 }
-
-/** Refuses a class whose instances have more than their properties, since that would be lost. */
-function checkState(Class: object, { fields }: AnyOptions, name: string): void {
-  const classes = [...withBases(Class)];
-  const builtIn = classes.find(isNative) as AnyClass | undefined;
-  const isPlain = builtIn === undefined || builtIn === Error || builtIn === Object;
-  if (!isPlain && !(builtIn.prototype instanceof Error)) {
-    throw new ClassRegistrationError(
-      `the class '${name}' extends ${builtIn.name}, whose content is no property of an instance: ${GIVE_CODEC}`,
-    );
-  }
-  if (fields !== undefined) {
-    checkFields(fields, classes, name);
-    return;
-  }
-  // Compilers take private methods that have a decorator out of the class.
-  const hidden = new Set(privateNames(classes.filter((one) => !isNative(one))));
-  for (const method of privateMethods(Class)) hidden.add(`${method}()`);
-  if (hidden.size > 0) {
-    throw new ClassRegistrationError(
-      `the class '${name}' has private ${[...hidden].join(', ')}, which only its constructor gives to an instance: ${GIVE_CODEC}`,
-    );
-  }
-}
-
-/** Refuses names of what no instance has as a property of its own, and so would stay behind. */
-function checkFields(fields: readonly string[], classes: readonly object[], name: string): void {
-  for (const { prototype } of classes.filter((one) => !isNative(one)) as AnyClass[]) {
-    for (const field of fields) {
-      const found = Object.getOwnPropertyDescriptor(prototype, field);
-      if (found === undefined || ('value' in found && typeof found.value !== 'function')) continue;
-      const what = 'value' in found ? 'a method' : 'a getter or setter';
-      throw new ClassRegistrationError(
-        `the class '${name}' lists '${field}' in fields, which is ${what} and no property of its instances: ` +
-          `list the properties behind it, or ${GIVE_CODEC}`,
-      );
-    }
-  }
-}
-
-const GIVE_CODEC =
-  'say what travels by registerClass(Class, { encode: (instance) => ..., decode: (value) => ... })';

@@ -51,7 +51,7 @@ export function decodeContent(content: unknown, { Class, decode }: RegisteredCla
     : { why: `${what} gave no instance of it` };
 }
 
-/** The program's own part of reading a value failed. */
+/** A value can't be read here, though its bytes are in order. */
 export function unreadable(why: string, cause?: unknown): SerializationError {
   return new SerializationError(`a value can't be read: ${why}`, { cause });
 }
