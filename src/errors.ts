@@ -176,3 +176,74 @@ export class MainModuleError extends SkeinError {
 export class LoadBalancerError extends SkeinError {
   readonly code = 'LOAD_BALANCER';
 }
+
+/** A context variable has no value, and `get` was given no default. */
+export class ContextVarUnset extends SkeinError {
+  readonly code = 'CONTEXT_VAR_UNSET';
+  /** The variable, as `namespace:name`. */
+  readonly variable: string;
+
+  constructor(message: string, options: SkeinErrorOptions & { variable: string }) {
+    super(message, options);
+    this.variable = options.variable;
+  }
+}
+
+/** A context variable was declared twice under the same namespace and name, with another default. */
+export class ContextVarCollision extends SkeinError {
+  readonly code = 'CONTEXT_VAR_COLLISION';
+  /** The variable, as `namespace:name`. */
+  readonly variable: string;
+
+  constructor(message: string, options: SkeinErrorOptions & { variable: string }) {
+    super(message, options);
+    this.variable = options.variable;
+  }
+}
+
+/**
+ * The token has reset its variable already, here or in another process; or it may have: a call that had
+ * it ended without a word from its worker. The message says which.
+ */
+export class TokenUsedError extends SkeinError {
+  readonly code = 'TOKEN_USED';
+}
+
+/** The token is another variable's. */
+export class TokenVariableError extends SkeinError {
+  readonly code = 'TOKEN_VARIABLE';
+}
+
+/** The token was made in a chain that this one does not continue, as a fork does not continue its origin. */
+export class TokenChainError extends SkeinError {
+  readonly code = 'TOKEN_CHAIN';
+}
+
+/** The token is out with a call of this chain, which may reset it there: await the call first, or fork it. */
+export class ChainContention extends SkeinError {
+  readonly code = 'CHAIN_CONTENTION';
+}
+
+/**
+ * Where context is `strict`: values of context variables could not be encoded or decoded. When the
+ * routine failed as well, its own error is the `cause`.
+ */
+export class ChainSerializationError extends SkeinError {
+  readonly code = 'CHAIN_SERIALIZATION';
+  /** The variables, each as `namespace:name`. */
+  readonly variables: readonly string[];
+  /** What is wrong with the value of each, in the same order. */
+  readonly errors: readonly SerializationError[];
+
+  constructor(
+    message: string,
+    options: SkeinErrorOptions & {
+      variables: readonly string[];
+      errors: readonly SerializationError[];
+    },
+  ) {
+    super(message, options);
+    this.variables = options.variables;
+    this.errors = options.errors;
+  }
+}

@@ -7,7 +7,11 @@ import { isWorkerProcess } from './worker/ipc.ts';
 export type { BalancerContext, LoadBalancer, TaskView, WorkerView } from './balancing/balancer.ts';
 export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
 export {
+  ChainContention,
+  ChainSerializationError,
   ClassRegistrationError,
+  ContextVarCollision,
+  ContextVarUnset,
   DispatchTimeout,
   InlineFunctionError,
   InlineNotAllowed,
@@ -24,6 +28,9 @@ export {
   SerializationError,
   SkeinError,
   TaskAborted,
+  TokenChainError,
+  TokenUsedError,
+  TokenVariableError,
   ValueTooLarge,
   WorkerLost,
   WorkerStartError,

@@ -274,6 +274,17 @@ describe('errors of the runtime', () => {
       new skein.SerializationError('no', { path: 'args[0]' }),
       new skein.ValueTooLarge('large', { bytes: 2, limit: 1 }),
       new skein.NoWorkersAvailable('none'),
+      new skein.ContextVarUnset('unset', { variable: 'app:tenant' }),
+      new skein.ContextVarCollision('twice', { variable: 'app:tenant' }),
+      new skein.TokenUsedError('used'),
+      new skein.ChainSerializationError('not sent', {
+        variables: ['app:tenant', 'app:locale'],
+        errors: [
+          new skein.SerializationError('a', { path: 'x' }),
+          new skein.SerializationError('b'),
+        ],
+        cause: new RangeError('of the routine'),
+      }),
     ];
     for (const error of errors) {
       const arrived = arrive(error);
