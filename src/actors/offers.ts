@@ -4,6 +4,7 @@
  */
 import type { Env } from '../env.ts';
 import { ProtocolError, SkeinError } from '../errors.ts';
+import { toDispatch } from '../routine/nested-options.ts';
 import { receiveThrown } from '../routine/outcome.ts';
 import type { Link } from '../transport/link.ts';
 import {
@@ -143,6 +144,7 @@ export class Offers {
         timeout_ms: timeoutMs,
         tag: request.tag,
         attempt: call.attempt > 1 ? call.attempt : 0,
+        dispatch: request.around && toDispatch(request.around),
       },
     });
     // The first step of a generator goes with it, in the same envelope.

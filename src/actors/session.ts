@@ -6,6 +6,7 @@ import type { AnyActorRef } from 'xstate';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher } from '../routine/dispatcher.ts';
+import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { stackText } from '../routine/stack.ts';
@@ -304,7 +305,11 @@ export class Session {
     return {
       call,
       task: scope,
-      scope: { task: scope, dispatcher: this.#ports.dispatcher, options: undefined },
+      scope: {
+        task: scope,
+        dispatcher: this.#ports.dispatcher,
+        options: task.dispatch && fromDispatch(task.dispatch),
+      },
       generator: task.generator,
       stacks: this.#ports.stacks,
       actor: undefined,

@@ -25,8 +25,8 @@ function prepare(definition: Definition, options: CallOptions | undefined) {
 // Field by field: a spread that adds keys takes Node 20 two microseconds.
 function requestOf({ plain }: Definition, terms: Terms): CallRequest {
   const { routine, label, generator, attempts } = plain;
-  const { timeoutMs, tag, caller, signal } = terms;
-  return { routine, label, generator, attempts, timeoutMs, tag, caller, signal };
+  const { timeoutMs, tag, caller, signal, around } = terms;
+  return { routine, label, generator, attempts, timeoutMs, tag, caller, signal, around };
 }
 
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {

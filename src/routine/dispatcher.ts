@@ -26,6 +26,14 @@ export interface CallRequest {
   readonly caller: string;
   /** Ends the call at once when it aborts. */
   readonly signal: Abortable | undefined;
+  /** What calls of the task inherit of the `withDispatch` around this one. */
+  readonly around?: NestedOptions | undefined;
+}
+
+/** Options of a `withDispatch` that hold for the calls inside it, and for those of their tasks. */
+export interface NestedOptions {
+  readonly timeout: number | undefined;
+  readonly tag: string | undefined;
 }
 
 /** What can end a call from outside: an `AbortSignal`, or a task that is told to stop. */

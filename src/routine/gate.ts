@@ -1,6 +1,6 @@
 /** Decides where a call goes, and with which options. */
 import { MainModuleError, NoPoolError } from '../errors.ts';
-import type { Abortable, Dispatcher, DispatchTarget } from './dispatcher.ts';
+import type { Abortable, Dispatcher, DispatchTarget, NestedOptions } from './dispatcher.ts';
 import { dispatcherOf } from './dispatcher.ts';
 import { checkFunction, checkNames } from './options.ts';
 import {
@@ -114,9 +114,16 @@ export interface Terms {
   readonly tag: string;
   readonly caller: string;
   readonly signal: Abortable | undefined;
+  readonly around: NestedOptions | undefined;
 }
 
-export const NO_TERMS: Terms = { timeoutMs: undefined, tag: '', caller: '', signal: undefined };
+export const NO_TERMS: Terms = {
+  timeoutMs: undefined,
+  tag: '',
+  caller: '',
+  signal: undefined,
+  around: undefined,
+};
 
 /** What holds for one call: its own options before those around it, and never beyond its task's. */
 export function termsOf(options: CallOptions | undefined, scope: Scope | undefined): Terms {
@@ -132,6 +139,7 @@ export function termsOf(options: CallOptions | undefined, scope: Scope | undefin
     tag: options?.tag ?? around?.tag ?? '',
     caller: task?.id ?? '',
     signal: firstOf(options?.signal, around?.signals, task),
+    around,
   };
 }
 
@@ -219,6 +227,9 @@ class FirstOf implements Abortable {
  * Runs `fn`; calls of routines inside it, also after an await, have these options unless they say
  * otherwise themselves. A `timeout` holds for each call, not for `fn`; a `signal` ends calls beside
  * their own.
+ *
+ * `timeout` and `tag` hold for the calls that the called tasks make, too, on whichever worker and however
+ * deep, as if `withDispatch` stood around them there; `signal` and `pool` hold here alone.
  *
  * @throws RangeError when the timeout is not a number above 0
  * @throws TypeError when another option is not what it should be, or unknown

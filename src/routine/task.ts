@@ -1,6 +1,6 @@
 /** The task that is running here, and what calls made inside it inherit. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Abortable, Dispatcher } from './dispatcher.ts';
+import type { Abortable, Dispatcher, NestedOptions } from './dispatcher.ts';
 
 /** What `currentTask()` tells a routine about the task that it runs for. */
 export interface CurrentTask {
@@ -39,10 +39,11 @@ export interface DispatchOptions {
 }
 
 /** What calls get from the `withDispatch` around them. */
-export interface InheritedOptions {
-  readonly timeout: number | undefined;
-  readonly tag: string | undefined;
-  /** One of each `withDispatch`: all of them hold. */
+export interface InheritedOptions extends NestedOptions {
+  /**
+   * One of each `withDispatch`: all of them hold. None goes along with a task, which is aborted when its
+   * own call is.
+   */
   readonly signals: readonly AbortSignal[];
 }
 

@@ -7,6 +7,7 @@ import * as generated from './generated/worker.js';
 
 export type {
   Chunk,
+  Dispatch,
   Goodbye,
   Hello,
   Nack,

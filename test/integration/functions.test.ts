@@ -300,8 +300,9 @@ describe('withDispatch', () => {
     expect(await tagged()).toBe('inner');
   });
 
-  test('has a tag that nested calls do not get', async () => {
-    expect(await withDispatch({ tag: 'outer' }, () => tags())).toEqual(['outer', undefined]);
+  test('has a tag that nested calls get, too', async () => {
+    expect(await withDispatch({ tag: 'outer' }, () => tags())).toEqual(['outer', 'outer']);
+    expect(await tags.with({ tag: 'own' })()).toEqual(['own', undefined]);
   });
 
   test('adds its signal to those around it and to that of the call', async () => {

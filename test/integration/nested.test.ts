@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DispatchTimeout, WorkerPool } from '../../src/index.ts';
+import { DispatchTimeout, WorkerPool, withDispatch } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import {
   childDeadlines,
   family,
   fib,
+  type Generation,
+  generations,
+  generationsOf,
+  generationsWith,
   grandparent,
   leaveBehind,
   parentOfUntilAborted,
@@ -80,6 +84,96 @@ describe('the deadline of a task', () => {
     expect(file.lines.some((line) => line.startsWith('aborted'))).toBe(false);
     await file.has('aborted');
     await file.has('child DispatchTimeout');
+  });
+});
+
+describe('the options of a withDispatch around a call', () => {
+  /** What the generations see, the first one first. */
+  function listOf(first: Generation): Generation[] {
+    return first.below ? [first, ...listOf(first.below)] : [first];
+  }
+  const tagsOf = (first: Generation) => listOf(first).map(({ tag }) => tag);
+
+  test('hold for the calls of its task, and for theirs, on whichever worker', async () => {
+    const options = { tag: 'nightly', timeout: 600_000 };
+    const first = await withDispatch(options, () => generations(4));
+    expect(tagsOf(first)).toEqual(['nightly', 'nightly', 'nightly', 'nightly']);
+    for (const { left } of listOf(first)) {
+      expect(left).toBeGreaterThan(500_000);
+      expect(left).toBeLessThan(600_050);
+    }
+  });
+
+  test('hold for generators', async () => {
+    const seen: Generation[] = [];
+    await withDispatch({ tag: 'nightly', timeout: 600_000 }, async () => {
+      for await (const one of generationsOf(3)) seen.push(one);
+    });
+    expect(seen.map(({ tag }) => tag)).toEqual(['nightly', 'nightly', 'nightly']);
+    for (const { left } of seen) expect(left).toBeGreaterThan(500_000);
+  });
+
+  test('hold for a generator that was made inside another one', async () => {
+    const all = await withDispatch({ tag: 'outer', timeout: 600_000 }, async () => {
+      const values = withDispatch({ tag: 'inner' }, () => generationsOf(2));
+      // A generator is called by its first next(), so that is what counts.
+      const first = await withDispatch({ tag: 'first next' }, () => values.next());
+      const second = await values.next();
+      await values.return(undefined);
+      return [first.value, second.value];
+    });
+    expect(all.map(({ tag }) => tag)).toEqual(['first next', 'first next']);
+    expect(all[1]?.left).toBeGreaterThan(500_000);
+  });
+
+  test('are not those of one call, which its task does not pass on', async () => {
+    const first = await generations.with({ tag: 'own', timeout: 600_000 })(3);
+    expect(tagsOf(first)).toEqual(['own', undefined, undefined]);
+    // The deadline goes on by itself.
+    expect(first.below?.left).toBeLessThan(600_050);
+  });
+
+  test('come after those of one call for that call alone', async () => {
+    const first = await withDispatch({ tag: 'around', timeout: 300_000 }, () =>
+      generations.with({ tag: 'own', timeout: 600_000 })(3),
+    );
+    expect(tagsOf(first)).toEqual(['own', 'around', 'around']);
+    const [own, nested] = listOf(first).map(({ left = 0 }) => left) as [number, number];
+    expect(own).toBeGreaterThan(500_000);
+    expect(nested).toBeLessThan(300_050);
+  });
+
+  test('never go beyond the deadline of the task', async () => {
+    const first = await withDispatch({ timeout: 600_000 }, () =>
+      generations.with({ timeout: 100_000 })(3),
+    );
+    for (const { left } of listOf(first)) expect(left).toBeLessThan(100_050);
+  });
+
+  test('come after what the task says itself, around its calls or for one of them', async () => {
+    const options = { tag: 'outer', timeout: 600_000 };
+    const around = await withDispatch(options, () => generationsWith('around', { tag: 'inner' }));
+    expect(tagsOf(around)).toEqual(['outer', 'inner', 'inner']);
+    expect(around.below?.below?.left).toBeGreaterThan(500_000);
+    const own = await withDispatch(options, () => generationsWith('own', { tag: 'inner' }));
+    expect(tagsOf(own)).toEqual(['outer', 'inner', 'outer']);
+    const shorter = await withDispatch(options, () =>
+      generationsWith('around', { timeout: 100_000 }),
+    );
+    expect(tagsOf(shorter)).toEqual(['outer', 'outer', 'outer']);
+    const [first, ...others] = listOf(shorter).map(({ left = 0 }) => left) as [number];
+    expect(first).toBeGreaterThan(500_000);
+    for (const left of others) expect(left).toBeLessThan(100_050);
+  });
+
+  test('leave no trace when they say nothing', async () => {
+    const { signal } = new AbortController();
+    const none = { timeout: Number.POSITIVE_INFINITY, signal };
+    const first = await withDispatch(none, () => generations(2));
+    expect(listOf(first)).toMatchObject([
+      { tag: undefined, left: undefined },
+      { tag: undefined, left: undefined },
+    ]);
   });
 });
 

@@ -75,6 +75,7 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
     timeout_ms: double,
     tag: text,
     attempt: uint32,
+    dispatch: fc.option(fc.record({ timeout_ms: double, tag: text }), { nil: undefined }),
   }),
   ack: fc.constant({}),
   nack: fc.record({ reason: oneOf(NackReason), message: text, error: maybeValue }),

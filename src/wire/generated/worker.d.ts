@@ -112,9 +112,17 @@ export interface Task {
   timeout_ms: number;
   tag: string;
   attempt: number;
+  dispatch: Dispatch | undefined;
 }
 export function readTask(pbf: PbfReader, end?: number): Task;
 export function writeTask(obj: Init<Task>, pbf: PbfWriter): void;
+
+export interface Dispatch {
+  timeout_ms: number;
+  tag: string;
+}
+export function readDispatch(pbf: PbfReader, end?: number): Dispatch;
+export function writeDispatch(obj: Init<Dispatch>, pbf: PbfWriter): void;
 
 export type Ack = Record<never, never>;
 export function readAck(pbf: PbfReader, end?: number): Ack;

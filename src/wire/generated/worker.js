@@ -172,7 +172,7 @@ export function writeValue(obj, pbf) {
 }
 
 export function readTask(pbf, end) {
-    const obj = {routine: 0, args: undefined, sequence: 0, generator: false, caller: "", timeout_ms: 0, tag: "", attempt: 0};
+    const obj = {routine: 0, args: undefined, sequence: 0, generator: false, caller: "", timeout_ms: 0, tag: "", attempt: 0, dispatch: undefined};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.routine = pbf.readVarint();
@@ -183,6 +183,7 @@ export function readTask(pbf, end) {
         else if (field === 6) obj.timeout_ms = pbf.readDouble();
         else if (field === 7) obj.tag = pbf.readString();
         else if (field === 8) obj.attempt = pbf.readVarint();
+        else if (field === 9) obj.dispatch = readDispatch(pbf, pbf.readVarint() + pbf.pos);
     }
     return obj;
 }
@@ -195,6 +196,21 @@ export function writeTask(obj, pbf) {
     if (obj.timeout_ms) pbf.writeDoubleField(6, obj.timeout_ms);
     if (obj.tag) pbf.writeStringField(7, obj.tag);
     if (obj.attempt) pbf.writeVarintField(8, obj.attempt);
+    if (obj.dispatch) pbf.writeMessage(9, writeDispatch, obj.dispatch);
+}
+
+export function readDispatch(pbf, end) {
+    const obj = {timeout_ms: 0, tag: ""};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.timeout_ms = pbf.readDouble();
+        else if (field === 2) obj.tag = pbf.readString();
+    }
+    return obj;
+}
+export function writeDispatch(obj, pbf) {
+    if (obj.timeout_ms) pbf.writeDoubleField(1, obj.timeout_ms);
+    if (obj.tag) pbf.writeStringField(2, obj.tag);
 }
 
 export function readAck(pbf, end) {

@@ -1,7 +1,13 @@
 /** Routines that tell what they see of their task, and leave traces of what happens to them. */
 import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { currentTask, isWorker, routine, withDispatch } from '../../../src/index.ts';
+import {
+  type CallOptions,
+  currentTask,
+  isWorker,
+  routine,
+  withDispatch,
+} from '../../../src/index.ts';
 
 function note(file: string, line: string): void {
   appendFileSync(file, `${line}\n`);
@@ -112,6 +118,37 @@ export const fib = routine(async (n: number): Promise<number> => {
 /** Children get what `withDispatch` on the worker says. */
 export const tagged = routine(async () => {
   return await withDispatch({ tag: 'inner' }, async () => (await seen()).tag);
+});
+
+export interface Generation {
+  readonly tag: string | undefined;
+  /** Milliseconds until the deadline of this task and of those below. */
+  readonly left: number | undefined;
+  readonly below: Generation | undefined;
+}
+
+function generation(below: Generation | undefined): Generation {
+  const { tag, deadline } = currentTask() ?? {};
+  return { tag, left: deadline === undefined ? undefined : deadline - Date.now(), below };
+}
+
+/** What each of `depth` tasks sees of its options, each called by the one before. */
+export const generations = routine(async (depth: number): Promise<Generation> => {
+  const seen = generation(undefined);
+  return { ...seen, below: depth > 1 ? await generations(depth - 1) : undefined };
+});
+
+/** The same, as the tasks' generators; what is awaited before a value makes no difference. */
+export const generationsOf = routine(async function* (depth: number): AsyncGenerator<Generation> {
+  yield generation(undefined);
+  await delay(1);
+  if (depth > 1) yield* generationsOf(depth - 1);
+});
+
+/** As `generations`, with options of the first task around or on the calls that it makes. */
+export const generationsWith = routine(async (how: 'around' | 'own', options: CallOptions) => {
+  if (how === 'own') return generation(await generations.with(options)(2));
+  return generation(await withDispatch(options, () => generations(2)));
 });
 
 export const viaSettled = routine(async (file: string) => {
