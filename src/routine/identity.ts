@@ -40,12 +40,16 @@ export function callSite(callee: Function, module?: string): CallSite {
   return siteOf(framesBelow(callee, 1)[0], callee.name, module);
 }
 
+/** The place that called `callee`, or made an instance of it; undefined where the stack shows no file. */
+// biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
+export function fileSite(callee: Function): CallSite | undefined {
+  return inFile(framesBelow(callee, 1)[0]);
+}
+
 /** The name of the variable that the value is assigned to that `callee` gives, where that is in a file. */
 // biome-ignore lint/complexity/noBannedTypes: any function, as captureStackTrace takes it
 export function assignedName(callee: Function): string | undefined {
-  const [frame] = framesBelow(callee, 1);
-  const site =
-    frame?.file !== undefined && IS_FILE.test(frame.file) ? placeOf(frame, frame.file) : undefined;
+  const site = fileSite(callee);
   return site && nameAt(site);
 }
 
@@ -119,27 +123,27 @@ function attempt<T>(fn: () => T): T | undefined {
 }
 
 function siteOf(frame: Frame | undefined, callee: string, module: string | undefined): CallSite {
-  const { file, text = '' } = frame ?? {};
-  if (frame === undefined || file === undefined || !IS_FILE.test(file)) {
-    if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
-    const [things, named, Unnamed] =
-      callee === 'routine'
-        ? [
-            'routines',
-            'routine(fn, { module }), and routine.inline(fn) sends it without one',
-            RoutineIdentityError,
-          ]
-        : ['classes', 'the option module', ClassRegistrationError];
-    throw new Unnamed(
-      `${callee}(...) was called from a place that is no file (${text.trim() || 'no stack'}), ` +
-        `and workers import the module that does so: ${things} must be in a file. ` +
-        `Import them from there; code that a file generates names it by ${named}`,
-    );
-  }
-  return placeOf(frame, file);
+  const site = inFile(frame);
+  if (site !== undefined) return site;
+  if (module !== undefined) return { module: moduleUrl(module), line: 0, column: 0 };
+  const [things, named, Unnamed] =
+    callee === 'routine'
+      ? [
+          'routines',
+          'routine(fn, { module }), and routine.inline(fn) sends it without one',
+          RoutineIdentityError,
+        ]
+      : ['classes', 'the option module', ClassRegistrationError];
+  throw new Unnamed(
+    `${callee}(...) was called from a place that is no file (${frame?.text.trim() || 'no stack'}), ` +
+      `and workers import the module that does so: ${things} must be in a file. ` +
+      `Import them from there; code that a file generates names it by ${named}`,
+  );
 }
 
-function placeOf({ text, line, column }: Frame, file: string): CallSite {
+function inFile(frame: Frame | undefined): CallSite | undefined {
+  if (frame?.file === undefined || !IS_FILE.test(frame.file)) return undefined;
+  const { file, text, line, column } = frame;
   const url = moduleUrl(file);
   // Its query is another one for each import that evaluates it anew.
   const evaluation = `${file}@${versionOf(url)}`;
