@@ -31,10 +31,12 @@ export { defaultLimits, type Limits } from './chunks.ts';
 /** The bytes of a value: one CBOR item, or that and its attachments. */
 export type Payload = Uint8Array | readonly Uint8Array[];
 
-/** A value that arrived. */
+/** A value that arrived, and the Context that came with it. */
 export interface Received {
-  readonly item: Uint8Array;
+  /** Absent for undefined. */
+  readonly item?: Uint8Array | undefined;
   readonly attachments: readonly Uint8Array[];
+  readonly context?: Uint8Array | undefined;
 }
 
 /** What a link tells its owner. Nothing comes after `closed`. */
@@ -181,14 +183,18 @@ export class Link {
   /**
    * The value as it stands in a frame, when it is small enough to travel inside; else undefined, and
    * `transfer` brings it.
+   *
+   * @param context a Context that goes with it
    */
-  inline(payload: Payload): OutValue | undefined {
-    if (payload instanceof Uint8Array) {
-      return this.#outbox.fitsInline(payload.length) ? { item: payload } : undefined;
-    }
-    if (!this.#outbox.fitsInline(sizeOf(payload))) return undefined;
+  inline(payload: Payload | undefined, context?: Uint8Array): OutValue | undefined {
+    const total = (payload === undefined ? 0 : sizeOf(payload)) + (context?.length ?? 0);
+    if (!this.#outbox.fitsInline(total)) return undefined;
+    if (payload === undefined) return context ? { context } : {};
+    if (payload instanceof Uint8Array)
+      return context ? { item: payload, context } : { item: payload };
     const [item, ...attachments] = payload;
-    return hasLostBytes(attachments) ? undefined : { item, attachments };
+    if (hasLostBytes(attachments)) return undefined;
+    return context ? { item, attachments, context } : { item, attachments };
   }
 
   /**
@@ -196,18 +202,20 @@ export class Link {
    * they are on the way. The bytes must not change until then.
    *
    * @param failed called in place of `write` when they are not there any more: their memory went elsewhere
+   * @param context a Context that goes with it
    * @returns what gives the transfer up, while its chunks are on the way
    * @throws SerializationError when the bytes are not there even now
    * @throws ValueTooLarge when this side or the other takes no value of this size
    */
   transfer(
-    payload: Payload,
+    payload: Payload | undefined,
     write: (value: OutValue) => void,
     failed: (error: SerializationError) => void,
+    context?: Uint8Array,
   ): () => void {
-    const parts = payload instanceof Uint8Array ? [payload] : payload;
+    const parts = partsOf(payload, context);
     if (hasLostBytes(parts)) throw lostBytes();
-    const total = sizeOf(payload);
+    const total = sizeOf(parts);
     const limit = this.#outbox.maxValueBytes;
     if (total > limit) {
       throw new ValueTooLarge(
@@ -218,10 +226,15 @@ export class Link {
     const abandon = (started: boolean) => {
       if (started) this.send({ call: 0, chunk: { transfer, abandoned: true } });
     };
-    const transfer = this.#outbox.add(parts, total, write, (started) => {
-      abandon(started);
-      failed(lostBytes());
-    });
+    const transfer = this.#outbox.add(
+      parts,
+      total,
+      context === undefined ? write : (value) => write({ ...value, context_last: true }),
+      (started) => {
+        abandon(started);
+        failed(lostBytes());
+      },
+    );
     this.#schedule();
     return () => abandon(this.#outbox.abandon(transfer));
   }
@@ -230,6 +243,7 @@ export class Link {
    * Sends the frame that `frame` makes of a value, at once or after its chunks.
    *
    * @param failed called in place of `frame` as with `transfer`
+   * @param context a Context that goes with it
    * @throws SerializationError when bytes of the value are not there even now
    * @throws ValueTooLarge when this side or the other takes no value of this size
    */
@@ -237,10 +251,12 @@ export class Link {
     payload: Payload | undefined,
     frame: (value: OutValue | undefined) => OutFrame,
     failed: (error: SerializationError) => void,
+    context?: Uint8Array,
   ): void {
-    const value = payload && this.inline(payload);
-    if (payload === undefined || value !== undefined) this.send(frame(value));
-    else this.transfer(payload, (sent) => this.send(frame(sent)), failed);
+    if (payload === undefined && context === undefined) return this.send(frame(undefined));
+    const value = this.inline(payload, context);
+    if (value !== undefined) this.send(frame(value));
+    else this.transfer(payload, (sent) => this.send(frame(sent)), failed, context);
   }
 
   /** Ends the link on purpose; `closed` follows. */
@@ -493,8 +509,11 @@ export class Link {
    */
   received(value: Value | undefined): Received | undefined {
     if (value === undefined) return undefined;
-    if (value.transfer !== 0) return this.#inbox.collect(value.transfer, value.lengths);
-    return value.item === undefined ? undefined : (value as Received);
+    if (value.transfer === 0) return value.item || value.context ? value : undefined;
+    const { item, attachments } = this.#inbox.collect(value.transfer, value.lengths);
+    if (!value.context_last) return { item, attachments };
+    const context = attachments.pop();
+    return context === undefined ? { attachments, context: item } : { item, attachments, context };
   }
 
   /** Lets go of what a frame that nobody wants any more brought with it. */
@@ -523,6 +542,11 @@ function carriedBy(frame: Frame): Value | undefined {
     default:
       return undefined;
   }
+}
+
+function partsOf(payload: Payload | undefined, context: Uint8Array | undefined) {
+  const parts = payload === undefined || payload instanceof Uint8Array ? [payload] : payload;
+  return [...parts, context].filter((part) => part !== undefined);
 }
 
 function sizeOf(payload: Payload): number {

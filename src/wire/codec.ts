@@ -4,6 +4,7 @@ import { SerializationError } from '../errors.ts';
 import { boxedKinds } from './boxed.ts';
 import { byteKinds } from './bytes.ts';
 import { collectionKinds } from './collections.ts';
+import { contextKinds } from './context-kinds.ts';
 import { type DecodeOptions, Decoder } from './decoder.ts';
 import { type Encoded, type EncodeOptions, Encoder } from './encoder.ts';
 import { errorKind } from './error-kind.ts';
@@ -26,6 +27,7 @@ const kinds = new KindTable([
   errorKind,
   instanceKind,
   inlineKind,
+  ...contextKinds,
 ]);
 
 // Taken while in use: a getter inside a value may encode another one.

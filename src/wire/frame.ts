@@ -1,9 +1,10 @@
 /**
  * Frames and envelopes: the protocol of `proto/skein/v1/worker.proto` as values of TypeScript.
  */
-import { PbfReader, PbfWriter } from 'pbf';
+import { PbfWriter } from 'pbf';
 import { ProtocolError } from '../errors.ts';
 import * as generated from './generated/worker.js';
+import { Reader, Writer } from './pbf.ts';
 
 export type {
   Chunk,
@@ -70,22 +71,6 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
     if (frame.body === undefined) throw new ProtocolError('a frame without a known body');
   }
   return envelope as unknown as Envelope;
-}
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-
-// pbf 5.1 writes characters beyond U+1FFFF as others, and drops a byte order mark when it reads.
-class Writer extends PbfWriter {
-  override writeString(text: string): void {
-    this.writeBytes(encoder.encode(text));
-  }
-}
-
-class Reader extends PbfReader {
-  override readString(): string {
-    return decoder.decode(this.readBytes());
-  }
 }
 
 // Where what is written by hand stands in its message; a test holds this equal to the generated code.

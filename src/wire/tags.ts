@@ -85,6 +85,10 @@ export const TAG_ENCODED_INSTANCE = OURS + 15;
 
 /** An array of name, source, whether it is a generator, attempts, map of captures: a function by value. */
 export const TAG_INLINE = OURS + 16;
+/** An array of namespace and name: a context variable itself, not what it holds. */
+export const TAG_VARIABLE = OURS + 17;
+/** The id of a token of a context variable. What it is, the frame's Context says. */
+export const TAG_TOKEN = OURS + 18;
 
 /** Simple value 0, inside an array only: an empty place, as in `[1, , 3]`. */
 export const HOLE = 0xe0;

@@ -12,6 +12,7 @@ export type { Encoded } from './encoder.ts';
 
 const OPTIONS = { stacks: true, attachments: true };
 const WITHOUT_STACKS = { ...OPTIONS, stacks: false };
+const ALONE = { ...OPTIONS, attachments: false };
 const LIST_OPTIONS = { ...OPTIONS, list: true };
 
 /**
@@ -37,6 +38,17 @@ export function encodeValue(value: unknown, root = 'value', stacks = true): Enco
  */
 export function encodeArgs(args: readonly unknown[], leading?: readonly string[]): Encoded {
   return encode(args, 'args', LIST_OPTIONS, leading);
+}
+
+/**
+ * Encodes what a context variable holds, with nothing beside it.
+ *
+ * @param root what the path in an error starts with
+ * @throws SerializationError as `encodeValue`
+ */
+export function encodeAlone(value: unknown, root: string): Uint8Array {
+  // Without attachments there is only one part.
+  return encode(value, root, ALONE) as Uint8Array;
 }
 
 /**

@@ -146,7 +146,7 @@ describe('values', () => {
     const outcomes: unknown[] = [];
     const onFrame = ({ link }: Side, frame: Frame) => {
       try {
-        outcomes.push(frame.body === 'result' && link.received(frame.result.value)?.item.length);
+        outcomes.push(frame.body === 'result' && link.received(frame.result.value)?.item?.length);
       } catch (error) {
         outcomes.push(error);
       }

@@ -39,6 +39,8 @@ const value: fc.Arbitrary<Value> = fc.record({
   attachments: fc.array(bytes, { maxLength: 4 }),
   transfer: uint32,
   lengths: fc.array(uint64, { maxLength: 5 }),
+  context: maybeBytes,
+  context_last: fc.boolean(),
 });
 const maybeValue = fc.option(value, { nil: undefined });
 

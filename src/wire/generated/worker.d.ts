@@ -99,6 +99,8 @@ export interface Value {
   attachments: Uint8Array[];
   transfer: number;
   lengths: number[];
+  context: Uint8Array | undefined;
+  context_last: boolean;
 }
 export function readValue(pbf: PbfReader, end?: number): Value;
 export function writeValue(obj: Init<Value>, pbf: PbfWriter): void;
@@ -179,6 +181,44 @@ export interface Error {
 }
 export function readError(pbf: PbfReader, end?: number): Error;
 export function writeError(obj: Init<Error>, pbf: PbfWriter): void;
+
+export interface Context {
+  chain: string;
+  whole: boolean;
+  variables: Variable[];
+  tokens: Token[];
+  spent: string[];
+}
+export function readContext(pbf: PbfReader, end?: number): Context;
+export function writeContext(obj: Init<Context>, pbf: PbfWriter): void;
+
+export interface Variable {
+  namespace: string;
+  name: string;
+  value: Uint8Array | undefined;
+  _value: 'value' | undefined;
+}
+export function readVariable(pbf: PbfReader, end?: number): Variable;
+export function writeVariable(obj: Init<Variable>, pbf: PbfWriter): void;
+
+export interface Token {
+  id: string;
+  namespace: string;
+  name: string;
+  old_value: Uint8Array | undefined;
+  state: TokenState;
+  _old_value: 'old_value' | undefined;
+}
+export function readToken(pbf: PbfReader, end?: number): Token;
+export function writeToken(obj: Init<Token>, pbf: PbfWriter): void;
+
+/** Open, as all enums of proto3 are: a peer of a later version may send other numbers. */
+export type TokenState = (typeof TokenState)[keyof typeof TokenState];
+export const TokenState: {
+  readonly ORPHAN: 0;
+  readonly LIVE: 1;
+  readonly USED: 2;
+};
 
 export interface Cancel {
   reason: CancelReason;

@@ -154,13 +154,15 @@ export function writeChunk(obj, pbf) {
 }
 
 export function readValue(pbf, end) {
-    const obj = {item: undefined, attachments: [], transfer: 0, lengths: []};
+    const obj = {item: undefined, attachments: [], transfer: 0, lengths: [], context: undefined, context_last: false};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.item = pbf.readBytes();
         else if (field === 2) obj.attachments.push(pbf.readBytes());
         else if (field === 3) obj.transfer = pbf.readVarint();
         else if (field === 4) pbf.readPackedVarint(obj.lengths);
+        else if (field === 5) obj.context = pbf.readBytes();
+        else if (field === 6) obj.context_last = pbf.readBoolean();
     }
     return obj;
 }
@@ -169,6 +171,8 @@ export function writeValue(obj, pbf) {
     if (obj.attachments) for (const item of obj.attachments) pbf.writeBytesField(2, item);
     if (obj.transfer) pbf.writeVarintField(3, obj.transfer);
     if (obj.lengths) pbf.writePackedVarint(4, obj.lengths);
+    if (obj.context != null) pbf.writeBytesField(5, obj.context);
+    if (obj.context_last) pbf.writeBooleanField(6, obj.context_last);
 }
 
 export function readTask(pbf, end) {
@@ -309,6 +313,68 @@ export function readError(pbf, end) {
 export function writeError(obj, pbf) {
     if (obj.error) pbf.writeMessage(1, writeValue, obj.error);
 }
+
+export function readContext(pbf, end) {
+    const obj = {chain: "", whole: false, variables: [], tokens: [], spent: []};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.chain = pbf.readString();
+        else if (field === 2) obj.whole = pbf.readBoolean();
+        else if (field === 3) obj.variables.push(readVariable(pbf, pbf.readVarint() + pbf.pos));
+        else if (field === 4) obj.tokens.push(readToken(pbf, pbf.readVarint() + pbf.pos));
+        else if (field === 5) obj.spent.push(pbf.readString());
+    }
+    return obj;
+}
+export function writeContext(obj, pbf) {
+    if (obj.chain) pbf.writeStringField(1, obj.chain);
+    if (obj.whole) pbf.writeBooleanField(2, obj.whole);
+    if (obj.variables) for (const item of obj.variables) pbf.writeMessage(3, writeVariable, item);
+    if (obj.tokens) for (const item of obj.tokens) pbf.writeMessage(4, writeToken, item);
+    if (obj.spent) for (const item of obj.spent) pbf.writeStringField(5, item);
+}
+
+export function readVariable(pbf, end) {
+    const obj = {namespace: "", name: "", value: undefined, _value: undefined};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.namespace = pbf.readString();
+        else if (field === 2) obj.name = pbf.readString();
+        else if (field === 3) { obj.value = pbf.readBytes(); obj._value = "value"; }
+    }
+    return obj;
+}
+export function writeVariable(obj, pbf) {
+    if (obj.namespace) pbf.writeStringField(1, obj.namespace);
+    if (obj.name) pbf.writeStringField(2, obj.name);
+    if (obj.value != null) pbf.writeBytesField(3, obj.value);
+}
+
+export function readToken(pbf, end) {
+    const obj = {id: "", namespace: "", name: "", old_value: undefined, _old_value: undefined, state: 0};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.id = pbf.readString();
+        else if (field === 2) obj.namespace = pbf.readString();
+        else if (field === 3) obj.name = pbf.readString();
+        else if (field === 4) { obj.old_value = pbf.readBytes(); obj._old_value = "old_value"; }
+        else if (field === 5) obj.state = pbf.readVarint();
+    }
+    return obj;
+}
+export function writeToken(obj, pbf) {
+    if (obj.id) pbf.writeStringField(1, obj.id);
+    if (obj.namespace) pbf.writeStringField(2, obj.namespace);
+    if (obj.name) pbf.writeStringField(3, obj.name);
+    if (obj.old_value != null) pbf.writeBytesField(4, obj.old_value);
+    if (obj.state) pbf.writeVarintField(5, obj.state);
+}
+
+export const TokenState = {
+    "ORPHAN": 0,
+    "LIVE": 1,
+    "USED": 2
+};
 
 export function readCancel(pbf, end) {
     const obj = {reason: 0};
