@@ -1,0 +1,115 @@
+/** The variables of one flow of code, across await and across processes. */
+import type { Binding } from './binding.ts';
+import type { ContextHome } from './home.ts';
+
+/** The values of a chain at a moment, by the keys of the variables. Never changed. */
+export type Snapshot = ReadonlyMap<string, Binding>;
+
+/** A call, or a step of a generator, that is out. */
+export interface Crossing {
+  /** Whether the token is with the worker, for the time of the call. */
+  carries(token: object): boolean;
+}
+
+const EMPTY: Snapshot = new Map();
+
+/** One mutable object for all code of a flow: what an awaited function sets, its caller sees. */
+export class Chain {
+  readonly #home: ContextHome;
+  #id: string | undefined;
+  #values: Snapshot = EMPTY;
+  /** Somebody else has `#values`, too. */
+  #shared = true;
+  readonly #out = new Set<Crossing>();
+  /** The one of them whose changes are to come back. */
+  #continued: Crossing | undefined;
+
+  /** @param id of the chain that it goes on with; undefined: nothing was ever set in it */
+  constructor(home: ContextHome, id?: string, values?: Snapshot) {
+    this.#home = home;
+    this.#id = id;
+    if (values !== undefined) this.#values = values;
+  }
+
+  get home(): ContextHome {
+    return this.#home;
+  }
+
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  get(key: string): Binding | undefined {
+    return this.#values.get(key);
+  }
+
+  /** The values as they are now. */
+  snapshot(): Snapshot {
+    this.#shared = true;
+    return this.#values;
+  }
+
+  /**
+   * Gives a variable another value, or none. A call that is out does not bring its changes back then.
+   *
+   * @returns the id of the chain
+   */
+  set(key: string, binding: Binding | undefined): string {
+    this.#id ??= this.#home.newId();
+    this.#continued = undefined;
+    this.#put([[key, binding]]);
+    return this.#id;
+  }
+
+  /** Takes what came from a worker, or from the caller. */
+  merge(id: string | undefined, changes: Iterable<readonly [string, Binding | undefined]>): void {
+    this.#id ??= id;
+    this.#put(changes);
+  }
+
+  #put(changes: Iterable<readonly [string, Binding | undefined]>): void {
+    const values = this.#shared ? new Map(this.#values) : (this.#values as Map<string, Binding>);
+    this.#shared = false;
+    this.#values = values;
+    for (const [key, binding] of changes) {
+      if (binding === undefined) values.delete(key);
+      else values.set(key, binding);
+    }
+  }
+
+  /** The same values in a chain of its own. */
+  fork(): Chain {
+    const id = this.#id === undefined ? undefined : this.#home.newId();
+    return new Chain(this.#home, id, this.snapshot());
+  }
+
+  /**
+   * A call goes out. While another one is out it is a fork, and the other one brings no changes back.
+   *
+   * @returns whether it goes on with this chain
+   */
+  begin(call: Crossing): boolean {
+    const alone = this.#out.size === 0;
+    this.#continued = alone ? call : undefined;
+    this.#out.add(call);
+    return alone;
+  }
+
+  /**
+   * A call is over.
+   *
+   * @returns whether its changes belong to this chain
+   */
+  end(call: Crossing): boolean {
+    this.#out.delete(call);
+    if (this.#continued !== call) return false;
+    this.#continued = undefined;
+    return true;
+  }
+
+  /** Whether a call that is out has the token with it. */
+  hasOut(token: object): boolean {
+    for (const call of this.#out) if (call.carries(token)) return true;
+    return false;
+  }
+}

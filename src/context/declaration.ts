@@ -1,0 +1,67 @@
+/** The declarations of context variables. */
+import { inspect } from 'node:util';
+
+export interface ContextVarOptions<T> {
+  /** What `get` gives where nothing was set. Default: `get` throws `ContextVarUnset` there. */
+  readonly default?: T;
+  /**
+   * With the name, what a variable is known by in every process. Default: the name of the package that
+   * declares it, from the nearest package.json.
+   */
+  readonly namespace?: string;
+}
+
+/** Where a variable is declared. */
+export interface Declaration {
+  readonly namespace: string;
+  /** Whether it is the same declaration, made once more. */
+  readonly repeats: (earlier: Declaration) => boolean;
+}
+
+type Declare = (callee: object, namespace: string | undefined, name: string) => Declaration;
+
+let locate: Declare = (_callee, namespace = '') => ({ namespace, repeats: () => false });
+
+/** Says how the place of a declaration is found, which needs to read files. */
+export function locateDeclarations(how: Declare): void {
+  locate = how;
+}
+
+/** @throws whatever finding the place throws, where no namespace is given */
+export function declaredBy(
+  callee: object,
+  namespace: string | undefined,
+  name: string,
+): Declaration {
+  return locate(callee, namespace, name);
+}
+
+const UNFIT = /[\0\p{Surrogate}]/u;
+
+/** @throws TypeError when the name, or an option, is not what it should be */
+export function checkDeclaration(name: unknown, options: ContextVarOptions<unknown>): void {
+  const wrong = (what: string, given: unknown) => {
+    throw new TypeError(
+      `new ContextVar(name, options): ${what} must be a text that is not empty, without the character NUL and without half of a pair of surrogates, not ${inspect(given, { depth: 0 })}`,
+    );
+  };
+  if (!isName(name) || name === '') wrong('the name', name);
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(
+      `new ContextVar(name, options): options must be an object, not ${inspect(options, { depth: 0 })}`,
+    );
+  }
+  const unknown = Object.keys(options).find((key) => key !== 'default' && key !== 'namespace');
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `new ContextVar(name, options): there is no option '${unknown}'; there are default and namespace`,
+    );
+  }
+  const { namespace } = options;
+  if (namespace !== undefined && (!isName(namespace) || namespace === ''))
+    wrong('namespace', namespace);
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && !UNFIT.test(value);
+}

@@ -1,0 +1,42 @@
+/** What a process knows of the tokens that have crossed its border, and the ids that it gives. */
+import { type Env, systemEnv } from '../env.ts';
+
+export class ContextHome {
+  readonly #env: Pick<Env, 'uid'>;
+  #uid: string | undefined;
+  #count = 0;
+  /** Tokens that have crossed, by their ids: one that comes back is the same object. */
+  readonly #tokens = new Map<string, WeakRef<object>>();
+  readonly #collected = new FinalizationRegistry<string>((id) => {
+    if (this.#tokens.get(id)?.deref() === undefined) this.#tokens.delete(id);
+  });
+
+  constructor(env: Pick<Env, 'uid'>) {
+    this.#env = env;
+  }
+
+  /** An id that no other process gives. */
+  newId(): string {
+    this.#uid ??= this.#env.uid();
+    this.#count += 1;
+    return `${this.#uid}-${this.#count}`;
+  }
+
+  remember(id: string, token: object): void {
+    if (this.find(id) === token) return;
+    this.#tokens.set(id, new WeakRef(token));
+    this.#collected.register(token, id);
+  }
+
+  find(id: string): object | undefined {
+    return this.#tokens.get(id)?.deref();
+  }
+
+  /** Tokens that have crossed and are still there, for tests. */
+  get size(): number {
+    return this.#tokens.size;
+  }
+}
+
+/** That of code outside of any task. */
+export const processHome = new ContextHome(systemEnv);

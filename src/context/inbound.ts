@@ -1,0 +1,201 @@
+/** A chain on a worker, for the time of a task: as it came, and what goes back. */
+import type { ChainSerializationError } from '../errors.ts';
+import { decodeContext } from '../wire/context.ts';
+import { Chain, type Snapshot } from './chain.ts';
+import { FrameTokens } from './frame-tokens.ts';
+import type { ContextHome } from './home.ts';
+import {
+  changesBetween,
+  encodeManifest,
+  type Load,
+  readAll,
+  readManifest,
+  takeRight,
+  USED_ELSEWHERE,
+} from './manifest.ts';
+import { Failures } from './strictness.ts';
+import { stateOf, type Token } from './variable.ts';
+
+/** A token that has crossed with the task, with the right to use it. */
+interface SharedToken {
+  readonly token: Token<unknown>;
+  /** The id of the chain that may use it. */
+  readonly chain: string;
+  /** Who had the right in this process before; the caller itself, where a worker calls itself. */
+  readonly before: string | undefined;
+  /** Whether the caller knows that it is used. */
+  told: boolean;
+}
+
+const EARLIER_ATTEMPT =
+  'counts as used: a worker that was lost had it before, and may have used it';
+const STILL_OUT = 'counts as used: the task ended while a call of its own still had it';
+
+/** What goes back with an answer. */
+export interface Answer {
+  /** A Context, if there is something to say. */
+  readonly context: Uint8Array | undefined;
+  /** Where context is strict: why the answer must be an error. */
+  readonly failure: ChainSerializationError | undefined;
+}
+
+const NO_ANSWER: Answer = { context: undefined, failure: undefined };
+const NOTHING: Snapshot = new Map();
+
+export class InboundContext {
+  readonly #home: ContextHome;
+  readonly #strict: boolean;
+  readonly #attempt: number;
+  #chain: Chain;
+  /** What the caller knows of the chain. */
+  #known: Snapshot = NOTHING;
+  #shared: Map<string, SharedToken> | undefined;
+  #tokens: FrameTokens | undefined;
+
+  /** @param chain that the task has already, if it set something */
+  constructor(home: ContextHome, strict: boolean, attempt: number, chain = new Chain(home)) {
+    this.#home = home;
+    this.#strict = strict;
+    this.#attempt = attempt;
+    this.#chain = chain;
+  }
+
+  /** The chain that the body sees; another one may come with each step. */
+  get chain(): Chain {
+    return this.#chain;
+  }
+
+  /** The tokens that values in the task, or in the present step, may refer to. */
+  get tokens(): FrameTokens | undefined {
+    return this.#tokens;
+  }
+
+  /**
+   * Takes what comes with the task or with a step.
+   *
+   * @param bytes of its Context; undefined where nothing has changed
+   * @throws SerializationError when they are none
+   * @throws ChainSerializationError, also by the promise, when context is strict and a value can't be read
+   */
+  receive(bytes: Uint8Array | undefined, load: Load): Promise<void> | undefined {
+    this.#tokens = undefined;
+    const reading = bytes === undefined ? undefined : this.#take(bytes, load);
+    this.#regain();
+    return reading;
+  }
+
+  #take(bytes: Uint8Array, load: Load): Promise<void> | undefined {
+    const context = decodeContext(bytes);
+    const id = context.chain === '' ? undefined : context.chain;
+    const arrived = readManifest(context, this.#home, (token) => this.#shared?.get(token)?.token);
+    this.#tokens = arrived.tokens;
+    for (const token of context.spent) this.#markUsed(token);
+    for (const token of arrived.live) this.#receiveRight(token, id);
+    if (context.whole || id !== this.#chain.id) this.#chain = new Chain(this.#home, id);
+    const chain = this.#chain;
+    const failures = new Failures(this.#strict);
+    const finish = () => {
+      if (failures.error) throw failures.error;
+      chain.merge(id, arrived.changes);
+      this.#known = chain.snapshot();
+    };
+    const reading = readAll(arrived.changes, load, failures);
+    if (reading !== undefined) return reading.then(finish);
+    finish();
+    return undefined;
+  }
+
+  #markUsed(id: string): void {
+    const shared = this.#shared?.get(id);
+    if (shared === undefined) return;
+    stateOf(shared.token).used ??= USED_ELSEWHERE;
+    shared.told = true;
+  }
+
+  #receiveRight(token: Token<unknown>, chain: string | undefined): void {
+    const state = stateOf(token);
+    const before = state.holder;
+    if (chain === undefined || !takeRight(token, chain)) return;
+    this.#shared ??= new Map();
+    this.#shared.set(state.id as string, { token, chain, before, told: false });
+    if (this.#attempt > 1) state.used ??= EARLIER_ATTEMPT;
+  }
+
+  /** The rights that came back with a step of the chain that they belong to. */
+  #regain(): void {
+    for (const { token, chain } of this.#shared?.values() ?? []) {
+      if (chain === this.#chain.id) takeRight(token, chain);
+    }
+  }
+
+  /** The tokens that the values of the next answer refer to. */
+  begin(): FrameTokens {
+    return new FrameTokens(this.#home);
+  }
+
+  /**
+   * What goes back with a result, an error or a step's value: what has changed. The right to use its
+   * tokens goes back with it.
+   */
+  answer(tokens: FrameTokens): Answer {
+    const chain = this.#chain;
+    const state = chain.snapshot();
+    const changes = changesBetween(this.#known, state);
+    for (const { token } of this.#shared?.values() ?? []) {
+      if (chain.hasOut(token)) stateOf(token).used ??= STILL_OUT;
+    }
+    const spent = this.#takeSpent();
+    if (changes.size === 0 && tokens.size === 0 && spent.length === 0) {
+      this.#release();
+      return NO_ANSWER;
+    }
+    const failures = new Failures(this.#strict);
+    const manifest = {
+      chain: chain.id,
+      whole: false,
+      changes,
+      tokens,
+      spent,
+      isLive: (token: Token<unknown>) => this.#giveRight(token, chain),
+    };
+    const context = encodeManifest(manifest, failures);
+    this.#known = state;
+    this.#release();
+    return { context, failure: failures.error };
+  }
+
+  /** Whether the caller gets the right to use a token. */
+  #giveRight(token: Token<unknown>, chain: Chain): boolean {
+    const state = stateOf(token);
+    const { id } = chain;
+    if (id === undefined || state.holder !== id) return false;
+    if (chain.hasOut(token)) {
+      state.used = STILL_OUT;
+      return false;
+    }
+    this.#shared ??= new Map();
+    const key = state.id as string;
+    if (!this.#shared.has(key)) {
+      this.#shared.set(key, { token, chain: id, before: undefined, told: false });
+    }
+    return true;
+  }
+
+  #takeSpent(): string[] {
+    const spent: string[] = [];
+    for (const [id, shared] of this.#shared ?? []) {
+      if (shared.told || stateOf(shared.token).used === undefined) continue;
+      shared.told = true;
+      spent.push(id);
+    }
+    return spent;
+  }
+
+  /** Code of the task that goes on must not use what the caller has again. */
+  #release(): void {
+    for (const { token, chain, before } of this.#shared?.values() ?? []) {
+      const state = stateOf(token);
+      if (state.holder === chain) state.holder = before;
+    }
+  }
+}

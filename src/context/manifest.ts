@@ -1,0 +1,184 @@
+/** The state of a chain as it goes out, and as it comes in. */
+import {
+  encodeContext,
+  encodeVariable,
+  type ReceivedContext,
+  type ReceivedToken,
+  TokenState,
+} from '../wire/context.ts';
+import { Binding } from './binding.ts';
+import type { Snapshot } from './chain.ts';
+import { FrameTokens } from './frame-tokens.ts';
+import type { ContextHome } from './home.ts';
+import { partsOf } from './key.ts';
+import type { Failures } from './strictness.ts';
+import { createToken, findVariable, identityOf, stateOf, type Token } from './variable.ts';
+
+/** Changes of values, by the keys of variables; undefined: none any more. */
+export type Changes = ReadonlyMap<string, Binding | undefined>;
+
+/** What has changed from one state to another. */
+export function changesBetween(before: Snapshot, after: Snapshot): Changes {
+  const changes = new Map<string, Binding | undefined>();
+  if (before === after) return changes;
+  for (const [key, binding] of after) if (before.get(key) !== binding) changes.set(key, binding);
+  for (const key of before.keys()) if (!after.has(key)) changes.set(key, undefined);
+  return changes;
+}
+
+export interface Manifest {
+  readonly chain: string | undefined;
+  readonly whole: boolean;
+  readonly changes: Changes;
+  /** Those that values outside of the chain refer to; those inside are added. */
+  readonly tokens: FrameTokens;
+  readonly spent: readonly string[];
+  /** Whether the right to use a token goes along. Asked once for each. */
+  readonly isLive: (token: Token<unknown>) => boolean;
+}
+
+/** Encodes a Context. Values that can't travel go to `failures`. */
+export function encodeManifest(manifest: Manifest, failures: Failures): Uint8Array {
+  const { chain, whole, changes, tokens, spent, isLive } = manifest;
+  const variables = encodeChanges(changes, tokens, failures);
+  return encodeContext({
+    chain,
+    whole,
+    variables,
+    tokens: tokens.size === 0 ? [] : encodeTokens(tokens, isLive, failures),
+    spent,
+  });
+}
+
+/** In the order of the keys, so that equal states have equal bytes. */
+function encodeChanges(changes: Changes, tokens: FrameTokens, failures: Failures): Uint8Array[] {
+  const entries: Uint8Array[] = [];
+  for (const key of [...changes.keys()].sort()) {
+    const binding = changes.get(key);
+    if (binding === undefined) {
+      entries.push(encodeVariable(partsOf(key), undefined));
+      continue;
+    }
+    try {
+      entries.push(binding.entry(tokens));
+    } catch (error) {
+      failures.add(String(binding.variable), "can't be sent", error);
+    }
+  }
+  return entries;
+}
+
+/** Old values may refer to tokens that no other value refers to: these are added while we go. */
+function encodeTokens(
+  tokens: FrameTokens,
+  isLive: Manifest['isLive'],
+  failures: Failures,
+): Partial<ReceivedToken>[] {
+  return Array.from(tokens.all, (token) => {
+    const { namespace, name } = token.var;
+    const { id = '', old, used, incomplete } = stateOf(token);
+    let complete = !incomplete;
+    let value: Uint8Array | undefined;
+    try {
+      value = old?.encode(tokens);
+    } catch (error) {
+      complete = false;
+      failures.add(String(token.var), "can't be sent as the old value of a token", error);
+    }
+    let state: TokenState = TokenState.ORPHAN;
+    if (used !== undefined) state = TokenState.USED;
+    else if (complete && isLive(token)) state = TokenState.LIVE;
+    return { id, namespace, name, state, ...(value && { old_value: value }) };
+  });
+}
+
+/** What came in a Context. */
+export interface Arrived {
+  readonly tokens: FrameTokens;
+  /** Those that the right to use them came with. */
+  readonly live: readonly Token<unknown>[];
+  readonly changes: Map<string, Binding | undefined>;
+}
+
+/** @param known finds a token that has crossed with the same call */
+export function readManifest(
+  context: ReceivedContext,
+  home: ContextHome,
+  known: (id: string) => Token<unknown> | undefined,
+): Arrived {
+  const tokens = new FrameTokens(home);
+  const live: Token<unknown>[] = [];
+  for (const received of context.tokens) {
+    const { id, state } = received;
+    const token = known(id) ?? homeToken(home, id) ?? makeToken(received, tokens);
+    tokens.add(id, token);
+    if (state === TokenState.USED) stateOf(token).used ??= USED_ELSEWHERE;
+    else if (state === TokenState.LIVE) live.push(token);
+  }
+  const changes = new Map<string, Binding | undefined>();
+  for (const { namespace, name, value } of context.variables) {
+    const variable = findVariable(namespace, name);
+    // A view would keep the whole packet, and show what comes there next.
+    const binding = value && Binding.received(variable, value.slice(), tokens);
+    changes.set(identityOf(variable), binding);
+  }
+  return { tokens, live, changes };
+}
+
+export const USED_ELSEWHERE =
+  'was used before, in another process: a token resets its variable once';
+
+function homeToken(home: ContextHome, id: string): Token<unknown> | undefined {
+  return home.find(id) as Token<unknown> | undefined;
+}
+
+function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown> {
+  const { id, namespace, name, old_value: old } = received;
+  const variable = findVariable(namespace, name);
+  return createToken(variable, {
+    old: old && Binding.received(variable, old.slice(), tokens),
+    incomplete: false,
+    used: undefined,
+    holder: undefined,
+    id,
+  });
+}
+
+/**
+ * Whether the right to use a token that came with it can be this chain's: one that another chain here has
+ * is not the sender's to give.
+ */
+export function takeRight(token: Token<unknown>, chain: string | undefined): boolean {
+  const state = stateOf(token);
+  if (chain === undefined || (state.holder !== undefined && state.holder !== chain)) return false;
+  state.holder = chain;
+  return true;
+}
+
+/** Gives what `read` gives, after the modules were loaded that it needs. */
+export type Load = <T>(read: () => T) => T | Promise<T>;
+
+/** Reads the values that may need modules; drops those that can't be read. */
+export function readAll(
+  changes: Map<string, Binding | undefined>,
+  load: Load,
+  failures: Failures,
+): Promise<void> | undefined {
+  const waiting: Promise<unknown>[] = [];
+  for (const [key, binding] of changes) {
+    if (binding === undefined || !binding.isCompound || !binding.variable.isDeclared) continue;
+    const failed = (error: unknown) => {
+      changes.delete(key);
+      failures.add(String(binding.variable), "can't be read", error);
+    };
+    try {
+      const read = load(() => {
+        binding.read();
+      });
+      if (read instanceof Promise) waiting.push(read.catch(failed));
+    } catch (error) {
+      failed(error);
+    }
+  }
+  return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => {});
+}

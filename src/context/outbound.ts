@@ -1,0 +1,240 @@
+/** A chain on the way with a call: what goes out with its task and steps, and what comes back. */
+import { decodeContext, type ReceivedContext, withTokens } from '../wire/context.ts';
+import type { Chain, Crossing, Snapshot } from './chain.ts';
+import { FrameTokens } from './frame-tokens.ts';
+import type { ContextHome } from './home.ts';
+import {
+  type Arrived,
+  type Changes,
+  changesBetween,
+  encodeManifest,
+  type Load,
+  readAll,
+  readManifest,
+  takeRight,
+  USED_ELSEWHERE,
+} from './manifest.ts';
+import { Failures } from './strictness.ts';
+import { stateOf, type Token } from './variable.ts';
+
+/** Where calls go. */
+export interface Destination {
+  readonly home: ContextHome;
+  /** Whether values of variables that can't travel fail the call. */
+  readonly strictContext: boolean;
+}
+
+const NOTHING: Snapshot = new Map();
+const NO_CHANGES: Changes = new Map();
+const MAYBE_USED =
+  'counts as used: a call that had it ended without a word from its worker, which may have used it';
+
+/** One for each call; a generator has the same one for all of its steps. */
+export class OutboundContext implements Crossing {
+  #sent: Uint8Array | undefined;
+  /** Whether the worker may have begun, and has not had the last word. */
+  #exposed = false;
+  #retried = false;
+  readonly #home: ContextHome;
+  readonly #strict: boolean;
+  #chain: Chain | undefined;
+  /** The call, or the present step, goes on with the chain. */
+  #continues = false;
+  /** Tokens that went out or came back with the right to use them. */
+  #shared: Map<string, Token<unknown>> | undefined;
+  /** Those of them that the worker knows to be used. */
+  #told: Set<string> | undefined;
+  /** The worker's chain, and what it has. */
+  #there: string | undefined;
+  #known = NOTHING;
+  /** Whether the worker's chain has something else than `#known`. */
+  #diverged = true;
+  #context: ReceivedContext | undefined;
+  #arrived: Arrived | undefined;
+  #unreadable: unknown;
+
+  constructor({ home, strictContext }: Destination) {
+    this.#home = home;
+    this.#strict = strictContext;
+  }
+
+  carries(token: Token<unknown>): boolean {
+    const { id } = stateOf(token);
+    return this.#continues && id !== undefined && this.#shared?.get(id) === token;
+  }
+
+  /**
+   * A call, or a step, begins.
+   *
+   * @param encode encodes what goes with it
+   * @throws ChainSerializationError when context is strict, and a value can't travel
+   * @throws whatever `encode` throws
+   */
+  depart<T>(chain: Chain, encode: () => T): T {
+    this.#chain = chain;
+    this.#arrived = undefined;
+    this.#context = undefined;
+    this.#exposed = false;
+    this.#continues = chain.begin(this);
+    try {
+      const tokens = new FrameTokens(this.#home);
+      const encoded = withTokens(tokens, encode);
+      this.#sent = this.#encode(chain, tokens);
+      return encoded;
+    } catch (error) {
+      chain.end(this);
+      this.#chain = undefined;
+      throw error;
+    }
+  }
+
+  #encode(chain: Chain, tokens: FrameTokens): Uint8Array | undefined {
+    const state = chain.snapshot();
+    const id = this.#continues || chain.id === undefined ? chain.id : this.#home.newId();
+    const whole = this.#diverged || id !== this.#there;
+    const spent = this.#takeSpent();
+    const nothing = whole ? id === undefined && this.#there === undefined : state === this.#known;
+    this.#there = id;
+    if (nothing && tokens.size === 0 && spent.length === 0) return undefined;
+    const failures = new Failures(this.#strict);
+    const sent = encodeManifest(
+      {
+        chain: id,
+        whole,
+        changes: whole ? state : changesBetween(this.#known, state),
+        tokens,
+        spent,
+        isLive: (token) => {
+          const live = this.#continues && id !== undefined && stateOf(token).holder === id;
+          if (live) this.#share(token);
+          return live;
+        },
+      },
+      failures,
+    );
+    if (failures.error) throw failures.error;
+    this.#known = state;
+    this.#diverged = false;
+    return sent;
+  }
+
+  /** Tokens of this call that were used meanwhile, and that the worker does not know of. */
+  #takeSpent(): string[] {
+    const spent: string[] = [];
+    for (const [id, token] of this.#shared ?? []) {
+      if (stateOf(token).used === undefined || this.#told?.has(id)) continue;
+      this.#told ??= new Set();
+      this.#told.add(id);
+      spent.push(id);
+    }
+    return spent;
+  }
+
+  #share(token: Token<unknown>): void {
+    this.#shared ??= new Map();
+    this.#shared.set(stateOf(token).id as string, token);
+  }
+
+  /** The tokens that values in the answer may refer to. */
+  get tokens(): FrameTokens | undefined {
+    return this.#arrived?.tokens;
+  }
+
+  /** A Context for the task, or for the step. */
+  get sent(): Uint8Array | undefined {
+    return this.#sent;
+  }
+
+  /** The task goes to a worker, or a step does. */
+  expose(): void {
+    this.#exposed = true;
+  }
+
+  /** The worker surely never starts the task. */
+  refuse(): void {
+    this.#exposed = false;
+  }
+
+  /** A worker was lost that may have begun the task; it goes to another one. */
+  retry(): void {
+    this.#retried = true;
+  }
+
+  /**
+   * The worker has answered the call or the step: what it was given is back.
+   *
+   * @param bytes of the Context that came with the answer, if one did
+   */
+  arrive(bytes: Uint8Array | undefined): void {
+    this.#exposed = false;
+    if (bytes === undefined) return;
+    try {
+      this.#context = decodeContext(bytes);
+    } catch (error) {
+      this.#unreadable = error;
+      this.#giveUpTokens();
+      return;
+    }
+    const { spent } = this.#context;
+    this.#arrived = readManifest(this.#context, this.#home, (id) => this.#shared?.get(id));
+    for (const id of spent) {
+      const token = this.#shared?.get(id);
+      if (token === undefined) continue;
+      stateOf(token).used ??= USED_ELSEWHERE;
+      this.#told ??= new Set();
+      this.#told.add(id);
+    }
+  }
+
+  /**
+   * The call or the step is over, with an answer or without. What changed there is the chain's from now
+   * on, unless the chain went another way meanwhile.
+   *
+   * @returns a promise where modules must be loaded first
+   * @throws ChainSerializationError, also by the promise, when context is strict and a value can't be read
+   */
+  conclude(load: Load): Promise<void> | undefined {
+    if (this.#exposed || this.#retried) this.#giveUpTokens();
+    const failures = new Failures(this.#strict);
+    const changes = this.#arrived?.changes;
+    if (this.#unreadable !== undefined) {
+      failures.add('of this chain', "can't be read", this.#unreadable);
+      this.#unreadable = undefined;
+      this.#diverged = true;
+    }
+    const reading = changes && readAll(changes, load, failures);
+    const finish = () => {
+      this.#settle(changes ?? NO_CHANGES);
+      if (failures.error) throw failures.error;
+    };
+    if (reading !== undefined) return reading.then(finish);
+    finish();
+    return undefined;
+  }
+
+  #settle(changes: Changes): void {
+    const chain = this.#chain;
+    const context = this.#context;
+    this.#chain = undefined;
+    const merges = chain?.end(this) === true;
+    if (chain === undefined || context === undefined) return;
+    this.#there = context.chain === '' ? undefined : context.chain;
+    if (!merges) {
+      this.#diverged ||= context.variables.length > 0;
+      return;
+    }
+    if (changes.size > 0 || this.#there !== undefined) chain.merge(this.#there, changes);
+    // What could not be read is not as it is there.
+    if (changes.size < context.variables.length) this.#diverged = true;
+    this.#known = chain.snapshot();
+    for (const token of this.#arrived?.live ?? []) {
+      if (!takeRight(token, chain.id)) continue;
+      this.#share(token);
+    }
+  }
+
+  #giveUpTokens(): void {
+    if (!this.#continues) return;
+    for (const token of this.#shared?.values() ?? []) stateOf(token).used ??= MAYBE_USED;
+  }
+}
