@@ -6,6 +6,9 @@ import { isWorkerProcess } from './worker/ipc.ts';
 
 export type { BalancerContext, LoadBalancer, TaskView, WorkerView } from './balancing/balancer.ts';
 export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
+export type { ContextVarOptions } from './context/declaration.ts';
+export { type ChainView, currentChain, fork } from './context/fork.ts';
+export { ContextVar, Token } from './context/variable.ts';
 export {
   ChainContention,
   ChainSerializationError,

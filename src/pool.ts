@@ -9,13 +9,14 @@ import { PoolProxy, type ProxyStats } from './actors/proxy.ts';
 import { type EventOf, toLogic } from './actors/statechart.ts';
 import type { LoadBalancer } from './balancing/balancer.ts';
 import { roundRobin } from './balancing/policies.ts';
+import { processHome } from './context/home.ts';
 import { systemEnv, type Timer } from './env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/gate.ts';
 import { isImporting } from './routine/modules.ts';
 import { checkFunction, checkNames } from './routine/options.ts';
-import { currentScope, EMPTY_SCOPE, runInScope } from './routine/task.ts';
+import { deriveScope, runInScope } from './routine/task.ts';
 import { MAX_SOCKET_PATH_BYTES } from './transport/address.ts';
 import { beatTransport, toBeatAddress } from './transport/beat.ts';
 import { grpcTransport } from './transport/grpc.ts';
@@ -48,6 +49,13 @@ export interface PoolOptions {
    * and not only that of modules that they can import. Default: false.
    */
   readonly allowInline?: boolean;
+  /**
+   * Whether a call fails, with `ChainSerializationError`, when a value of a context variable can't travel.
+   * Otherwise the call goes on without the value, and a process warning says so
+   * (`SkeinSerializationWarning`). Default: whether the environment has `SKEIN_CONTEXT=strict`, which
+   * each worker looks at, too.
+   */
+  readonly strict?: boolean;
   /** How often within `windowMs` a worker that died is replaced. Default: 10 in 60,000 ms. */
   readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
   /** Milliseconds in which a worker must have come up. Default: 30,000. */
@@ -174,6 +182,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxValueBytes: defaultLimits.maxValueBytes,
       stacks: true,
       allowInline: false,
+      strict: process.env.SKEIN_CONTEXT === 'strict',
       startTimeout: 30_000,
       lostAfter: 10_000,
       ...options,
@@ -213,6 +222,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       policy,
       maxQueue,
       lostAfterMs: lostAfter,
+      home: processHome,
+      strictContext: this.#options.strict,
       lost: (uid, why) => this.#kill(uid, why),
       awaited: () => this.#keepAlive(),
     });
@@ -244,7 +255,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   /** Runs `fn`; calls of routines inside it, also after an await, go to this pool. */
   run<T>(fn: () => T): T {
     checkFunction('pool.run(fn)', fn);
-    return runInScope({ ...(currentScope() ?? EMPTY_SCOPE), dispatcher: this.#proxy }, fn);
+    return runInScope(deriveScope({ dispatcher: this.#proxy }), fn);
   }
 
   /**
@@ -352,8 +363,16 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #spawn(): void {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
-    const { tags, concurrency, maxValueBytes, stacks, allowInline, startTimeout, lostAfter } =
-      this.#options;
+    const {
+      tags,
+      concurrency,
+      maxValueBytes,
+      stacks,
+      allowInline,
+      strict,
+      startTimeout,
+      lostAfter,
+    } = this.#options;
     const setup = {
       address: this.#address(slot, 'sock'),
       beat: toBeatAddress(this.#address(slot, 'beat')),
@@ -362,6 +381,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxValueBytes,
       stacks,
       allowInline,
+      strict,
       lostAfterMs: lostAfter,
     };
     const timeouts = { startTimeoutMs: startTimeout, killTimeoutMs: KILL_TIMEOUT_MS };
@@ -474,6 +494,7 @@ const POOL_OPTIONS = [
   'maxValueBytes',
   'stacks',
   'allowInline',
+  'strict',
   'restarts',
   'startTimeout',
   'lostAfter',
@@ -501,8 +522,8 @@ function checkOptions(options: PoolOptions): PoolOptions {
       `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
     );
   }
-  const { transport, tags, loadBalancer, inspect, stacks, allowInline } = options;
-  for (const [name, value] of Object.entries({ stacks, allowInline })) {
+  const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict } = options;
+  for (const [name, value] of Object.entries({ stacks, allowInline, strict })) {
     if (value === undefined || typeof value === 'boolean') continue;
     throw new TypeError(`${name} must be true or false, not ${String(value)}`);
   }

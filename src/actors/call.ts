@@ -3,6 +3,7 @@
  * docs/statecharts.md.
  */
 import type { AnyActorRef } from 'xstate';
+import type { OutboundContext } from '../context/outbound.ts';
 import { type LostPhase, WorkerLost } from '../errors.ts';
 import type { CallRequest, Received, StepKind } from '../routine/dispatcher.ts';
 import type { CancelReason } from '../wire/frame.ts';
@@ -36,6 +37,8 @@ export interface Call {
   place: string;
   /** Its number on the link to the worker; 0 before its Task was written. */
   number: number;
+  /** The chain that goes along with the task, or with the present step. */
+  context: OutboundContext | undefined;
   /** The step of a generator that has not been answered. */
   step: Step | undefined;
   deadline: Deadline | undefined;
@@ -176,6 +179,7 @@ export function callEffects(ports: CallPorts): Effects<CallContext, CallEvent> {
     retry: ({ call }) => {
       ports.leave(call);
       call.attempt += 1;
+      call.context?.retry();
     },
     forward: ({ call }) => ports.forward(call),
     withdraw: ({ call }, event) =>

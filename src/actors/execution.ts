@@ -3,9 +3,13 @@
  * docs/statecharts.md.
  */
 import type { AnyActorRef } from 'xstate';
+import { FrameTokens } from '../context/frame-tokens.ts';
+import { InboundContext } from '../context/inbound.ts';
+import { hasTokens } from '../context/variable.ts';
 import { RoutineNotFound, SkeinError, TaskAborted } from '../errors.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { runInScope, type Scope, type TaskScope } from '../routine/task.ts';
+import { withTokens } from '../wire/context.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import { defineChart, type Effects, type EventOf } from './statechart.ts';
 
@@ -21,7 +25,14 @@ export interface Execution {
   /** Its number on the link. */
   readonly call: number;
   readonly task: TaskScope;
-  readonly scope: Scope;
+  /** What its body sees: another one where the chain of the consumer changes. */
+  scope: Scope;
+  /** What crosses with the task of its chain; made when there is something to cross. */
+  inbound: InboundContext | undefined;
+  /** A Context that goes with the next answer. */
+  context: Uint8Array | undefined;
+  /** Whether values of context variables that can't travel fail the task. */
+  readonly strict: boolean;
   readonly generator: boolean;
   /** Whether errors in what it gives take their stacks along. */
   readonly stacks: boolean;
@@ -225,13 +236,37 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Encodes what the body gave; what can't travel is the task's error. */
 function settle(execution: Execution, type: 'returned' | 'yielded', value: unknown): void {
   try {
-    const encoded =
-      value === undefined ? undefined : encodeValue(value, 'result', execution.stacks);
-    tell(execution, { type, value: encoded });
+    const { stacks } = execution;
+    const encode = () => (value === undefined ? undefined : encodeValue(value, 'result', stacks));
+    tell(execution, { type, value: encodeAnswer(execution, encode) });
   } catch (error) {
     if (type === 'returned') tell(execution, { type: 'threw', error });
     else tell(execution, { type: 'stop', error });
   }
+}
+
+/**
+ * Encodes an answer, and what goes with it of the chain.
+ *
+ * @throws ChainSerializationError when context is strict, and a value of a variable can't travel
+ * @throws whatever `encode` throws
+ */
+export function encodeAnswer<T>(execution: Execution, encode: () => T): T {
+  const { chain, home } = execution.scope;
+  if (chain === undefined && !hasTokens()) return encode();
+  const tokens = new FrameTokens(home);
+  const encoded = withTokens(tokens, encode);
+  if (chain === undefined && tokens.size === 0) return encoded;
+  const { context, failure } = inboundOf(execution).answer(tokens);
+  if (context !== undefined) execution.context = context;
+  if (failure !== undefined) throw failure;
+  return encoded;
+}
+
+export function inboundOf(execution: Execution): InboundContext {
+  const { scope, strict, task } = execution;
+  execution.inbound ??= new InboundContext(scope.home, strict, task.attempt, scope.chain);
+  return execution.inbound;
 }
 
 function prepare(execution: Execution): void {
@@ -251,6 +286,7 @@ function advance(execution: Execution): void {
     tell(execution, { type: 'returned', value: undefined });
     return;
   }
+  execution.context = undefined;
   const { kind, value } = step ?? { kind: 'next', value: undefined };
   runInScope(scope, () => move(body, kind, value)).then(
     (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),

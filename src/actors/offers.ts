@@ -3,7 +3,7 @@
  * hands the worker's answers to them, and says of each whether it may have started when the link is lost.
  */
 import type { Env } from '../env.ts';
-import { ProtocolError, SkeinError } from '../errors.ts';
+import { ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
 import { toDispatch } from '../routine/nested-options.ts';
 import { receiveThrown } from '../routine/outcome.ts';
 import type { Link } from '../transport/link.ts';
@@ -97,9 +97,14 @@ export class Offers {
 
   /** Sends a generator's next step. */
   step(call: Call): void {
-    const { step, number } = call;
+    const { step, number, context } = call;
     if (step === undefined || number === 0) return;
-    this.#attempt(call, () => this.#sendStep(call, number, step));
+    context?.expose();
+    this.#stepOf(call, step, context?.sent);
+  }
+
+  #stepOf(call: Call, step: Step, context?: Uint8Array): void {
+    this.#attempt(call, () => this.#sendStep(call, call.number, step, context));
   }
 
   /** Sends the task of a call. */
@@ -109,7 +114,8 @@ export class Offers {
     if (link === undefined || args === undefined) return;
     const routine = this.#declare(call.request.routine);
     call.number = 0;
-    const value = link.inline(args);
+    const context = call.context?.sent;
+    const value = link.inline(args, context);
     if (value !== undefined) return this.#sendTask(call, routine, value);
     this.#sending.add(call);
     this.#attempt(call, () => {
@@ -120,6 +126,7 @@ export class Offers {
           call.abandon = undefined;
           this.#fail(call, error);
         },
+        context,
       );
     });
   }
@@ -132,6 +139,7 @@ export class Offers {
     call.abandon = undefined;
     this.#sending.delete(call);
     this.#calls.set(call.number, call);
+    call.context?.expose();
     const timeoutMs = deadline ? Math.max(1, deadline.due - this.#ports.env.now()) : 0;
     this.#link?.send({
       call: call.number,
@@ -148,7 +156,7 @@ export class Offers {
       },
     });
     // The first step of a generator goes with it, in the same envelope.
-    if (call.step !== undefined) this.step(call);
+    if (call.step !== undefined) this.#stepOf(call, call.step);
   }
 
   /** The routine's number on this link; says its name the first time. */
@@ -163,15 +171,16 @@ export class Offers {
     return number;
   }
 
-  #sendStep(owner: Call, call: number, { kind, value }: Step): void {
+  #sendStep(owner: Call, call: number, { kind, value }: Step, context?: Uint8Array): void {
     const frame = (sent: OutValue | undefined): OutFrame => {
       if (kind === 'throw') return { call, throw: { error: sent } };
       if (kind === 'return') return { call, return: { value: sent } };
       return sent === undefined ? { call, next: {} } : { call, send: { value: sent } };
     };
-    this.#link?.deliver(value, frame, (error) => {
+    const failed = (error: SerializationError) => {
       if (this.#calls.get(call) === owner) this.#fail(owner, error);
-    });
+    };
+    this.#link?.deliver(value, frame, failed, context);
   }
 
   /** What can't be sent, or can't be read, fails its own call and no other. */
@@ -206,13 +215,14 @@ export class Offers {
         const { value, done } = frame.result;
         this.#attempt(call, () => {
           const received = this.#link?.received(value);
+          call.context?.arrive(received?.context);
           this.#tell(call, { type: 'result', value: received, done });
         });
         return;
       }
       case 'error':
         return this.#attempt(call, () => {
-          this.#tell(call, { type: 'failed', error: this.#error(frame.error.error) });
+          this.#tell(call, { type: 'failed', error: this.#error(call, frame.error.error) });
         });
       case 'nack':
         return this.#refused(call, frame);
@@ -225,7 +235,7 @@ export class Offers {
     switch (nack.reason) {
       case NackReason.FAILED:
         return this.#attempt(call, () => {
-          this.#tell(call, { type: 'failed', error: this.#error(nack.error) });
+          this.#tell(call, { type: 'failed', error: this.#error(call, nack.error) });
         });
       case NackReason.DUPLICATE:
         return this.#tell(call, { type: 'duplicate' });
@@ -239,9 +249,11 @@ export class Offers {
     }
   }
 
-  #error(value: Value | undefined): unknown {
+  #error(call: Call, value: Value | undefined): unknown {
     const received = this.#link?.received(value);
-    return received ? receiveThrown(received) : new ProtocolError('an error without a value');
+    call.context?.arrive(received?.context);
+    if (received?.item === undefined) return new ProtocolError('an error without a value');
+    return receiveThrown(received, call.context?.tokens);
   }
 
   #tell(call: Call, event: CallEvent): void {

@@ -403,6 +403,7 @@ export class Peer {
   }
 
   #refuse(call: Call): void {
+    call.context?.refuse();
     this.release(call);
     call.actor?.send(REFUSED);
   }

@@ -4,6 +4,8 @@
  */
 import type { AnyActorRef } from 'xstate';
 import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
+import { ContextHome } from '../context/home.ts';
+import type { OutboundContext } from '../context/outbound.ts';
 import type { Env } from '../env.ts';
 import { DispatchTimeout, PoolClosed, ProtocolError } from '../errors.ts';
 import type {
@@ -91,6 +93,10 @@ export interface ProxyOptions {
   readonly lost?: (uid: string, message: string) => void;
   /** Connects to each worker when it is added, and not when the first call goes there. */
   readonly eager?: boolean;
+  /** What the process knows of tokens. Default: one of its own. */
+  readonly home?: ContextHome;
+  /** Whether values of context variables that can't travel fail the call. Default: false. */
+  readonly strictContext?: boolean;
 }
 
 /** What a proxy counts, for tests and for people who look why. */
@@ -113,6 +119,8 @@ const NEVER = () => {};
 export class PoolProxy implements Dispatcher {
   /** The caller's epoch: new with every proxy. */
   readonly epoch: string;
+  readonly home: ContextHome;
+  readonly strictContext: boolean;
   readonly #options: ProxyOptions;
   readonly #actor: AnyActorRef;
   readonly #balancer: Balancer;
@@ -137,6 +145,8 @@ export class PoolProxy implements Dispatcher {
   constructor(parent: AnyActorRef, options: ProxyOptions) {
     this.#options = options;
     this.epoch = options.env.uid();
+    this.home = options.home ?? new ContextHome(options.env);
+    this.strictContext = options.strictContext ?? false;
     this.#deadlines = new Deadlines(options.env);
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -206,9 +216,9 @@ export class PoolProxy implements Dispatcher {
     if (this.#state !== 'closed') this.#actor.send(event);
   }
 
-  call(request: CallRequest, args: Encoded): Promise<Received> {
+  call(request: CallRequest, args: Encoded, context?: OutboundContext): Promise<Received> {
     return new Promise((resolve, reject) => {
-      this.#start(request, args, { resolve, reject });
+      this.#start(request, args, { resolve, reject }, context);
     });
   }
 
@@ -223,22 +233,29 @@ export class PoolProxy implements Dispatcher {
     return {
       abandon,
       abandonWith: (consumer) => this.#options.env.collected(consumer, abandon),
-      step: (kind: StepKind, value: Encoded | undefined) =>
+      step: (kind: StepKind, value: Encoded | undefined, context?: OutboundContext) =>
         new Promise<StepResult>((resolve, reject) => {
           waiter.expect(resolve, reject);
           if (call === undefined) {
-            call = this.#start(request, args, waiter, { kind, value });
+            call = this.#start(request, args, waiter, context, { kind, value });
             if (call.actor) this.#generators.set(call, waiter);
             return;
           }
           if (!this.#told) this.#tell();
           call.step = { kind, value };
+          call.context = context;
           call.actor?.send({ type: 'step' });
         }),
     };
   }
 
-  #start(request: CallRequest, args: Encoded, waiter: Waiter, step?: Call['step']): Call {
+  #start(
+    request: CallRequest,
+    args: Encoded,
+    waiter: Waiter,
+    context: OutboundContext | undefined,
+    step?: Call['step'],
+  ): Call {
     this.#sequence += 1;
     const call: Call = {
       sequence: this.#sequence,
@@ -249,6 +266,7 @@ export class PoolProxy implements Dispatcher {
       actor: undefined,
       place: '',
       number: 0,
+      context,
       step,
       deadline: undefined,
       unlisten: undefined,

@@ -3,9 +3,16 @@
  * Charted in docs/statecharts.md.
  */
 import type { AnyActorRef } from 'xstate';
+import { causedBy } from '../context/strictness.ts';
 import type { Env } from '../env.ts';
-import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
-import type { Dispatcher } from '../routine/dispatcher.ts';
+import {
+  ChainSerializationError,
+  ProtocolError,
+  SerializationError,
+  SkeinError,
+} from '../errors.ts';
+import type { Dispatcher, Received } from '../routine/dispatcher.ts';
+import { loading } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
@@ -13,6 +20,7 @@ import { stackText } from '../routine/stack.ts';
 import { TaskScope } from '../routine/task.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
+import type { TokenTable } from '../wire/context.ts';
 import { encodeError } from '../wire/error.ts';
 import {
   CancelReason,
@@ -23,6 +31,7 @@ import {
   type OutFrame,
   type OutValue,
   type Task,
+  type Value,
 } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
 import type { Admission } from './admission.ts';
@@ -31,8 +40,10 @@ import {
   checkKind,
   type Execution,
   type ExecutionStep,
+  encodeAnswer,
   executionChart,
   executionEffects,
+  inboundOf,
 } from './execution.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 import { Watch } from './watch.ts';
@@ -241,15 +252,11 @@ export class Session {
       case 'next':
         return this.#step(execution, 'next');
       case 'send':
-        return this.#step(execution, 'next', () => decode(this.#link.received(frame.send.value)));
+        return this.#step(execution, 'next', frame.send.value);
       case 'return':
-        return this.#step(execution, 'return', () =>
-          decode(this.#link.received(frame.return.value)),
-        );
+        return this.#step(execution, 'return', frame.return.value);
       case 'throw':
-        return this.#step(execution, 'throw', () =>
-          decodeThrown(this.#link.received(frame.throw.error)),
-        );
+        return this.#step(execution, 'throw', frame.throw.error, decodeThrown);
       case 'cancel': {
         const timedOut = frame.cancel.reason === CancelReason.TIMEOUT;
         const error = aborted(timedOut ? 'its time ran out' : 'its caller gave up');
@@ -306,10 +313,16 @@ export class Session {
       call,
       task: scope,
       scope: {
+        chain: undefined,
+        home: this.#ports.dispatcher.home,
         task: scope,
         dispatcher: this.#ports.dispatcher,
         options: task.dispatch && fromDispatch(task.dispatch),
+        importing: undefined,
       },
+      inbound: undefined,
+      context: undefined,
+      strict: this.#ports.dispatcher.strictContext,
       generator: task.generator,
       stacks: this.#ports.stacks,
       actor: undefined,
@@ -329,7 +342,11 @@ export class Session {
       declared.found = routine;
       checkKind(routine, task.generator);
       execution.routine = routine;
-      const args = decode(payload);
+      const receiving = payload?.context && this.#receiveContext(execution, payload.context);
+      return receiving === undefined ? readArgs() : receiving.then(readArgs);
+    };
+    const readArgs = () => {
+      const args = decode(payload, execution.inbound?.tokens);
       if (args instanceof Promise) return args.then(takeArgs);
       takeArgs(args);
       return undefined;
@@ -342,14 +359,45 @@ export class Session {
     return found instanceof Promise ? found.then(take) : take(found);
   }
 
-  #step(execution: Execution, kind: ExecutionStep['kind'], read?: () => unknown): void {
+  /** Brings the chain up to date that the body sees. */
+  #receiveContext(
+    execution: Execution,
+    context: Uint8Array | undefined,
+  ): Promise<void> | undefined {
+    if (context === undefined && execution.inbound === undefined) return undefined;
+    const inbound = inboundOf(execution);
+    const apply = () => {
+      if (execution.scope.chain === inbound.chain) return;
+      if (execution.scope.chain === undefined) execution.scope.chain = inbound.chain;
+      // What the steps before have left running keeps theirs.
+      else execution.scope = { ...execution.scope, chain: inbound.chain };
+    };
+    const receiving = inbound.receive(context, loading);
+    if (receiving !== undefined) return receiving.then(apply);
+    apply();
+    return undefined;
+  }
+
+  #step(
+    execution: Execution,
+    kind: ExecutionStep['kind'],
+    sent?: Value,
+    read = (received: Received, tokens?: TokenTable) => decode(received, tokens),
+  ): void {
     const failed = (error: unknown) => {
       if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
       execution.actor?.send({ type: 'stop', error });
     };
     let value: unknown;
     try {
-      value = read?.();
+      const received = this.#link.received(sent);
+      const context = received?.context;
+      // The first step comes with the task, and so does its context.
+      const first = execution.body === undefined;
+      if (first && context !== undefined) throw new ProtocolError('a context with the first step');
+      const receiving = first ? undefined : this.#receiveContext(execution, context);
+      const readIt = () => read(received, execution.inbound?.tokens);
+      value = receiving === undefined ? readIt() : receiving.then(readIt);
     } catch (error) {
       failed(error);
       return;
@@ -373,7 +421,7 @@ export class Session {
         this.#link.wake();
       },
       refuse: ({ call, task }, error) => {
-        this.#deliverError(task, error, (value) => ({
+        this.#deliver(this.#encodeError(task, error), undefined, (value) => ({
           call,
           nack: { reason: NackReason.FAILED, message: '', error: value },
         }));
@@ -386,15 +434,12 @@ export class Session {
           execution.answered = true;
           return { call, result: { value: sent, done } };
         };
-        this.#link.deliver(value, result, (error) => this.#unanswerable(execution, done, error));
+        const failed = (error: unknown) => this.#unanswerable(execution, done, error);
+        this.#link.deliver(value, result, failed, execution.context);
       },
       answerError: (execution, error) => {
-        const { call, task } = execution;
-        if (!this.#waited.delete(call)) return;
-        this.#deliverError(task, error, (sent) => {
-          execution.answered = true;
-          return { call, error: { error: sent } };
-        });
+        if (!this.#waited.delete(execution.call)) return;
+        this.#sendError(execution, this.#encodeFailure(execution, error));
       },
       release: (execution) => {
         this.#waited.delete(execution.call);
@@ -408,13 +453,9 @@ export class Session {
 
   /** What a task gave was lost on its way out: its caller hears that, as long as it waits. */
   #unanswerable(execution: Execution, done: boolean, error: unknown): void {
-    const { call, task } = execution;
     // The execution of a result is over by now.
-    if (!done && !this.#waited.delete(call)) return;
-    this.#deliverError(task, error, (sent) => {
-      execution.answered = true;
-      return { call, error: { error: sent } };
-    });
+    if (!done && !this.#waited.delete(execution.call)) return;
+    this.#sendError(execution, this.#encodeError(execution.task, error));
     if (!done) execution.actor?.send({ type: 'cancel', error });
   }
 
@@ -422,27 +463,51 @@ export class Session {
     this.#link.send({ call, nack: { reason, message } });
   }
 
+  #encodeFailure(execution: Execution, error: unknown): Uint8Array {
+    const { task } = execution;
+    try {
+      return encodeAnswer(execution, () => this.#encodeError(task, error));
+    } catch (failure) {
+      if (!(failure instanceof ChainSerializationError)) throw failure;
+      return this.#encodeError(task, causedBy(failure, error));
+    }
+  }
+
+  #sendError(execution: Execution, payload: Uint8Array): void {
+    const { call, context } = execution;
+    this.#deliver(payload, context, (sent) => {
+      execution.answered = true;
+      return { call, error: { error: sent } };
+    });
+  }
+
   /**
    * An error is news: a small one travels whatever `maxValueBytes` says, and one too large is cut down, so
    * that the caller hears something.
    */
-  #deliverError(
-    task: TaskScope,
-    error: unknown,
-    frame: (value: OutValue | undefined) => OutFrame,
-  ): void {
-    const { inlineBytes } = this.#ports.limits;
-    const most = Math.max(this.#link.maxValueBytes, inlineBytes);
+  #encodeError(task: TaskScope, error: unknown): Uint8Array {
+    const most = Math.max(this.#link.maxValueBytes, this.#ports.limits.inlineBytes);
     const stack = this.#ports.stacks && stackText(task);
     let payload = encodeError(error, { stack });
     if (payload.length > most) payload = encodeError(error, { stack: false });
     if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
-    if (payload.length <= inlineBytes) this.#link.send(frame({ item: payload }));
-    else {
-      this.#link.deliver(payload, frame, () => {
-        throw new Error('the bytes of an error are shared with nobody');
-      });
+    return payload;
+  }
+
+  #deliver(
+    payload: Uint8Array,
+    context: Uint8Array | undefined,
+    frame: (value: OutValue | undefined) => OutFrame,
+  ): void {
+    const size = payload.length + (context?.length ?? 0);
+    if (size <= this.#ports.limits.inlineBytes) {
+      this.#link.send(frame({ item: payload, ...(context && { context }) }));
+      return;
     }
+    const failed = () => {
+      throw new Error('the bytes of an error are shared with nobody');
+    };
+    this.#link.deliver(payload, frame, failed, context);
   }
 }
 

@@ -5,19 +5,20 @@ import { stateOf, type Token } from './variable.ts';
 
 export class FrameTokens implements TokenTable {
   readonly #home: ContextHome;
-  readonly #byId = new Map<string, Token<unknown>>();
+  /** Made when it is needed: most frames have none. */
+  #byId: Map<string, Token<unknown>> | undefined;
 
   constructor(home: ContextHome) {
     this.#home = home;
   }
 
   get size(): number {
-    return this.#byId.size;
+    return this.#byId?.size ?? 0;
   }
 
   /** Those that are added while somebody walks through come last. */
   get all(): Iterable<Token<unknown>> {
-    return this.#byId.values();
+    return this.#byId?.values() ?? [];
   }
 
   refer(token: Token<unknown>): string {
@@ -29,10 +30,11 @@ export class FrameTokens implements TokenTable {
 
   add(id: string, token: Token<unknown>): void {
     this.#home.remember(id, token);
+    this.#byId ??= new Map();
     this.#byId.set(id, token);
   }
 
   find(id: string): Token<unknown> | undefined {
-    return this.#byId.get(id);
+    return this.#byId?.get(id);
   }
 }

@@ -1,4 +1,6 @@
 /** Calls of routines, whatever these were made of. */
+import { OutboundContext } from '../context/outbound.ts';
+import { conclude, concludeFailed, presentChain } from './crossing.ts';
 import type { Definition } from './definition.ts';
 import type { CallRequest } from './dispatcher.ts';
 import { type CallOptions, findDispatcher, NO_TERMS, type Terms, termsOf } from './gate.ts';
@@ -19,7 +21,7 @@ function prepare(definition: Definition, options: CallOptions | undefined) {
   const dispatcher = findDispatcher(definition.name, options, scope);
   const terms = termsOf(options, scope);
   const request = terms === NO_TERMS ? definition.plain : requestOf(definition, terms);
-  return { dispatcher, request };
+  return { dispatcher, request, chain: presentChain(scope) };
 }
 
 // Field by field: a spread that adds keys takes Node 20 two microseconds.
@@ -32,16 +34,32 @@ function requestOf({ plain }: Definition, terms: Terms): CallRequest {
 async function call(definition: Definition, args: unknown[], options: CallOptions | undefined) {
   let request = definition.plain;
   let began = 0;
+  let context: OutboundContext | undefined;
   try {
     const prepared = prepare(definition, options);
     request = prepared.request;
     if (request.timeoutMs !== undefined) began = performance.now();
-    const value = decode(await prepared.dispatcher.call(request, definition.encode(args)));
+    const { dispatcher, chain } = prepared;
+    if (chain === undefined) {
+      const value = decode(await dispatcher.call(request, definition.encode(args)));
+      return value instanceof Promise ? await patiently(value, patienceOf(request, began)) : value;
+    }
+    const outbound = new OutboundContext(dispatcher);
+    const encoded = outbound.depart(chain, () => definition.encode(args));
+    context = outbound;
+    const received = await dispatcher.call(request, encoded, outbound);
+    context = undefined;
+    const concluding = conclude(outbound, () => patienceOf(request, began));
+    if (concluding) await concluding;
+    const value = decode(received, outbound.tokens);
     return value instanceof Promise ? await patiently(value, patienceOf(request, began)) : value;
   } catch (error) {
     const unread = error instanceof Unread;
     const thrown = unread ? await whenRead(error, patienceOf(request, began)) : error;
-    throw withCallerStack(thrown, request.signal);
+    const failure = context
+      ? await concludeFailed(context, thrown, () => patienceOf(request, began))
+      : thrown;
+    throw withCallerStack(failure, request.signal);
   }
 }
 
@@ -51,9 +69,15 @@ function patienceOf({ signal, timeoutMs }: CallRequest, began: number): Patience
 
 function generate(definition: Definition, args: unknown[], options: CallOptions | undefined) {
   try {
-    const { dispatcher, request } = prepare(definition, options);
-    const remote = dispatcher.generate(request, definition.encode(args));
-    return { remote, signal: request.signal };
+    const { dispatcher, request, chain } = prepare(definition, options);
+    const { signal } = request;
+    if (chain === undefined) {
+      const remote = dispatcher.generate(request, definition.encode(args));
+      return { remote, dispatcher, signal, context: undefined };
+    }
+    const context = new OutboundContext(dispatcher);
+    const encoded = context.depart(chain, () => definition.encode(args));
+    return { remote: dispatcher.generate(request, encoded), dispatcher, signal, context };
   } catch (error) {
     throw withCallerStack(error, undefined);
   }

@@ -1,4 +1,5 @@
 /** What a routine asks of whatever carries its calls. A proxy fulfils it. */
+import type { Destination, OutboundContext } from '../context/outbound.ts';
 import type { Encoded } from '../wire/value.ts';
 
 /** How a worker finds a routine. */
@@ -46,7 +47,7 @@ export interface Abortable {
 
 /** A value that arrived, not decoded yet; undefined stands for `undefined`. */
 export type Received =
-  | { readonly item: Uint8Array; readonly attachments: readonly Uint8Array[] }
+  | { readonly item?: Uint8Array | undefined; readonly attachments: readonly Uint8Array[] }
   | undefined;
 
 export type StepKind = 'next' | 'throw' | 'return';
@@ -61,17 +62,31 @@ export interface RemoteGenerator {
   /**
    * Asks for the next step. One at a time: the step before must have ended.
    * Rejects with the error that the body threw, or why the call failed; it is over then.
+   *
+   * @param context the chain that goes along, which is on its way now
    */
-  step(kind: StepKind, value: Encoded | undefined): Promise<StepResult>;
+  step(
+    kind: StepKind,
+    value: Encoded | undefined,
+    context?: OutboundContext | undefined,
+  ): Promise<StepResult>;
   /** Ends it, if it has not ended: nobody will ask for a step again. */
   abandon(): void;
   /** As `abandon`, when `consumer` was dropped between two steps: nobody can ask for another one. */
   abandonWith(consumer: object): void;
 }
 
-export interface Dispatcher {
-  /** Runs a function elsewhere. Rejects with the error that it threw, or why the call failed. */
-  call(request: CallRequest, args: Encoded): Promise<Received>;
+export interface Dispatcher extends Destination {
+  /**
+   * Runs a function elsewhere. Rejects with the error that it threw, or why the call failed.
+   *
+   * @param context the chain that goes along, which is on its way now
+   */
+  call(
+    request: CallRequest,
+    args: Encoded,
+    context?: OutboundContext | undefined,
+  ): Promise<Received>;
   /** Prepares a generator; its task is sent with the first step. */
   generate(request: CallRequest, args: Encoded): RemoteGenerator;
 }

@@ -6,7 +6,7 @@ import { checkFunction, checkNames } from './options.ts';
 import {
   currentScope,
   type DispatchOptions,
-  EMPTY_SCOPE,
+  deriveScope,
   type InheritedOptions,
   runInScope,
   type Scope,
@@ -243,14 +243,14 @@ class FirstOf implements Abortable {
 export function withDispatch<T>(options: CallOptions, fn: () => T): T {
   const { pool, signal, timeout, tag } = checkOptions(options, 'withDispatch(options, fn)');
   checkFunction('withDispatch(options, fn)', fn);
-  const scope = currentScope() ?? EMPTY_SCOPE;
-  const { options: around } = scope;
+  const scope = currentScope();
+  const around = scope?.options;
   const signals = around?.signals ?? [];
   const inherited: InheritedOptions = {
     timeout: timeout ?? around?.timeout,
     tag: tag ?? around?.tag,
     signals: signal ? [...signals, signal] : signals,
   };
-  const dispatcher = pool ? pool[dispatcherOf] : scope.dispatcher;
-  return runInScope({ ...scope, dispatcher, options: inherited }, fn);
+  const dispatcher = pool ? pool[dispatcherOf] : scope?.dispatcher;
+  return runInScope(deriveScope({ dispatcher, options: inherited }), fn);
 }

@@ -6,7 +6,7 @@ import { RoutineNotFound } from '../errors.ts';
 import { rememberNames } from '../wire/names.ts';
 import { moduleUrl } from './identity.ts';
 import { rememberRoutines } from './registry.ts';
-import { currentScope, EMPTY_SCOPE, runInScope } from './task.ts';
+import { currentScope, newScope, runInScope } from './task.ts';
 
 const imports = new Map<string, Promise<void>>();
 const loaded = new Set<string>();
@@ -59,7 +59,7 @@ async function importModule(module: string): Promise<void> {
   const forgetRoutines = rememberRoutines(module);
   const importing = { pending: true };
   try {
-    await runInScope({ ...EMPTY_SCOPE, importing }, () => importWithLoader(module));
+    await runInScope(newScope({ importing }), () => importWithLoader(module));
   } catch (error) {
     forgetNames();
     forgetRoutines();

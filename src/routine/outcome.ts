@@ -1,4 +1,5 @@
 /** What a call gave, as its caller sees it. */
+import { type TokenTable, withTokens } from '../wire/context.ts';
 import { decodeError } from '../wire/error.ts';
 import { decodeValue } from '../wire/value.ts';
 import type { Abortable, Received } from './dispatcher.ts';
@@ -9,20 +10,25 @@ import { addCallerStack } from './stack.ts';
  * A value; or a promise of it, when it names something of a module that must be loaded first. No value
  * is itself a promise.
  *
+ * @param tokens those that came with it
  * @throws SerializationError, also by the promise, when the bytes are not a value, or name what is
  * not there
  */
-export function decode(received: Received): unknown {
-  if (received === undefined) return undefined;
-  return loading(() => decodeValue(received.item, received.attachments));
+export function decode(received: Received, tokens?: TokenTable): unknown {
+  const item = received?.item;
+  if (item === undefined) return undefined;
+  const { attachments } = received as NonNullable<Received>;
+  if (tokens === undefined) return loading(() => decodeValue(item, attachments));
+  return loading(() => withTokens(tokens, () => decodeValue(item, attachments)));
 }
 
 /** What was thrown, as `decode` gives values; what it names and is not there, is replaced by a note. */
-export function decodeThrown(received: Received): unknown {
-  if (received === undefined) return undefined;
-  const { item } = received;
-  const read = loading(() => decodeError(item));
-  return read instanceof Promise ? read.catch(() => decodeError(item, true)) : read;
+export function decodeThrown(received: Received, tokens?: TokenTable): unknown {
+  const item = received?.item;
+  if (item === undefined) return undefined;
+  const decodeIt = (lenient: boolean) => withTokens(tokens, () => decodeError(item, lenient));
+  const read = loading(() => decodeIt(false));
+  return read instanceof Promise ? read.catch(() => decodeIt(true)) : read;
 }
 
 /** Stands for what was thrown until the modules are loaded that it names. */
@@ -41,8 +47,8 @@ export class Unread {
  *
  * @throws SerializationError when the bytes are not a value
  */
-export function receiveThrown(received: Received): unknown {
-  const thrown = decodeThrown(received);
+export function receiveThrown(received: Received, tokens?: TokenTable): unknown {
+  const thrown = decodeThrown(received, tokens);
   return thrown instanceof Promise ? new Unread(thrown) : thrown;
 }
 

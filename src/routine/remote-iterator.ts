@@ -1,18 +1,26 @@
 /** The caller's side of a generator that runs on a worker. */
+import { Chain } from '../context/chain.ts';
+import { OutboundContext } from '../context/outbound.ts';
 import { encodeError } from '../wire/error.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
-import type { Abortable, RemoteGenerator, StepKind } from './dispatcher.ts';
+import { conclude, concludeFailed, presentChain } from './crossing.ts';
+import type { Abortable, Dispatcher, RemoteGenerator, StepKind } from './dispatcher.ts';
 import { type Patience, patiently } from './loading.ts';
 import { decode, Unread, whenRead, withCallerStack } from './outcome.ts';
+import { currentScope } from './task.ts';
 
 /** @throws SerializationError when it can't travel */
 function encode(value: unknown, kind: StepKind): Encoded | undefined {
+  if (kind === 'throw') return encodeError(value);
   return value === undefined ? undefined : encodeValue(value, kind);
 }
 
 interface Started {
   readonly remote: RemoteGenerator;
+  readonly dispatcher: Dispatcher;
   readonly signal: Abortable | undefined;
+  /** The chain of the consumer, on its way with the first step. */
+  readonly context: OutboundContext | undefined;
 }
 
 /**
@@ -26,6 +34,8 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
   readonly #start: () => Started;
   #started: Started | undefined;
   #state: 'fresh' | 'live' | 'ended' = 'fresh';
+  /** What crosses of the chains of its consumers. */
+  #context: OutboundContext | undefined;
   /** The request that came last, while it is served or waits. */
   #last: Promise<void> | undefined;
 
@@ -84,58 +94,87 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
       this.#started = this.#start();
       this.#started.remote.abandonWith(this);
       this.#state = 'live';
-      return await this.#ask('next', undefined);
+      this.#context = this.#started.context;
+      return await this.#ask('next', undefined, this.#context);
     }
     if (this.#state !== 'live') {
       this.#state = 'ended';
       if (kind === 'throw') throw value;
       return { value: (kind === 'return' ? await value : undefined) as R, done: true };
     }
-    if (kind === 'throw') return await this.#ask(kind, encodeError(value));
-    if (kind === 'next') return await this.#ask(kind, encode(value, kind));
+    if (kind !== 'return') {
+      const sent = this.#depart(kind, value);
+      return await this.#ask(kind, sent, this.#context);
+    }
     let given: unknown;
     try {
       given = await value;
     } catch (error) {
       // As in a local generator, where the body waits for the promise.
-      return await this.#ask('throw', encodeError(error));
+      const sent = this.#depart('throw', error);
+      return await this.#ask('throw', sent, this.#context);
     }
     let sent: Encoded | undefined;
     try {
-      sent = encode(given, kind);
+      sent = this.#depart(kind, given);
     } catch (error) {
       await this.#end();
       throw error;
     }
-    return await this.#ask(kind, sent);
+    return await this.#ask(kind, sent, this.#context);
+  }
+
+  /**
+   * Encodes what goes out with a step: its value, and the chain of the code that asks for it.
+   *
+   * @throws SerializationError when the value can't travel
+   * @throws ChainSerializationError when context is strict, and a variable's value can't
+   */
+  #depart(kind: StepKind, value: unknown): Encoded | undefined {
+    const { dispatcher } = this.#started as Started;
+    const chain = presentChain(currentScope());
+    if (chain === undefined && this.#context === undefined) return encode(value, kind);
+    this.#context ??= new OutboundContext(dispatcher);
+    // A chain without values: that of the steps before is not the asker's.
+    return this.#context.depart(chain ?? new Chain(dispatcher.home), () => encode(value, kind));
   }
 
   /** Ends the body without a value; what becomes of that, its consumer does not hear. */
   async #end(): Promise<void> {
     const remote = this.#started?.remote;
-    this.#state = 'ended';
     try {
-      const step = await remote?.step('return', undefined);
+      const sent = this.#depart('return', undefined);
+      const step = await this.#ask('return', sent, this.#context);
       // It yields in its finally, where nobody will ask it to go on.
-      if (!step?.done) remote?.abandon();
+      if (!step.done) remote?.abandon();
     } catch {
       // Its finally threw, or the call failed: over in any case.
     }
+    this.#state = 'ended';
   }
 
-  async #ask(kind: StepKind, value: Encoded | undefined): Promise<IteratorResult<Y, R>> {
+  async #ask(
+    kind: StepKind,
+    value: Encoded | undefined,
+    context: OutboundContext | undefined,
+  ): Promise<IteratorResult<Y, R>> {
     const { remote, signal } = this.#started as Started;
+    let out = context;
     try {
-      const step = await remote.step(kind, value);
+      const step = await remote.step(kind, value, context);
       if (step.done) this.#state = 'ended';
-      const read = decode(step.value);
+      out = undefined;
+      const concluding = context && conclude(context, () => this.#patience);
+      if (concluding) await concluding;
+      const read = decode(step.value, context?.tokens);
       const given = read instanceof Promise ? await patiently(read, this.#patience) : read;
       return { value: given, done: step.done } as IteratorResult<Y, R>;
     } catch (error) {
       this.#state = 'ended';
       const unread = error instanceof Unread;
       const thrown = unread ? await whenRead(error, this.#patience) : error;
-      throw withCallerStack(thrown, signal);
+      const failure = out ? await concludeFailed(out, thrown, () => this.#patience) : thrown;
+      throw withCallerStack(failure, signal);
     }
   }
 

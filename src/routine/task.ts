@@ -1,5 +1,5 @@
 /** The task that is running here, and what calls made inside it inherit. */
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { bareScope, type Scope as ContextScope, chainOf, storage } from '../context/scope.ts';
 import type { Abortable, Dispatcher, NestedOptions } from './dispatcher.ts';
 
 /** What `currentTask()` tells a routine about the task that it runs for. */
@@ -48,21 +48,32 @@ export interface InheritedOptions extends NestedOptions {
 }
 
 /** What the code that runs now is part of. */
-export interface Scope {
+export interface Scope extends ContextScope {
   readonly task: TaskScope | undefined;
   /** The pool that calls go to. */
   readonly dispatcher: Dispatcher | undefined;
   readonly options: InheritedOptions | undefined;
   /** The import of a module by a worker that this code was started by. */
-  readonly importing?: { readonly pending: boolean };
+  readonly importing: { readonly pending: boolean } | undefined;
 }
 
-export const EMPTY_SCOPE: Scope = { task: undefined, dispatcher: undefined, options: undefined };
+type Parts = Partial<Omit<Scope, 'chain'>>;
 
-const storage = new AsyncLocalStorage<Scope>();
+/** A scope of nothing but these parts. */
+export function newScope(parts: Parts): Scope {
+  return { ...(bareScope() as Scope), ...parts };
+}
+
+/** The present scope with other parts. Its chain is the same: what is set in the one, the other sees. */
+export function deriveScope(parts: Parts): Scope {
+  const scope = currentScope();
+  if (scope === undefined) return newScope(parts);
+  chainOf(scope);
+  return { ...scope, ...parts };
+}
 
 export function currentScope(): Scope | undefined {
-  return storage.getStore();
+  return storage.getStore() as Scope | undefined;
 }
 
 export function runInScope<T>(scope: Scope, fn: () => T): T {
@@ -81,7 +92,7 @@ export function runInScope<T>(scope: Scope, fn: () => T): T {
  * ```
  */
 export function currentTask(): CurrentTask | undefined {
-  return storage.getStore()?.task;
+  return currentScope()?.task;
 }
 
 /** Milliseconds on two clocks at the same moment: one that never jumps, one that people read. */

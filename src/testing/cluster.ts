@@ -6,7 +6,7 @@ import { roundRobin } from '../balancing/policies.ts';
 import { RoutineNotFound } from '../errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
 import { lookup, type RegisteredRoutine } from '../routine/registry.ts';
-import { EMPTY_SCOPE, runInScope } from '../routine/task.ts';
+import { newScope, runInScope } from '../routine/task.ts';
 import type { Limits } from '../transport/link.ts';
 import { isInline, resolveInline } from '../worker/inline.ts';
 import { Worker } from '../worker/worker.ts';
@@ -226,7 +226,7 @@ export class CallerHost implements DispatchTarget {
   run<T>(program: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.process.enter(() => {
-        const scope = { ...EMPTY_SCOPE, dispatcher: this.#proxy };
+        const scope = newScope({ dispatcher: this.#proxy, home: this.#proxy.home });
         runInScope(scope, program).then(resolve, reject);
       });
     });

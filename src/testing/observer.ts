@@ -190,7 +190,7 @@ export class Observer implements NetworkObserver {
     const { waiter } = call;
     const { resolve, reject } = waiter;
     waiter.resolve = (received, done) => {
-      const encoded = received && [received.item, ...received.attachments];
+      const encoded = received?.item && [received.item, ...received.attachments];
       const digest = digestOf(encoded);
       if (done) this.note(process, { type: 'settle', id, outcome: 'result', digest });
       else this.note(process, { type: 'value', id, digest });

@@ -30,6 +30,8 @@ export interface WorkerSetup {
   readonly stacks: boolean;
   /** Whether functions by value run here. */
   readonly allowInline: boolean;
+  /** Whether values of context variables that can't travel fail their tasks. */
+  readonly strict: boolean;
   /** Another worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
 }

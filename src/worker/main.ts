@@ -1,5 +1,6 @@
 /** The entry of a worker process that a pool spawned. */
 import { rmSync } from 'node:fs';
+import { processHome } from '../context/home.ts';
 import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
@@ -40,6 +41,8 @@ async function start(setup: WorkerSetup): Promise<void> {
       concurrency: setup.concurrency,
       stacks: setup.stacks,
       allowInline: setup.allowInline,
+      home: processHome,
+      strictContext: setup.strict || process.env.SKEIN_CONTEXT === 'strict',
       stop: leave,
     });
     const { uid } = worker;

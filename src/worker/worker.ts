@@ -7,6 +7,7 @@ import { PoolProxy } from '../actors/proxy.ts';
 import { Session } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
 import { roundRobin } from '../balancing/policies.ts';
+import type { ContextHome } from '../context/home.ts';
 import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import type { Limits } from '../transport/link.ts';
@@ -51,6 +52,10 @@ export interface WorkerOptions {
    * that spawned its workers is known.
    */
   readonly callerLostAfterMs?: number | undefined;
+  /** What the process knows of tokens of context variables. Default: what this worker knows. */
+  readonly home?: ContextHome;
+  /** Whether values of context variables that can't travel fail their tasks. Default: false. */
+  readonly strictContext?: boolean;
   /** Whether functions by value run here, code of whoever can call the worker. Default: false. */
   readonly allowInline?: boolean;
   /** Finds a routine. Default: imports its module, or looks at `allowInline`. */
@@ -149,6 +154,8 @@ export class Worker {
       transports: [this.#memory, ...options.transports, ...(options.beats ?? [])],
       policy: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
+      ...(options.home && { home: options.home }),
+      strictContext: options.strictContext ?? false,
       ...(options.lostAfterMs !== undefined && { lostAfterMs: options.lostAfterMs }),
     });
   }

@@ -112,6 +112,7 @@ test.each(['unix', 'tcp'])(
           maxValueBytes: 1_000,
           stacks: true,
           allowInline: false,
+          strict: false,
           lostAfterMs: 1_000,
         },
         { startTimeoutMs: 20_000, killTimeoutMs: 1_000 },

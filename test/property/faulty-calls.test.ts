@@ -7,6 +7,7 @@ import { Admission } from '../../src/actors/admission.ts';
 import { PoolProxy } from '../../src/actors/proxy.ts';
 import { Session } from '../../src/actors/session.ts';
 import { roundRobin } from '../../src/balancing/policies.ts';
+import { processHome } from '../../src/context/home.ts';
 import { type Env, systemEnv } from '../../src/env.ts';
 import { WorkerLost } from '../../src/errors.ts';
 import { decode } from '../../src/routine/outcome.ts';
@@ -72,7 +73,7 @@ async function meet(weather: Weather, attempts = 1) {
         ...shared,
         uid: 'worker',
         resolve: () => count,
-        dispatcher: {} as never,
+        dispatcher: { home: processHome, strictContext: false } as never,
         admission,
         callerLostAfterMs: Number.POSITIVE_INFINITY,
         stacks: true,

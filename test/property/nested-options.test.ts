@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { test } from 'vitest';
 import { termsOf, withDispatch } from '../../src/routine/gate.ts';
 import { fromDispatch, toDispatch } from '../../src/routine/nested-options.ts';
-import { currentScope, EMPTY_SCOPE, type Scope } from '../../src/routine/task.ts';
+import { currentScope, newScope, type Scope } from '../../src/routine/task.ts';
 import { decodeEnvelope, EnvelopeWriter } from '../../src/wire/frame.ts';
 
 const timeout = fc.double({ min: 0, minExcluded: true, noNaN: true });
@@ -20,7 +20,7 @@ function scopeOfTask(caller: Scope | undefined): Scope {
   const [frame] = decodeEnvelope(writer.finish(1)).frames;
   ok(frame?.body === 'task');
   ok(dispatch !== undefined || frame.task.dispatch === undefined, 'nothing is said of nothing');
-  return { ...EMPTY_SCOPE, options: frame.task.dispatch && fromDispatch(frame.task.dispatch) };
+  return newScope({ options: frame.task.dispatch && fromDispatch(frame.task.dispatch) });
 }
 
 test('calls of a task have the terms that calls beside its own would have', () => {
@@ -46,10 +46,8 @@ test('calls of a task have the terms that calls beside its own would have', () =
 test('what is no time is no limit', () => {
   fc.assert(
     fc.property(fc.double(), tag, (timeout_ms, tag) => {
-      const { timeoutMs, tag: given } = termsOf(undefined, {
-        ...EMPTY_SCOPE,
-        options: fromDispatch({ timeout_ms, tag }),
-      });
+      const scope = newScope({ options: fromDispatch({ timeout_ms, tag }) });
+      const { timeoutMs, tag: given } = termsOf(undefined, scope);
       const isTime = timeout_ms > 0 && timeout_ms < Number.POSITIVE_INFINITY;
       deepStrictEqual(timeoutMs, isTime ? timeout_ms : undefined);
       deepStrictEqual(given, tag);

@@ -6,6 +6,7 @@ import { Admission } from '../../src/actors/admission.ts';
 import { PoolProxy } from '../../src/actors/proxy.ts';
 import { Session } from '../../src/actors/session.ts';
 import { roundRobin } from '../../src/balancing/policies.ts';
+import { processHome } from '../../src/context/home.ts';
 import { systemEnv } from '../../src/env.ts';
 import { decode } from '../../src/routine/outcome.ts';
 import type { RegisteredRoutine } from '../../src/routine/registry.ts';
@@ -77,7 +78,7 @@ async function inspected() {
         callerLostAfterMs: Number.POSITIVE_INFINITY,
         stacks: true,
         resolve: (_module, name) => routines[name] as RegisteredRoutine,
-        dispatcher: {} as never,
+        dispatcher: { home: processHome, strictContext: false } as never,
         admission: new Admission(),
         takePlace: () => true,
         freePlace: () => {},

@@ -185,6 +185,7 @@ export class PeerRig implements Rig {
       deadline: undefined,
       unlisten: undefined,
       abandon: undefined,
+      context: undefined,
     };
     const hear = (event: CallEvent) => {
       told.push(event);

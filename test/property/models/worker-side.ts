@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { type AnyActorRef, createActor, fromCallback } from 'xstate';
 import { Admission } from '../../../src/actors/admission.ts';
 import { Session } from '../../../src/actors/session.ts';
+import { processHome } from '../../../src/context/home.ts';
 import type { RegisteredRoutine } from '../../../src/routine/registry.ts';
 import { currentTask } from '../../../src/routine/task.ts';
 import { defaultLimits } from '../../../src/transport/link.ts';
@@ -80,7 +81,7 @@ export class WorkerSide {
       uid: 'worker',
       callerLostAfterMs: Number.POSITIVE_INFINITY,
       stacks: true,
-      dispatcher: undefined as never,
+      dispatcher: { home: processHome, strictContext: false } as never,
       admission: new Admission(),
       resolve: (_module, name) => {
         if (!holdLoads) return this.routine(name);
