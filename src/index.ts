@@ -8,7 +8,7 @@ export type { BalancerContext, LoadBalancer, TaskView, WorkerView } from './bala
 export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
 export type { ContextVarOptions } from './context/declaration.ts';
 export { type ChainView, currentChain, fork } from './context/fork.ts';
-export { ContextVar, Token } from './context/variable.ts';
+export { Token } from './context/variable.ts';
 export {
   ChainContention,
   ChainSerializationError,
@@ -39,6 +39,7 @@ export {
   WorkerStartError,
 } from './errors.ts';
 export { type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
+export { ContextVar } from './routine/context-var.ts';
 export type { RoutineOptions } from './routine/definition.ts';
 export { type CallOptions, withDispatch } from './routine/gate.ts';
 export type { InlineOptions } from './routine/inline.ts';

@@ -15,10 +15,13 @@ export interface ContextVarOptions<T> {
 export interface Declaration {
   readonly namespace: string;
   /** Whether it is the same declaration, made once more. */
-  readonly repeats: (earlier: Declaration) => boolean;
+  repeats(earlier: Declaration): boolean;
 }
 
-type Declare = (callee: object, namespace: string | undefined, name: string) => Declaration;
+/** That which is made an instance of, by the code whose place is asked for. */
+type Callee = abstract new (...args: never) => unknown;
+
+type Declare = (callee: Callee, namespace: string | undefined, name: string) => Declaration;
 
 let locate: Declare = (_callee, namespace = '') => ({ namespace, repeats: () => false });
 
@@ -29,7 +32,7 @@ export function locateDeclarations(how: Declare): void {
 
 /** @throws whatever finding the place throws, where no namespace is given */
 export function declaredBy(
-  callee: object,
+  callee: Callee,
   namespace: string | undefined,
   name: string,
 ): Declaration {

@@ -4,6 +4,8 @@ import { readFileSync, statSync } from 'node:fs';
 /** Bytes of a package.json beyond which it is not read. */
 const MAX_BYTES = 1 << 20;
 
+const NAME = /^[^\0\p{Surrogate}]+$/u;
+
 // By the folder's URL, with a slash at its end.
 const names = new Map<string, string | undefined>();
 
@@ -41,7 +43,7 @@ function nameIn(folder: string): string | undefined {
     if (!stats.isFile() || stats.size > MAX_BYTES) return undefined;
     const text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
     const { name } = JSON.parse(text) as { name?: unknown };
-    return typeof name === 'string' && name !== '' ? name : undefined;
+    return typeof name === 'string' && NAME.test(name) ? name : undefined;
   } catch {
     return undefined;
   }

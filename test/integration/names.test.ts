@@ -91,19 +91,42 @@ describe('without a name', () => {
   });
 });
 
-describe('a routine that is made in no file is refused, and told to go into one', () => {
-  const index = moduleUrl('../src/index.ts');
-  const script = `import { routine } from '${index}'; const one = routine(async () => 1);`;
-  const required = `import('${index}').then(({ routine }) => routine(async () => 1))`;
-  test.each<[string, string[], string?]>([
+const index = moduleUrl('../src/index.ts');
+
+/** Runs code that uses an export, in places that are no file. */
+function inNoFile(name: string, code: string): [string, string[], string?][] {
+  const script = `import { ${name} } from '${index}'; ${code}`;
+  const required = `import('${index}').then(({ ${name} }) => { ${code} })`;
+  return [
     ['--eval of a module', ['--input-type=module', '--eval', script]],
     ['--eval of a script', ['--eval', required]],
     ['a data: URL', ['--eval', `import(\`data:text/javascript,${script}\`)`]],
     ['a REPL', ['--interactive'], `await ${required}\n`],
-  ])('%s', (_what, args, input) => {
-    const options = ['--import', import.meta.resolve('tsx'), ...args];
-    const { stdout, stderr } = spawnSync(process.execPath, options, { input, encoding: 'utf8' });
-    expect(stdout + stderr).toMatch(/RoutineIdentityError.*: routines must be in a file/);
+  ];
+}
+
+function outputOf(args: string[], input: string | undefined): string {
+  const options = ['--import', import.meta.resolve('tsx'), ...args];
+  const { stdout, stderr } = spawnSync(process.execPath, options, {
+    input,
+    encoding: 'utf8',
+  });
+  return stdout + stderr;
+}
+
+describe('a routine that is made in no file is refused, and told to go into one', () => {
+  test.each(inNoFile('routine', 'routine(async () => 1);'))('%s', (_what, args, input) => {
+    expect(outputOf(args, input)).toMatch(/RoutineIdentityError.*: routines must be in a file/);
+  });
+});
+
+describe('a context variable that is declared in no file must have a namespace', () => {
+  const code =
+    "console.log(new ContextVar('x', { namespace: 'repl' }).namespace, 'is fine'); new ContextVar('y');";
+  test.each(inNoFile('ContextVar', code))('%s', (_what, args, input) => {
+    const output = outputOf(args, input);
+    expect(output).toContain('repl is fine');
+    expect(output).toMatch(/TypeError: new ContextVar\('y'\).* no file: pass one/);
   });
 });
 

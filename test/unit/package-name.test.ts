@@ -97,6 +97,8 @@ describe('a package.json is passed over', () => {
     ['has no name', { type: 'module' }],
     ['has an empty name', { name: '' }],
     ['has a name that is no text', { name: ['a'] }],
+    ['has a name with a NUL', { name: 'a\0b' }],
+    ['has half of a pair of surrogates for a name', '{ "name": "\\ud800" }'],
     ['is broken', '{ "name": "broken"'],
     ['is empty', ''],
     ['is no object', 'null'],
