@@ -64,13 +64,25 @@ export class Binding {
    * @throws SerializationError when it can't travel
    */
   encode(tokens: TokenTable): Uint8Array {
-    // What was not decoded may refer to any of the tokens that it came with.
-    for (const token of this.#tokens?.all ?? []) tokens.refer(token);
+    if (!this.#decoded && this.isCompound) this.#referAll(tokens);
     if (this.#bytes !== undefined) return this.#bytes;
     const value = this.#value;
     const bytes = withTokens(tokens, () => encodeAlone(value, String(this.variable)));
     if (!isChangeable(value)) this.#bytes = bytes;
     return bytes;
+  }
+
+  /** Notes the tokens that a value refers to which came and was not decoded. */
+  #referAll(tokens: TokenTable): void {
+    const [any] = this.#tokens?.all ?? [];
+    if (any === undefined) return;
+    try {
+      if (this.variable.isDeclared) this.read();
+    } catch {
+      // Then it goes on as it came.
+    }
+    // It may refer to any of the tokens that it came with.
+    for (const token of this.#tokens?.all ?? []) tokens.refer(token);
   }
 
   /** The same as it goes into a Context. */
