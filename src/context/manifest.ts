@@ -76,7 +76,7 @@ function encodeTokens(
 ): Partial<ReceivedToken>[] {
   return Array.from(tokens.all, (token) => {
     const { namespace, name } = token.var;
-    const { id = '', old, used, incomplete } = stateOf(token);
+    const { id = '', old, incomplete } = stateOf(token);
     let complete = !incomplete;
     let value: Uint8Array | undefined;
     try {
@@ -86,8 +86,10 @@ function encodeTokens(
       failures.add(String(token.var), "can't be sent as the old value of a token", error);
     }
     let state: TokenState = TokenState.ORPHAN;
-    if (used !== undefined) state = TokenState.USED;
-    else if (complete && isLive(token)) state = TokenState.LIVE;
+    const isUsed = () => stateOf(token).used !== undefined;
+    if (!isUsed() && complete && isLive(token)) state = TokenState.LIVE;
+    // Also when it counts as used from now on.
+    else if (isUsed()) state = TokenState.USED;
     return { id, namespace, name, state, ...(value && { old_value: value }) };
   });
 }
