@@ -15,6 +15,8 @@ const EMPTY: Snapshot = new Map();
 
 /** One mutable object for all code of a flow: what an awaited function sets, its caller sees. */
 export class Chain {
+  /** The same for all chains of one task. Its caller may be in this process, too, with the same id. */
+  readonly place: object;
   readonly #home: ContextHome;
   #id: string | undefined;
   #values: Snapshot = EMPTY;
@@ -25,8 +27,9 @@ export class Chain {
   #continued: Crossing | undefined;
 
   /** @param id of the chain that it goes on with; undefined: nothing was ever set in it */
-  constructor(home: ContextHome, id?: string, values?: Snapshot) {
+  constructor(home: ContextHome, id?: string, values?: Snapshot, place?: object) {
     this.#home = home;
+    this.place = place ?? this;
     this.#id = id;
     if (values !== undefined) this.#values = values;
   }
@@ -80,7 +83,7 @@ export class Chain {
   /** The same values in a chain of its own. */
   fork(): Chain {
     const id = this.#id === undefined ? undefined : this.#home.newId();
-    return new Chain(this.#home, id, this.snapshot());
+    return new Chain(this.#home, id, this.snapshot(), this.place);
   }
 
   /**

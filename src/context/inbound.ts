@@ -14,7 +14,10 @@ import {
   USED_ELSEWHERE,
 } from './manifest.ts';
 import { Failures } from './strictness.ts';
-import { stateOf, type Token } from './variable.ts';
+import { hasRight, stateOf, type Token, type TokenState } from './variable.ts';
+
+/** Who may use a token. */
+type Right = Pick<TokenState, 'holder' | 'place'>;
 
 /** A token that has crossed with the task, with the right to use it. */
 interface SharedToken {
@@ -22,7 +25,7 @@ interface SharedToken {
   /** The id of the chain that may use it. */
   readonly chain: string;
   /** Who had the right in this process before; the caller itself, where a worker calls itself. */
-  readonly before: string | undefined;
+  before: Right | undefined;
   /** Whether the caller knows that it is used. */
   told: boolean;
 }
@@ -49,6 +52,7 @@ export class InboundContext {
   #chain: Chain;
   /** What the caller knows of the chain. */
   #known: Snapshot = NOTHING;
+  #knownId: string | undefined;
   #shared: Map<string, SharedToken> | undefined;
   #tokens: FrameTokens | undefined;
 
@@ -90,9 +94,12 @@ export class InboundContext {
     const arrived = readManifest(context, this.#home, (token) => this.#shared?.get(token)?.token);
     this.#tokens = arrived.tokens;
     for (const token of context.spent) this.#markUsed(token);
-    for (const token of arrived.live) this.#receiveRight(token, id);
-    if (context.whole || id !== this.#chain.id) this.#chain = new Chain(this.#home, id);
+    this.#knownId = id;
+    if (context.whole || id !== this.#chain.id) {
+      this.#chain = new Chain(this.#home, id, undefined, this.#chain.place);
+    }
     const chain = this.#chain;
+    if (id !== undefined) for (const token of arrived.live) this.#receiveRight(token, id);
     const failures = new Failures(this.#strict);
     const finish = () => {
       if (failures.error) throw failures.error;
@@ -112,19 +119,21 @@ export class InboundContext {
     shared.told = true;
   }
 
-  #receiveRight(token: Token<unknown>, chain: string | undefined): void {
+  #receiveRight(token: Token<unknown>, chain: string): void {
     const state = stateOf(token);
-    const before = state.holder;
-    if (chain === undefined || !takeRight(token, chain)) return;
     this.#shared ??= new Map();
-    this.#shared.set(state.id as string, { token, chain, before, told: false });
+    this.#shared.set(state.id as string, { token, chain, before: undefined, told: false });
     if (this.#attempt > 1) state.used ??= EARLIER_ATTEMPT;
   }
 
   /** The rights that came back with a step of the chain that they belong to. */
   #regain(): void {
-    for (const { token, chain } of this.#shared?.values() ?? []) {
-      if (chain === this.#chain.id) takeRight(token, chain);
+    for (const shared of this.#shared?.values() ?? []) {
+      if (shared.chain !== this.#chain.id) continue;
+      const state = stateOf(shared.token);
+      if (hasRight(this.#chain, state)) continue;
+      const { holder, place } = state;
+      if (takeRight(shared.token, this.#chain)) shared.before = { holder, place };
     }
   }
 
@@ -145,7 +154,9 @@ export class InboundContext {
       if (chain.hasOut(token)) stateOf(token).used ??= STILL_OUT;
     }
     const spent = this.#takeSpent();
-    if (changes.size === 0 && tokens.size === 0 && spent.length === 0) {
+    const armed = chain.id !== this.#knownId;
+    this.#knownId = chain.id;
+    if (changes.size === 0 && tokens.size === 0 && spent.length === 0 && !armed) {
       this.#release();
       return NO_ANSWER;
     }
@@ -168,7 +179,7 @@ export class InboundContext {
   #giveRight(token: Token<unknown>, chain: Chain): boolean {
     const state = stateOf(token);
     const { id } = chain;
-    if (id === undefined || state.holder !== id) return false;
+    if (id === undefined || !hasRight(chain, state)) return false;
     if (chain.hasOut(token)) {
       state.used = STILL_OUT;
       return false;
@@ -193,9 +204,11 @@ export class InboundContext {
 
   /** Code of the task that goes on must not use what the caller has again. */
   #release(): void {
-    for (const { token, chain, before } of this.#shared?.values() ?? []) {
+    for (const { token, before } of this.#shared?.values() ?? []) {
       const state = stateOf(token);
-      if (state.holder === chain) state.holder = before;
+      if (!hasRight(this.#chain, state)) continue;
+      state.holder = before?.holder;
+      state.place = before?.place;
     }
   }
 }

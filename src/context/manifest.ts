@@ -7,7 +7,7 @@ import {
   TokenState,
 } from '../wire/context.ts';
 import { Binding } from './binding.ts';
-import type { Snapshot } from './chain.ts';
+import type { Chain, Snapshot } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
 import { partsOf } from './key.ts';
@@ -142,6 +142,7 @@ function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown>
     incomplete: false,
     used: undefined,
     holder: undefined,
+    place: undefined,
     id,
   });
 }
@@ -150,10 +151,12 @@ function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown>
  * Whether the right to use a token that came with it can be this chain's: one that another chain here has
  * is not the sender's to give.
  */
-export function takeRight(token: Token<unknown>, chain: string | undefined): boolean {
+export function takeRight(token: Token<unknown>, chain: Chain): boolean {
   const state = stateOf(token);
-  if (chain === undefined || (state.holder !== undefined && state.holder !== chain)) return false;
-  state.holder = chain;
+  const { id, place } = chain;
+  if (id === undefined || (state.holder !== undefined && state.holder !== id)) return false;
+  state.holder = id;
+  state.place = place;
   return true;
 }
 

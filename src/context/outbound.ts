@@ -15,13 +15,20 @@ import {
   USED_ELSEWHERE,
 } from './manifest.ts';
 import { Failures } from './strictness.ts';
-import { stateOf, type Token } from './variable.ts';
+import { hasRight, stateOf, type Token } from './variable.ts';
 
 /** Where calls go. */
 export interface Destination {
   readonly home: ContextHome;
   /** Whether values of variables that can't travel fail the call. */
   readonly strictContext: boolean;
+}
+
+/** A token that has crossed with a call, with the right to use it. */
+interface SharedToken {
+  readonly token: Token<unknown>;
+  /** The id of the chain that may use it. */
+  readonly chain: string;
 }
 
 const NOTHING: Snapshot = new Map();
@@ -41,7 +48,9 @@ export class OutboundContext implements Crossing {
   /** The call, or the present step, goes on with the chain. */
   #continues = false;
   /** Tokens that went out or came back with the right to use them. */
-  #shared: Map<string, Token<unknown>> | undefined;
+  #shared: Map<string, SharedToken> | undefined;
+  /** Tokens that went out without it. */
+  #orphans: Map<string, Token<unknown>> | undefined;
   /** Those of them that the worker knows to be used. */
   #told: Set<string> | undefined;
   /** The worker's chain, and what it has. */
@@ -60,7 +69,13 @@ export class OutboundContext implements Crossing {
 
   carries(token: Token<unknown>): boolean {
     const { id } = stateOf(token);
-    return this.#continues && id !== undefined && this.#shared?.get(id) === token;
+    const shared = id === undefined ? undefined : this.#shared?.get(id);
+    return shared?.token === token && this.#isLent(shared);
+  }
+
+  /** Whether the right to use it is with the worker for the time of the call, or of the present step. */
+  #isLent({ chain }: SharedToken): boolean {
+    return this.#continues && chain === this.#chain?.id;
   }
 
   /**
@@ -90,9 +105,10 @@ export class OutboundContext implements Crossing {
 
   #encode(chain: Chain, tokens: FrameTokens): Uint8Array | undefined {
     const state = chain.snapshot();
+    this.#addOrphans(chain, tokens);
     const id = this.#continues || chain.id === undefined ? chain.id : this.#home.newId();
     const whole = this.#diverged || id !== this.#there;
-    const spent = this.#takeSpent();
+    const spent = this.#takeSpent(chain);
     const nothing = whole ? id === undefined && this.#there === undefined : state === this.#known;
     this.#there = id;
     if (nothing && tokens.size === 0 && spent.length === 0) return undefined;
@@ -105,8 +121,12 @@ export class OutboundContext implements Crossing {
         tokens,
         spent,
         isLive: (token) => {
-          const live = this.#continues && id !== undefined && stateOf(token).holder === id;
-          if (live) this.#share(token);
+          const live = this.#continues && id !== undefined && hasRight(chain, stateOf(token));
+          if (live) this.#share(token, id);
+          else {
+            this.#orphans ??= new Map();
+            this.#orphans.set(stateOf(token).id as string, token);
+          }
           return live;
         },
       },
@@ -118,11 +138,25 @@ export class OutboundContext implements Crossing {
     return sent;
   }
 
-  /** Tokens of this call that were used meanwhile, and that the worker does not know of. */
-  #takeSpent(): string[] {
+  /** Tokens that a generator was given without the right to use them: they go again when that has changed. */
+  #addOrphans(chain: Chain, tokens: FrameTokens): void {
+    for (const [id, token] of this.#orphans ?? []) {
+      const state = stateOf(token);
+      if (state.used === undefined && !(this.#continues && hasRight(chain, state))) continue;
+      tokens.add(id, token);
+      this.#orphans?.delete(id);
+    }
+  }
+
+  /** Tokens of this call that can't be used any more, which the worker does not know. */
+  #takeSpent(chain: Chain): string[] {
     const spent: string[] = [];
-    for (const [id, token] of this.#shared ?? []) {
-      if (stateOf(token).used === undefined || this.#told?.has(id)) continue;
+    for (const [id, shared] of this.#shared ?? []) {
+      const state = stateOf(shared.token);
+      const { used } = state;
+      // The task was answered, and its caller has the right: code that goes on must not lend it.
+      const gone = this.#isLent(shared) && !hasRight(chain, state);
+      if ((used === undefined && !gone) || this.#told?.has(id)) continue;
       this.#told ??= new Set();
       this.#told.add(id);
       spent.push(id);
@@ -130,9 +164,9 @@ export class OutboundContext implements Crossing {
     return spent;
   }
 
-  #share(token: Token<unknown>): void {
+  #share(token: Token<unknown>, chain: string): void {
     this.#shared ??= new Map();
-    this.#shared.set(stateOf(token).id as string, token);
+    this.#shared.set(stateOf(token).id as string, { token, chain });
   }
 
   /** The tokens that values in the answer may refer to. */
@@ -176,11 +210,11 @@ export class OutboundContext implements Crossing {
       return;
     }
     const { spent } = this.#context;
-    this.#arrived = readManifest(this.#context, this.#home, (id) => this.#shared?.get(id));
+    this.#arrived = readManifest(this.#context, this.#home, (id) => this.#shared?.get(id)?.token);
     for (const id of spent) {
-      const token = this.#shared?.get(id);
-      if (token === undefined) continue;
-      stateOf(token).used ??= USED_ELSEWHERE;
+      const shared = this.#shared?.get(id);
+      if (shared === undefined) continue;
+      stateOf(shared.token).used ??= USED_ELSEWHERE;
       this.#told ??= new Set();
       this.#told.add(id);
     }
@@ -228,13 +262,13 @@ export class OutboundContext implements Crossing {
     if (changes.size < context.variables.length) this.#diverged = true;
     this.#known = chain.snapshot();
     for (const token of this.#arrived?.live ?? []) {
-      if (!takeRight(token, chain.id)) continue;
-      this.#share(token);
+      if (takeRight(token, chain)) this.#share(token, chain.id as string);
     }
   }
 
   #giveUpTokens(): void {
-    if (!this.#continues) return;
-    for (const token of this.#shared?.values() ?? []) stateOf(token).used ??= MAYBE_USED;
+    for (const shared of this.#shared?.values() ?? []) {
+      if (this.#isLent(shared)) stateOf(shared.token).used ??= MAYBE_USED;
+    }
   }
 }

@@ -11,6 +11,7 @@ import {
 import { registerContextObjects } from '../wire/context.ts';
 import { warnSerialization } from '../wire/warning.ts';
 import { Binding } from './binding.ts';
+import type { Chain } from './chain.ts';
 import {
   type ContextVarOptions,
   checkDeclaration,
@@ -28,8 +29,9 @@ export interface TokenState {
   readonly incomplete: boolean;
   /** Why it can't be used any more: it was used, or may have been. */
   used: string | undefined;
-  /** The id of the chain that has the right to use it here; undefined: none. */
+  /** The id of the chain that has the right to use it here, and its place; undefined: none. */
   holder: string | undefined;
+  place: object | undefined;
   /** Given when it first crosses to another process. */
   id: string | undefined;
 }
@@ -221,6 +223,7 @@ export class ContextVar<T> implements Variable {
       incomplete: false,
       used: undefined,
       holder,
+      place: chain.place,
       id: undefined,
     });
   }
@@ -254,7 +257,7 @@ export class ContextVar<T> implements Variable {
         `${describe(token)} is out with a call, which may reset it: await the call first, or make the call in fork(() => ...)`,
       );
     }
-    if (chain === undefined || chain.id === undefined || state.holder !== chain.id) {
+    if (chain === undefined || !hasRight(chain, state)) {
       throw new TokenChainError(
         `${describe(token)} ${state.holder === undefined ? 'does not belong to any chain here' : 'belongs to another chain'}: it can be reset only by the code that set it and what that awaits`,
       );
@@ -294,6 +297,11 @@ export class ContextVar<T> implements Variable {
     this.#hasDefault = hasDefault;
     this.#default = options.default;
   }
+}
+
+/** Whether the chain may use the token. */
+export function hasRight({ id, place }: Chain, state: TokenState): boolean {
+  return id !== undefined && state.holder === id && state.place === place;
 }
 
 function describe(token: Token<unknown>): string {
