@@ -64,7 +64,6 @@ function valueWith(held: readonly Held[]): Value {
 
 /** What one task knows. */
 class Site {
-  readonly callsOut = new Set<CallOut>();
   readonly #used = new Set<OracleToken>();
   readonly #spent: Set<string>;
 
@@ -145,8 +144,8 @@ interface Worker {
   readonly site: Site;
   /** The chain there with this id; a new one by default. */
   chainOf?(id: string | undefined): Chain;
-  /** The tokens that come back to it with the next step of the same chain. */
-  readonly gave?: Iterable<OracleToken>;
+  /** The tokens that have crossed with it before. */
+  readonly known?: Iterable<OracleToken>;
 }
 
 /** A call, or a step of a generator, between its start and its end. */
@@ -155,6 +154,8 @@ class CallOut {
   merges: boolean;
   /** The tokens whose right is with the worker while it is out. */
   readonly lent: ReadonlySet<OracleToken>;
+  /** The tokens that went out with it, lent or not, or came back. */
+  readonly crossed: Set<OracleToken>;
   /** The chain on the worker's side. */
   readonly remote: Chain;
   readonly #site: Site;
@@ -169,6 +170,7 @@ class CallOut {
     this.#sent = new Map(chain.values);
 
     const carried = tokensIn([valueWith(held), ...chain.values.values()]);
+    for (const token of worker.known ?? []) carried.add(token);
     for (const token of carried) if (site.isUsed(token)) worker.site.use(token);
 
     // Nothing else is out: it continues the chain. Otherwise it is a fork, and nothing merges.
@@ -178,44 +180,38 @@ class CallOut {
     this.remote.values = new Map(chain.values);
     const lent = new Set<OracleToken>();
     if (this.merges) {
-      for (const token of [...carried, ...(worker.gave ?? [])]) {
-        if (chain.rights.delete(token)) lent.add(token);
-      }
+      for (const token of carried) if (chain.rights.delete(token)) lent.add(token);
     }
     this.lent = lent;
+    this.crossed = carried;
     for (const token of lent) this.remote.rights.add(token);
 
     chain.loseMerges();
     chain.callsOut.add(this);
-    site.callsOut.add(this);
   }
 
-  /** The worker answered, with a result or an error. Gives the tokens made there that are this chain's now. */
-  end(held: readonly Held[]): Set<OracleToken> {
-    this.#over();
+  /** The worker answered, with a result or an error. */
+  end(held: readonly Held[]): void {
+    this.#chain.callsOut.delete(this);
     const changed = this.merges ? this.#changes() : new Map<Variable, Value | undefined>();
     const back = tokensIn([valueWith(held), ...changed.values()]);
+    for (const token of back) this.crossed.add(token);
     this.#learn(back);
     for (const token of this.lent) this.#move(token);
-    if (!this.merges) return new Set();
+    if (!this.merges) return;
 
     for (const [variable, value] of changed) {
       if (value) this.#chain.values.set(variable, value);
       else this.#chain.values.delete(variable);
     }
     this.#chain.id ??= this.remote.id;
-    return new Set([...back].filter((token) => this.#move(token)));
+    for (const token of back) this.#move(token);
   }
 
   /** It ended, and the worker did not say how: it may have used what it was lent. */
   lose(): void {
-    this.#over();
-    for (const token of this.lent) this.#site.use(token);
-  }
-
-  #over(): void {
     this.#chain.callsOut.delete(this);
-    this.#site.callsOut.delete(this);
+    for (const token of this.lent) this.#site.use(token);
   }
 
   /** The variables that are not as they were sent; undefined for unset. */
@@ -231,14 +227,12 @@ class CallOut {
   /** What was used there is used here, and so is what a call of its own still has. */
   #learn(back: Iterable<OracleToken>): void {
     const remote = this.#remoteSite;
-    for (const { lent } of remote.callsOut) for (const token of lent) remote.use(token);
+    for (const { lent } of this.remote.callsOut) for (const token of lent) remote.use(token);
     for (const token of [...back, ...this.lent]) if (remote.isUsed(token)) this.#site.use(token);
   }
 
-  #move(token: OracleToken): boolean {
-    const has = this.remote.rights.delete(token);
-    if (has) this.#chain.rights.add(token);
-    return has;
+  #move(token: OracleToken): void {
+    if (this.remote.rights.delete(token)) this.#chain.rights.add(token);
   }
 }
 
@@ -249,8 +243,8 @@ class Generator implements Steps {
   readonly #packet: TaskPacket;
   /** The chains that asked so far. */
   readonly #chains: Chain[] = [];
-  /** Tokens that it made, and that a caller has now. */
-  readonly #gave = new Set<OracleToken>();
+  /** The tokens that have crossed with it. All its steps carry them. */
+  readonly #known = new Set<OracleToken>();
   #state: 'fresh' | 'begun' | 'over' = 'fresh';
   /** Steps are taken one after the other: each is out only when those before it have ended. */
   #last: Promise<unknown> | undefined;
@@ -306,12 +300,13 @@ class Generator implements Steps {
   ): Promise<StepResult> {
     const { site } = this.world;
     const chainOf = (id: string | undefined) => this.#chainOf(id);
-    const call = new CallOut(asker, held, { site, chainOf, gave: this.#gave });
+    const call = new CallOut(asker, held, { site, chainOf, known: this.#known });
     this.world.chain = call.remote;
     try {
       const result = await go();
       if (result.done) this.#state = 'over';
-      for (const token of call.end(result.value.held)) this.#gave.add(token);
+      call.end(result.value.held);
+      for (const token of call.crossed) this.#known.add(token);
       return result;
     } catch (error) {
       this.#state = 'over';

@@ -605,11 +605,11 @@ export const ROWS: readonly Row[] = [
       got r.1:1: v0, was unset
       reset v0 with r.1:1: ok
       next of r.1
-        reset v0 with r.1:1: TokenChainError
+        reset v0 with r.1:1: TokenUsedError
       r.1 returned`,
   },
   {
-    what: 'a token of a step belongs to the body for that step',
+    what: 'a token that a step brought is lent with each step of the same chain',
     script: [set(0), generate([body([]), body([]), body([reset(0)])]), next(), next(0), next()],
     trace: `
       set v0 = r:1, was unset
@@ -620,7 +620,7 @@ export const ROWS: readonly Row[] = [
         got r:1: v0, was unset
       r.1 yielded
       next of r.1
-        reset v0 with r:1: TokenChainError
+        reset v0 with r:1: ok
       r.1 returned`,
   },
   {
@@ -725,5 +725,146 @@ export const ROWS: readonly Row[] = [
       throw into r.2
       r.2 failed
       get v2: r.2:1`,
+  },
+  {
+    what: 'a token that a fork brought to a generator is lent by its own chain later',
+    script: [
+      set(0),
+      generate([body([reset(0)]), body([reset(0)])], { pass: [0] }),
+      fork(next()),
+      next(),
+      reset(0),
+    ],
+    trace: `
+      set v0 = r:1, was unset
+      generator r.1
+      fork
+      next of r.1
+        got r:1: v0, was unset
+        reset v0 with r:1: TokenChainError
+      r.1 yielded
+      end of fork
+      next of r.1
+        reset v0 with r:1: ok
+      r.1 returned
+      reset v0 with r:1: TokenUsedError`,
+  },
+  {
+    what: 'in a step of a fork it is another chain’s, not contended',
+    script: [
+      set(0),
+      generate([body([]), body([]), body([])], { pass: [0] }),
+      next(),
+      fork(nextDuring(reset(0))),
+      nextDuring(reset(0)),
+    ],
+    trace: `
+      set v0 = r:1, was unset
+      generator r.1
+      next of r.1
+        got r:1: v0, was unset
+      r.1 yielded
+      fork
+      next of r.1
+      reset v0 with r:1: TokenChainError
+      r.1 yielded
+      end of fork
+      next of r.1
+      reset v0 with r:1: ChainContention
+      r.1 returned`,
+  },
+  {
+    what: 'a token that was made in a task, left out with a call and given back counts as used',
+    script: [call([set(0), leave(to([], { pass: [0] }))], { give: [0] }), reset(0), get(0)],
+    trace: `
+      call r.1
+        set v0 = r.1:1, was unset
+        call r.1.1
+      r.1 returned
+      got r.1:1: v0, was unset
+      reset v0 with r.1:1: TokenUsedError
+      get v0: r.1:1`,
+  },
+  {
+    what: 'a call that arms a chain and leaves it empty arms that of its caller, too',
+    script: [call([set(0), reset(0), chain]), chain],
+    trace: `
+      call r.1
+        set v0 = r.1:1, was unset
+        reset v0 with r.1:1: ok
+        chain 1
+      r.1 returned
+      chain 1`,
+  },
+  {
+    what: 'each step that is a fork of an unarmed chain has an unarmed chain of its own',
+    script: [
+      during(
+        to([]),
+        generate([body([set(0), reset(0), chain]), body([chain]), body([])]),
+        next(),
+        next(),
+      ),
+    ],
+    trace: `
+      call r.1
+      generator r.2
+      next of r.2
+        set v0 = r.2:1, was unset
+        reset v0 with r.2:1: ok
+        chain 1
+      r.2 yielded
+      next of r.2
+        no armed chain
+      r.2 yielded
+      r.1 returned
+      return of r.2
+        ended early
+      r.2 returned`,
+  },
+  {
+    what: 'a token goes along only with what refers to it',
+    script: [
+      call([set(0), set(0, 0), set(0)], { give: [2, 1, 0] }),
+      during(to([], { pass: [0] }), reset(0, 1), reset(0, 2)),
+    ],
+    trace: `
+      call r.1
+        set v0 = r.1:1, was unset
+        set v0 = r.1:2, was r.1:1
+        set v0 = r.1:3, was r.1:2
+      r.1 returned
+      got r.1:1: v0, was unset
+      got r.1:2: v0, was r.1:1
+      got r.1:3: v0, was r.1:2
+      call r.2
+      reset v0 with r.1:2: ok
+      reset v0 with r.1:1: ChainContention
+        got r.1:3: v0, was r.1:2
+      r.2 returned`,
+  },
+  {
+    what: 'a token that the body of a generator made, and that did not merge, is only the body’s',
+    script: [
+      set(0),
+      generate([body([set(0)], [0]), body([]), body([reset(0)])]),
+      nextDuring(set(2)),
+      nextDuring(reset(0)),
+      next(),
+    ],
+    trace: `
+      set v0 = r:1, was unset
+      generator r.1
+      next of r.1
+      set v2 = r:2, was unset
+        set v0 = r.1:1, was r:1
+      r.1 yielded
+      got r.1:1: v0, was r:1
+      next of r.1
+      reset v0 with r.1:1: TokenChainError
+      r.1 yielded
+      next of r.1
+        reset v0 with r.1:1: ok
+      r.1 returned`,
   },
 ];

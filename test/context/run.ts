@@ -3,21 +3,39 @@ import { Task } from './interpreter.ts';
 import type { Op } from './script.ts';
 import type { World } from './world.ts';
 
-let runs = 0;
-
 /** The task that a script's first operations are of. */
-export function rootTask(world: World): Task {
-  runs += 1;
-  return new Task({ name: 'r', run: `${process.pid}-${runs}`, held: [] }, world);
+export class RootTask extends Task {
+  readonly #world: World;
+  readonly #run: string;
+
+  /** @param run names it among others that go on in the same processes */
+  constructor(world: World, run = 'run') {
+    super({ name: 'r', run, held: [] }, world);
+    this.#world = world;
+    this.#run = run;
+  }
+
+  /** @returns what happened, line by line */
+  async do(ops: readonly Op[]): Promise<string[]> {
+    await this.run(ops, this.#world);
+    return this.drain();
+  }
+
+  /** Ends what was left open. */
+  async end(): Promise<string[]> {
+    await this.close(this.#world);
+    this.#world.open(`${this.#run} never`);
+    return this.drain();
+  }
 }
 
 /** What a script does, line by line. */
-export async function traceOf(script: readonly Op[], world: World): Promise<string[]> {
-  const task = rootTask(world);
-  try {
-    await task.run(script, world);
-  } finally {
-    await task.close(world);
-  }
-  return task.drain();
+export async function traceOf(
+  script: readonly Op[],
+  world: World,
+  run?: string,
+): Promise<string[]> {
+  const root = new RootTask(world, run);
+  const lines = await root.do(script);
+  return [...lines, ...(await root.end())];
 }
