@@ -1,5 +1,6 @@
 /** Values of the grammar that travels, for the tests of the codec. */
 import fc from 'fast-check';
+import { codePoint } from '../text.ts';
 import { memory } from './memory.ts';
 import { instanceAround, reference } from './named.ts';
 import { fromEntries } from './properties.ts';
@@ -8,7 +9,7 @@ import { temporal } from './temporal.ts';
 /** Keys and strings: readable ones, dangerous ones, and any code units at all. */
 export const text: fc.Arbitrary<string> = fc.oneof(
   fc.string({ unit: 'grapheme' }),
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: codePoint, maxLength: 40 }),
   fc.array(fc.integer({ min: 0xd700, max: 0xe000 }), { maxLength: 5 }).map(fromCodeUnits),
   fc.constantFrom('__proto__', 'constructor', 'hasOwnProperty', 'toString', 'length', '0', ''),
 );
