@@ -9,9 +9,11 @@ export const LIMITS = { inlineBytes: 20, chunkBytes: 16, windowBytes: 50, shared
 
 /** A value of these sizes, an item and attachments, with bytes that tell where they belong. */
 function payloadOf(call: number, sizes: readonly number[]): Uint8Array<ArrayBuffer>[] {
-  return sizes.map((size, part) =>
-    Uint8Array.from({ length: size }, (_, i) => call * 31 + part * 13 + i * 7 + (i >> 8)),
-  );
+  return sizes.map((size, part) => {
+    const bytes = new Uint8Array(size);
+    for (let i = 0; i < size; i += 1) bytes[i] = call * 31 + part * 13 + i * 7 + (i >> 8);
+    return bytes;
+  });
 }
 
 export function resultOf(call: number, value: OutValue): OutFrame {

@@ -1,3 +1,4 @@
+import { equal, ok } from 'node:assert/strict';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Deadline, Deadlines } from '../../src/actors/deadlines.ts';
@@ -13,8 +14,8 @@ class Clock {
     ...systemEnv,
     now: () => this.now,
     timer: (ms, fn) => {
-      expect(ms).toBeGreaterThanOrEqual(0);
-      expect(ms).toBeLessThanOrEqual(LONGEST_TIMER_MS);
+      ok(ms >= 0);
+      ok(ms <= LONGEST_TIMER_MS);
       const timer = { due: this.now + ms, fn };
       this.timers.add(timer);
       return { cancel: () => this.timers.delete(timer) };
@@ -64,13 +65,13 @@ test('fires what a sorted list would fire, at the same time', () => {
     const waiting: Entry[] = [];
 
     const check = () => {
-      expect(deadlines.size).toBe(waiting.length);
+      equal(deadlines.size, waiting.length);
       // One timer at most, and never later than the first deadline.
-      expect(clock.timers.size).toBe(waiting.length > 0 ? 1 : 0);
+      equal(clock.timers.size, waiting.length > 0 ? 1 : 0);
       const [timer] = clock.timers;
       if (timer === undefined) return;
       const first = waiting[0]?.due ?? 0;
-      expect(timer.due).toBeLessThanOrEqual(Math.max(first, clock.now));
+      ok(timer.due <= Math.max(first, clock.now));
     };
     const remove = (which: number) => {
       const [entry] = waiting.splice(which % waiting.length, 1);
@@ -82,15 +83,15 @@ test('fires what a sorted list would fire, at the same time', () => {
     const add = (ms: number, next?: 'add' | 'remove') => {
       const deadline = deadlines.add(ms, () => {
         const index = waiting.findIndex((entry) => entry.deadline === deadline);
-        expect(index).toBeGreaterThanOrEqual(0);
+        ok(index >= 0);
         // In order, and among those of the same time in any.
-        expect(waiting[index]?.due).toBe(waiting[0]?.due);
-        expect(deadline.due).toBeLessThanOrEqual(clock.now);
+        equal(waiting[index]?.due, waiting[0]?.due);
+        ok(deadline.due <= clock.now);
         waiting.splice(index, 1);
         if (next === 'add') add(ms);
         if (next === 'remove') remove(0);
       });
-      expect(deadline.due).toBe(clock.now + ms);
+      equal(deadline.due, clock.now + ms);
       waiting.push({ due: deadline.due, deadline });
       waiting.sort((a, b) => a.due - b.due);
     };
@@ -100,7 +101,7 @@ test('fires what a sorted list would fire, at the same time', () => {
       else if (one.type === 'remove') remove(one.which);
       else {
         clock.advance(one.ms, one.lateMs);
-        if (one.lateMs === 0) expect(waiting[0]?.due ?? clock.now + 1).toBeGreaterThan(clock.now);
+        if (one.lateMs === 0) ok((waiting[0]?.due ?? clock.now + 1) > clock.now);
       }
       check();
     }
