@@ -1,98 +1,45 @@
 import { describe, expect, test } from 'vitest';
 import { formatViolation } from '../../../src/testing/checker.ts';
 import { check, checkers } from '../../../src/testing/checkers.ts';
-import type { Outcome, Trace, TraceBody, TraceEvent } from '../../../src/testing/trace.ts';
+import type { Trace } from '../../../src/testing/trace.ts';
+import {
+  abort,
+  arrived,
+  at,
+  CALLER,
+  call,
+  down,
+  end,
+  error,
+  finished,
+  generating,
+  given,
+  gone,
+  healed,
+  held,
+  nack,
+  OTHER,
+  offered,
+  packet,
+  processes,
+  result,
+  routed,
+  sent,
+  settle,
+  start,
+  state,
+  up,
+  value,
+  WORKER,
+  yields,
+} from './events.ts';
 
 // Traces that people wrote: each checker accepts what may happen, and catches what was forged.
-
-const at = (time: number, process: string, body: TraceBody): TraceEvent => ({
-  at: time,
-  process,
-  ...body,
-});
-
-const ID = 'caller-1:1';
-const CALLER = 'caller-1';
-const WORKER = 'worker-1.1';
-const OTHER = 'worker-2.1';
-
-const up = (process: string, role: 'caller' | 'worker') =>
-  at(0, process, { type: 'up', role, uid: process, epoch: process });
-const call = (time: number, more: Partial<Extract<TraceBody, { type: 'call' }>> = {}) =>
-  at(time, CALLER, {
-    type: 'call',
-    id: ID,
-    routine: 'work',
-    generator: false,
-    idempotent: false,
-    parent: '',
-    ...more,
-  });
-const state = (time: number, name: string, worker = '') =>
-  at(time, CALLER, { type: 'state', id: ID, state: name, worker });
-const sent = (time: number, link = 'link-1') =>
-  at(time, CALLER, { type: 'task', id: ID, link, way: 'sent' });
-const arrived = (time: number, link = 'link-1', process = WORKER) =>
-  at(time, process, { type: 'task', id: ID, link, way: 'arrived' });
-const start = (time: number, process = WORKER, attempt = 1) =>
-  at(time, process, { type: 'start', id: ID, attempt, routine: 'work' });
-const yields = (time: number, digest: string, attempt = 1) =>
-  at(time, WORKER, { type: 'yield', id: ID, attempt, digest });
-const value = (time: number, digest: string) => at(time, CALLER, { type: 'value', id: ID, digest });
-const abort = (time: number) => at(time, WORKER, { type: 'abort', id: ID, attempt: 1 });
-const result = (digest: string): Outcome => ({ outcome: 'result', digest });
-const error = (code: string, phase?: string): Outcome => ({
-  outcome: 'error',
-  digest: `${code}/1`,
-  code,
-  ...(phase === undefined ? {} : { phase }),
-});
-const end = (time: number, outcome: Outcome = result('r'), process = WORKER, attempt = 1) =>
-  at(time, process, { type: 'end', id: ID, attempt, ...outcome });
-const settle = (time: number, outcome: Outcome = result('r')) =>
-  at(time, CALLER, { type: 'settle', id: ID, ...outcome });
-const packet = (time: number, from: string, sentAt: number, link = 'link-1') =>
-  at(time, from === CALLER ? WORKER : CALLER, {
-    type: 'packet',
-    link,
-    from,
-    sent: sentAt,
-    frames: '',
-  });
-const nack = (time: number, reason = 'BUSY') => at(time, CALLER, { type: 'nack', id: ID, reason });
-const gone = (time: number, process: string, crashed = true) =>
-  at(time, process, { type: 'gone', crashed });
-const down = (time: number, process: string, link = 'link-1') =>
-  at(time, process, { type: 'link', link, state: 'down', reason: 'lost' });
-const healed = (time: number) => at(time, 'world', { type: 'healed' });
-const held = (time: number, process: string, what: Record<string, number>) =>
-  at(time, process, { type: 'held', what });
-
-const processes = [up(CALLER, 'caller'), up(WORKER, 'worker'), up(OTHER, 'worker')];
-
-/** A call from its start to its worker; what becomes of it is added. */
-function given(...rest: readonly TraceEvent[]): Trace {
-  return offered(arrived(3), start(3), ...rest);
-}
-
-/** A call that was sent to a worker. */
-function offered(...rest: readonly TraceEvent[]): Trace {
-  return [...processes, call(1), ...routed, ...rest];
-}
-
-const routed = [state(1, 'routing'), state(1, 'offered', WORKER), sent(1)];
-
-/** A generator that runs, with more events. */
-function generating(...rest: readonly TraceEvent[]): Trace {
-  return [...processes, call(1, { generator: true }), ...routed, arrived(3), start(3), ...rest];
-}
 
 /** What all checkers find, as `checker: message`. */
 function found(trace: Trace): string[] {
   return check(trace).map(({ checker, message }) => `${checker}: ${message}`);
 }
-
-const finished = [end(5), state(7, 'done'), settle(7)];
 
 test('every checker has a name of its own, and says what it checks', () => {
   expect(new Set(checkers.map(({ name }) => name)).size).toBe(checkers.length);
@@ -621,27 +568,4 @@ describe.each(Object.entries(cases))('%s', (_name, { good, bad }) => {
   test.for(Object.entries(bad))('catches: %s', ([, [trace, ...messages]]) => {
     expect(found(trace)).toEqual(messages);
   });
-});
-
-test('checking a trace takes time in proportion to its length', () => {
-  const one = [...given(...finished), packet(4, WORKER, 3.5), packet(6, WORKER, 5)];
-  const traceOf = (calls: number) =>
-    Array.from({ length: calls }, (_, i) =>
-      one.map((event): TraceEvent => {
-        const moved = { ...event, at: event.at + i * 10 };
-        if (moved.type === 'packet') return { ...moved, sent: moved.sent + i * 10 };
-        return 'id' in moved ? { ...moved, id: `caller-1:${i}` } : moved;
-      }),
-    ).flat();
-  const timeOf = (trace: readonly TraceEvent[]) => {
-    const times = Array.from({ length: 5 }, () => {
-      const fresh = [...trace];
-      const before = process.cpuUsage();
-      expect(check(fresh)).toEqual([]);
-      return process.cpuUsage(before).user;
-    });
-    return Math.min(...times);
-  };
-  // Ten times the calls; with a search for each of them it would be a hundred times the time.
-  expect(timeOf(traceOf(10_000)) / timeOf(traceOf(1_000))).toBeLessThan(60);
 });
