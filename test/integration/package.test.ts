@@ -1,12 +1,12 @@
 /**
  * The package as its users get it: packed, installed in an empty folder, and run with the programs of
- * README.md. A block there that begins with `// name.ts` is a file; what its lines print is behind
- * them. `npm test` has built the package by then.
+ * README.md and docs/context.md. A block there that begins with `// name.ts` is a file; what its lines
+ * print is behind them. `npm test` has built the package by then.
  */
 import { execFile, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ROOT, scratchFolder } from './helpers.ts';
@@ -18,10 +18,20 @@ interface Program {
   readonly code: string;
 }
 
+/** @param folder where the files of the page go */
+function programsOf(page: string, folder = ''): Program[] {
+  const blocks = page.matchAll(/^```\w+\n(\/\/ ([\w.-]+\.(?:c?[jt]s|json))\n.*?)^```$/gms);
+  return Array.from(blocks, ([, code, file]) => ({
+    code: code as string,
+    file: join(folder, file as string),
+  }));
+}
+
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-const programs: Program[] = [
-  ...readme.matchAll(/^```\w+\n(\/\/ ([\w.]+\.(?:c?[jt]s|json))\n.*?)^```$/gms),
-].map(([, code, file]) => ({ code: code as string, file: file as string }));
+const programs = [
+  ...programsOf(readme),
+  ...programsOf(readFileSync(join(ROOT, 'docs/context.md'), 'utf8'), 'context'),
+];
 const mains = programs.filter(({ code }) => /WorkerPool\.open\(|Simulation\.run\(/.test(code));
 
 /** What the program says it prints: the comments behind `console.log`. */
@@ -53,7 +63,7 @@ function tool(name: string): string {
 function loader(file: string): string[] {
   if (!file.endsWith('.ts')) return [];
   // What `npx tsx` runs, and what is quicker: one process less.
-  return file === 'main.ts' ? [tool('tsx')] : ['--import', 'tsx'];
+  return basename(file) === 'main.ts' ? [tool('tsx')] : ['--import', 'tsx'];
 }
 
 beforeAll(() => {
@@ -68,15 +78,19 @@ beforeAll(() => {
   npm(folder, 'pkg', 'set', 'type=module');
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
   npm(folder, 'install', ...quiet, join(folder, packed.filename), ...tools);
-  for (const { file, code } of programs) writeFileSync(join(folder, file), code);
+  for (const { file, code } of programs) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), code);
+  }
 }, 120_000);
 
 describe('the installed package', () => {
   test.for(mains.map((main) => [main.file, main.code] as const))(
     'runs %s',
     async ([file, code]) => {
-      const argv = [...loader(file), file];
-      const { stdout, stderr } = await run(process.execPath, argv, { cwd: folder });
+      const argv = [...loader(file), basename(file)];
+      const cwd = join(folder, dirname(file));
+      const { stdout, stderr } = await run(process.execPath, argv, { cwd });
       expect({ out: words(stdout), err: stderr }).toEqual({ out: promised(code), err: '' });
     },
   );
@@ -103,6 +117,7 @@ describe('the installed package', () => {
     expect([...rooms].sort()).toEqual(
       ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json', 'proto'].sort(),
     );
+    expect(paths).toContain('docs/context.md');
     expect(paths).toContain('docs/values.md');
     expect(paths).toContain('docs/simulation.md');
     expect(paths).toContain('docs/statecharts.md');
