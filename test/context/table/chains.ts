@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { ContextVar, fork, withDispatch } from '../../../src/index.ts';
 import { type Group, outside } from './row.ts';
@@ -12,6 +14,16 @@ async function setLate(value: string): Promise<void> {
 async function setEarly(value: string): Promise<void> {
   place.set(value);
   await turn();
+}
+
+/** Lets a server have one connection. */
+async function serve(handle: () => void): Promise<void> {
+  const server = createServer(handle).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  await once(server, 'connection');
+  client.destroy();
+  server.close();
 }
 
 export const chains: Group = {
@@ -79,6 +91,19 @@ export const chains: Group = {
     },
     {
       id: 'C05',
+      situation: 'the handler of a server sets',
+      python: 'each connection is a task, and has a copy',
+      here: 'they share the chain that the server was started in: write `fork(handler)`',
+      async run() {
+        await serve(() => place.set('handler'));
+        const seen = place.get();
+        await serve(() => fork(() => place.set('in vain')));
+        return [seen, place.get()];
+      },
+      gives: ['handler', 'handler'],
+    },
+    {
+      id: 'C06',
       situation: 'the first `set` outside of any chain, in an awaited function',
       python: 'its caller sees it: there is always a context',
       here: 'its caller sees it only if it comes before the first `await` of that function; start with `fork`',
@@ -102,7 +127,7 @@ export const chains: Group = {
       gives: ['early', 'nowhere', 'forked'],
     },
     {
-      id: 'C06',
+      id: 'C07',
       situation: 'set inside of `pool.run(fn)` or `withDispatch(options, fn)`',
       python: 'a block has no context of its own (`with`)',
       here: 'seen behind it, if the code around it has a chain; otherwise it holds inside',

@@ -96,11 +96,26 @@ async def C04():
 
 
 async def C05():
+    handled = asyncio.Event()
+
+    async def handle(_reader, writer):
+        v.set("handler")
+        writer.close()
+        handled.set()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await handled.wait()
+        writer.close()
+    assert v.get() == "none"
+
+
+async def C06():
     await put("late")
     assert v.get() == "late"
 
 
-async def C06():
+async def C07():
     async with asyncio.timeout(None):
         await put("inside")
     assert v.get() == "inside"
