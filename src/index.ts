@@ -38,7 +38,7 @@ export {
   WorkerLost,
   WorkerStartError,
 } from './errors.ts';
-export { type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
+export { type BackpressureRoutine, type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
 export { ContextVar } from './routine/context-var.ts';
 export type { RoutineOptions } from './routine/definition.ts';
 export { type CallOptions, withDispatch } from './routine/gate.ts';
@@ -51,6 +51,7 @@ export {
   serializable,
 } from './routine/serializable.ts';
 export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
+export type { Backpressure, OfferedTask } from './worker/backpressure.ts';
 
 /**
  * Whether this process is a worker that a pool spawned. A module that both defines routines and opens

@@ -14,6 +14,7 @@ import { systemEnv, type Timer } from './env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from './routine/gate.ts';
+import { type HookName, hookName } from './routine/hook.ts';
 import { isImporting } from './routine/modules.ts';
 import { checkFunction, checkNames } from './routine/options.ts';
 import { deriveScope, runInScope } from './routine/task.ts';
@@ -22,6 +23,7 @@ import { beatTransport, toBeatAddress } from './transport/beat.ts';
 import { grpcTransport } from './transport/grpc.ts';
 import { defaultLimits, type Limits } from './transport/link.ts';
 import type { Dialer } from './transport/transport.ts';
+import type { Backpressure, OfferedTask } from './worker/backpressure.ts';
 import { WorkerProcess } from './worker/process.ts';
 
 export interface PoolOptions {
@@ -56,6 +58,11 @@ export interface PoolOptions {
    * each worker looks at, too.
    */
   readonly strict?: boolean;
+  /**
+   * A routine whose plain function each worker runs before it takes a task, and that returns true to
+   * refuse it: the task goes to another worker, or comes again after a pause. Default: none.
+   */
+  readonly backpressure?: BackpressureRoutine;
   /** How often within `windowMs` a worker that died is replaced. Default: 10 in 60,000 ms. */
   readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
   /** Milliseconds in which a worker must have come up. Default: 30,000. */
@@ -68,6 +75,12 @@ export interface PoolOptions {
   readonly lostAfter?: number;
   /** XState's inspector: sees all actors of the pool. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+/** What `routine(hook)` gives for a function that tells of an offered task whether to refuse it. */
+export interface BackpressureRoutine {
+  (task: OfferedTask): Promise<boolean>;
+  readonly local: Backpressure;
 }
 
 /** A worker of a pool. */
@@ -125,12 +138,16 @@ const LONGEST_TIMER_MS = 0x7fffffff;
  * ```
  */
 export class WorkerPool implements DispatchTarget, AsyncDisposable {
-  readonly #options: Required<Omit<PoolOptions, 'inspect' | 'concurrency' | 'restarts'>> &
+  readonly #options: Required<
+    Omit<PoolOptions, 'inspect' | 'concurrency' | 'backpressure' | 'restarts'>
+  > &
     PoolOptions;
   readonly #parts: PoolParts;
   readonly #limits: Limits;
   readonly #actor: AnyActorRef;
   readonly #proxy: PoolProxy;
+  /** The backpressure hook, as workers find it. */
+  readonly #hook: HookName | undefined;
   readonly #slots = new Map<number, Slot>();
   readonly #opened: Promise<void>;
   readonly #ended: Promise<void>;
@@ -194,9 +211,11 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxValueBytes,
       restarts,
       lostAfter,
+      backpressure,
       inspect,
     } = this.#options;
     this.#limits = { ...defaultLimits, maxValueBytes };
+    this.#hook = backpressure && hookName('backpressure', backpressure);
     if (this.#options.transport === 'unix') this.#folder = makeFolder();
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpened = { resolve, reject };
@@ -382,6 +401,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       stacks,
       allowInline,
       strict,
+      backpressure: this.#hook,
       lostAfterMs: lostAfter,
     };
     const timeouts = { startTimeoutMs: startTimeout, killTimeoutMs: KILL_TIMEOUT_MS };
@@ -495,6 +515,7 @@ const POOL_OPTIONS = [
   'stacks',
   'allowInline',
   'strict',
+  'backpressure',
   'restarts',
   'startTimeout',
   'lostAfter',
@@ -522,7 +543,9 @@ function checkOptions(options: PoolOptions): PoolOptions {
       `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
     );
   }
-  const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict } = options;
+  const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict, backpressure } =
+    options;
+  if (backpressure !== undefined) hookName('backpressure', backpressure);
   for (const [name, value] of Object.entries({ stacks, allowInline, strict })) {
     if (value === undefined || typeof value === 'boolean') continue;
     throw new TypeError(`${name} must be true or false, not ${String(value)}`);

@@ -8,9 +8,11 @@ import type {
   BalancerContext as PolicyContext,
   WorkerView,
 } from '../balancing/balancer.ts';
+import type { Env } from '../env.ts';
 import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
 import { createLightActor } from './actor.ts';
 import type { Call } from './call.ts';
+import type { Deadlines } from './deadlines.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 import { WaitingCalls } from './waiting.ts';
 
@@ -25,6 +27,8 @@ export type BalancerEvent =
   | { type: 'full'; uid: string }
   /** A worker has ended a call, or was full a while ago: it may take another. */
   | { type: 'freed'; uid: string }
+  /** A call that workers do not want has paused: they may want it now. */
+  | { type: 'rested'; call: Call }
   /** A call no longer looks for a worker. */
   | { type: 'forget'; call: Call }
   /** No worker will come any more; calls that wait or come later fail with `error`. */
@@ -54,6 +58,7 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
       description: 'no worker: calls wait',
       on: {
         ask: { effects: ['queue'] },
+        rested: { effects: ['reconsider'] },
         forget: { effects: ['forget'] },
         join: { target: 'serving', assign: 'joined', effects: ['add', 'serve'] },
         close: { target: 'closed', assign: 'closed', effects: ['turnAwayAll'] },
@@ -63,6 +68,7 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
       description: 'calls go to workers; those that all workers refused wait',
       on: {
         ask: { effects: ['choose'] },
+        rested: { effects: ['reconsider'] },
         forget: { effects: ['forget'] },
         full: { effects: ['mark'] },
         freed: { effects: ['serve'] },
@@ -82,14 +88,23 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
 });
 
 export interface BalancerOptions {
+  readonly env: Env;
+  /** For the pauses of calls. */
+  readonly deadlines: Deadlines;
   readonly policy: LoadBalancer;
   /** Calls that may wait for a worker at a time. */
   readonly maxQueue: number;
 }
 
+/** The first pause of a call that no worker wants, and the longest, in milliseconds. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+
 const NOBODY: PolicyContext = { workers: [] };
 
 export class Balancer {
+  readonly #env: Env;
+  readonly #deadlines: Deadlines;
   readonly #policy: LoadBalancer;
   readonly #maxQueue: number;
   readonly #workers = new Map<string, WorkerView>();
@@ -103,6 +118,8 @@ export class Balancer {
   readonly #actor: AnyActorRef;
 
   constructor(parent: AnyActorRef, options: BalancerOptions) {
+    this.#env = options.env;
+    this.#deadlines = options.deadlines;
     this.#policy = options.policy;
     this.#maxQueue = options.maxQueue;
     const logic = toLogic(balancerChart, {
@@ -116,15 +133,16 @@ export class Balancer {
         this.#count();
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
-        const able = this.#able(refused);
+        const able = this.#able(call, refused);
         if (this.#choose(call, able)) return;
-        // A worker that refused has left, or is full. One that is here and not full is back: no event
-        // would tell of it again.
+        // A worker that refused has left, is full, or does not want the call. One that is none of it is
+        // back: no event would tell of it again.
         const back = able.workers.length === 0 && refused.length > 0;
-        if (back && this.#choose(call, this.#able([]))) return;
+        if (back && this.#choose(call, this.#able(call, []))) return;
         this.#wait(call, able);
       },
       queue: (_context, { call }: EventOf<BalancerEvent, 'ask'>) => this.#wait(call, NOBODY),
+      reconsider: (_context, { call }: EventOf<BalancerEvent, 'rested'>) => this.#reconsider(call),
       forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => {
         this.#queue.delete(call);
       },
@@ -162,12 +180,12 @@ export class Balancer {
 
   /** Whether an end of a call on this worker is of interest. */
   awaits(uid: string): boolean {
-    return this.#queue.size > 0 || this.#full.has(uid);
+    return this.#queue.waitsFor(uid) || this.#full.has(uid);
   }
 
   /** Whether calls wait for this worker, which refused one as one too many. */
   isFull(uid: string): boolean {
-    return this.#full.has(uid) && this.#queue.size > 0;
+    return this.#full.has(uid) && this.#queue.waitsFor(uid);
   }
 
   #count(): void {
@@ -177,11 +195,15 @@ export class Balancer {
   }
 
   /** The workers that may take a call that some have refused. */
-  #able(refused: readonly string[]): PolicyContext {
-    if (refused.length === 0 && this.#full.size === 0 && !this.#bounded) return this.#all;
+  #able({ declined }: Call, refused: readonly string[]): PolicyContext {
+    const any = refused.length === 0 && declined === undefined;
+    if (any && this.#full.size === 0 && !this.#bounded) return this.#all;
     const workers = this.#all.workers.filter(
       ({ uid, inFlight, capacity }) =>
-        inFlight < capacity && !this.#full.has(uid) && !refused.includes(uid),
+        inFlight < capacity &&
+        !this.#full.has(uid) &&
+        !refused.includes(uid) &&
+        !declined?.by.includes(uid),
     );
     return { workers };
   }
@@ -214,17 +236,51 @@ export class Balancer {
   }
 
   #wait(call: Call, able: PolicyContext): void {
-    const fail = (error: Error) => call.actor?.send({ type: 'unavailable', error });
-    if (this.#queue.size >= this.#maxQueue) {
-      const waiting = this.#queue.size;
-      const message = `all workers are full, and ${waiting} calls wait already (maxQueue is ${this.#maxQueue})`;
-      fail(new NoWorkersAvailable(message));
-    } else if (able.workers.length > 0 && this.#isIdle()) {
+    const full = this.#queue.size >= this.#maxQueue;
+    // One that had to come back keeps its place: who came last has none.
+    const last = full ? this.#queue.lastAfter(call) : undefined;
+    if (full && last === undefined) return this.#turnAway(call);
+    if (able.workers.length > 0 && !call.declined?.by.length && this.#isIdle()) {
       const message = `the load balancer chose none of ${able.workers.length} idle workers`;
-      fail(new LoadBalancerError(message));
-    } else {
-      this.#queue.add(call);
+      const error = new LoadBalancerError(message);
+      call.actor?.send({ type: 'unavailable', error });
+      return;
     }
+    if (last) {
+      this.#queue.delete(last);
+      this.#turnAway(last);
+    }
+    this.#queue.add(call);
+    this.#rest(call);
+  }
+
+  /** One too many. */
+  #turnAway(call: Call): void {
+    const waiting = this.#maxQueue;
+    const unwanted = call.declined ? ', or do not want the call' : '';
+    const message = `all workers are full${unwanted}, and ${waiting} calls wait already (maxQueue is ${waiting})`;
+    call.actor?.send({ type: 'unavailable', error: new NoWorkersAvailable(message) });
+  }
+
+  /** A worker that does not want the call never says that it has come to want it. */
+  #rest(call: Call): void {
+    const { declined } = call;
+    if (declined === undefined || declined.by.length === 0 || declined.pause) return;
+    const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** declined.times);
+    const jitter = 0.5 + this.#env.random() / 2;
+    declined.times += 1;
+    declined.pause = this.#deadlines.add(ms * jitter, () => this.send({ type: 'rested', call }));
+  }
+
+  #reconsider(call: Call): void {
+    const waits = this.#queue.delete(call);
+    if (call.declined) {
+      call.declined.by = [];
+      call.declined.pause = undefined;
+    }
+    if (!waits) return;
+    const able = this.#able(call, []);
+    if (!this.#choose(call, able)) this.#wait(call, able);
   }
 
   /** Whether no worker has a call: then none will get free, and waiting would be for ever. */
@@ -243,7 +299,11 @@ export class Balancer {
     if (worker === undefined) return;
     const room = worker.capacity - worker.inFlight;
     const most = event.type === 'freed' && this.#full.has(uid) ? Math.min(room, 1) : room;
-    this.#queue.takeWhere(most, (call) => this.#choose(call, { workers: [worker] }));
-    if (this.#queue.size === 0) this.#full.delete(uid);
+    if (this.#queue.waitsFor(uid)) {
+      const place = (call: Call) =>
+        !call.declined?.by.includes(uid) && this.#choose(call, { workers: [worker] });
+      this.#queue.takeWhere(most, place);
+    }
+    if (!this.#queue.waitsFor(uid)) this.#full.delete(uid);
   }
 }

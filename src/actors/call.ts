@@ -23,6 +23,14 @@ export interface Waiter {
   reject(error: unknown): void;
 }
 
+/** The workers that do not want a call, until it has paused. */
+export interface Declined {
+  by: string[];
+  /** The pauses that there were. */
+  times: number;
+  pause: Deadline | undefined;
+}
+
 /** What there is of a call beside its state. Kept small: a caller may have 100,000 of them. */
 export interface Call {
   readonly sequence: number;
@@ -39,6 +47,7 @@ export interface Call {
   number: number;
   /** The chain that goes along with the task, or with the present step. */
   context: OutboundContext | undefined;
+  declined: Declined | undefined;
   /** The step of a generator that has not been answered. */
   step: Step | undefined;
   deadline: Deadline | undefined;

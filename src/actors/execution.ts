@@ -53,6 +53,8 @@ export type ExecutionEvent =
   | { type: 'loaded' }
   /** The task can't be run here or anywhere. */
   | { type: 'unloadable'; error: unknown }
+  /** The worker's hook does not want the task here now. */
+  | { type: 'declined' }
   /** The caller asks for the generator's next step. */
   | { type: 'step' }
   | { type: 'yielded'; value: Encoded | undefined }
@@ -81,7 +83,8 @@ export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Exec
   },
   states: {
     loading: {
-      description: 'finds the routine; imports its module the first time',
+      description:
+        "finds the routine, importing its module the first time, and asks the worker's hook",
       entry: ['load'],
       on: {
         loaded: [
@@ -94,6 +97,7 @@ export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Exec
           { target: 'running', effects: ['accept', 'run'] },
         ],
         unloadable: { target: 'refused', effects: ['refuse'] },
+        declined: { target: 'refused', effects: ['decline'] },
         cancel: { target: 'aborted', effects: ['abort'] },
         stop: [
           { target: 'refused', guard: 'leaving', effects: ['turnAway'] },
@@ -144,11 +148,15 @@ export const executionChart = defineChart<ExecutionContext, ExecutionEvent, Exec
 
 /** What executions need of the session that started them. */
 export interface ExecutionPorts {
+  /** Whether the worker does not want the task, in whose scope this is asked. Never throws or rejects. */
+  readonly declines: ((scope: Scope) => boolean | Promise<boolean>) | undefined;
   accept(execution: Execution): void;
   /** The task fails before its body starts. */
   refuse(execution: Execution, error: unknown): void;
   /** The task may start elsewhere. */
   turnAway(execution: Execution): void;
+  /** The task may start elsewhere now, and here later. */
+  decline(execution: Execution): void;
   /** @throws SkeinError when the value can't be sent */
   answer(execution: Execution, value: Encoded | undefined, done: boolean): void;
   answerError(execution: Execution, error: unknown): void;
@@ -170,11 +178,12 @@ export function executionEffects(ports: ExecutionPorts): Effects<ExecutionContex
       }
     };
   return {
-    load: ({ execution }) => load(execution),
+    load: ({ execution }) => load(execution, ports),
     accept: ({ execution }) => ports.accept(execution),
     refuse: ({ execution }, event: EventOf<ExecutionEvent, 'unloadable' | 'stop'>) =>
       ports.refuse(execution, event.error),
     turnAway: ({ execution }) => ports.turnAway(execution),
+    decline: ({ execution }) => ports.decline(execution),
     run: ({ execution }) => run(execution),
     prepare: ({ execution }) => prepare(execution),
     advance: ({ execution }) => advance(execution),
@@ -196,16 +205,28 @@ function tell(execution: Execution, event: ExecutionEvent): void {
   execution.actor?.send(event);
 }
 
-function load(execution: Execution): void {
+function load(execution: Execution, ports: ExecutionPorts): void {
   const failed = (error: unknown) => tell(execution, { type: 'unloadable', error });
   try {
     const loading = execution.load?.(execution);
     execution.load = undefined;
-    if (loading === undefined) tell(execution, { type: 'loaded' });
-    else loading.then(() => tell(execution, { type: 'loaded' }), failed);
+    if (loading === undefined) ask(execution, ports);
+    else loading.then(() => ask(execution, ports), failed);
   } catch (error) {
     failed(error);
   }
+}
+
+function ask(execution: Execution, { declines }: ExecutionPorts): void {
+  // A task that was given up meanwhile is none of the hook's business.
+  if (declines === undefined || execution.actor === undefined) {
+    tell(execution, { type: 'loaded' });
+    return;
+  }
+  const answered = (no: boolean) => tell(execution, { type: no ? 'declined' : 'loaded' });
+  const answer = declines(execution.scope);
+  if (answer instanceof Promise) void answer.then(answered);
+  else answered(answer);
 }
 
 function run(execution: Execution): void {

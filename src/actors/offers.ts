@@ -22,6 +22,8 @@ export interface OffersPorts {
   readonly env: Env;
   /** The worker surely never starts this call. */
   refuse(call: Call): void;
+  /** The same, and the worker does not want it now. */
+  decline(call: Call): void;
   /** The worker has as many tasks as it may. */
   busy(): void;
   /** The worker takes no more tasks. */
@@ -243,6 +245,8 @@ export class Offers {
         // First, so that the call does not come back here.
         this.#ports.drained();
         return this.#ports.refuse(call);
+      case NackReason.DECLINED:
+        return this.#ports.decline(call);
       default:
         this.#ports.busy();
         this.#ports.refuse(call);

@@ -228,6 +228,7 @@ export class Peer {
     const offersPorts = {
       env: ports.env,
       refuse: (call: Call) => this.#refuse(call),
+      decline: (call: Call) => this.#decline(call),
       busy: () => this.#retryBusy(),
       drained: () => this.send({ type: 'drained' }),
       dropped: (frame: Frame) => ports.dropped(frame),
@@ -406,6 +407,15 @@ export class Peer {
     call.context?.refuse();
     this.release(call);
     call.actor?.send(REFUSED);
+  }
+
+  /** Its place is free for calls that the worker does want. */
+  #decline(call: Call): void {
+    const { uid } = this.view;
+    call.declined ??= { by: [], times: 0, pause: undefined };
+    if (!call.declined.by.includes(uid)) call.declined.by.push(uid);
+    this.#refuse(call);
+    this.#ports.balance({ type: 'freed', uid });
   }
 
   #loseAll(message: string, cause?: unknown): void {

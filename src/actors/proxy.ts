@@ -158,7 +158,7 @@ export class PoolProxy implements Dispatcher {
       'proxy',
     );
     this.#actor.start();
-    this.#balancer = new Balancer(this.#actor, options);
+    this.#balancer = new Balancer(this.#actor, { ...options, deadlines: this.#deadlines });
     this.#callLogic = toLogic(callChart, this.#callEffects());
     const { limits, lostAfterMs = DEFAULT_LOST_AFTER_MS } = options;
     const leastMs = Number.isFinite(lostAfterMs) ? lostAfterMs + WATCH_MS : 0;
@@ -267,6 +267,7 @@ export class PoolProxy implements Dispatcher {
       place: '',
       number: 0,
       context,
+      declined: undefined,
       step,
       deadline: undefined,
       unlisten: undefined,
@@ -346,6 +347,7 @@ export class PoolProxy implements Dispatcher {
   #release(call: Call): void {
     call.unlisten?.();
     if (call.deadline) this.#deadlines.remove(call.deadline);
+    if (call.declined?.pause) this.#deadlines.remove(call.declined.pause);
     this.#inFlight -= 1;
     call.actor = undefined;
     if (call.request.generator) this.#generators.delete(call);

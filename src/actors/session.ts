@@ -17,7 +17,7 @@ import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { stackText } from '../routine/stack.ts';
-import { TaskScope } from '../routine/task.ts';
+import { type Scope, TaskScope } from '../routine/task.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
 import type { TokenTable } from '../wire/context.ts';
@@ -123,6 +123,11 @@ export interface SessionPorts {
   readonly admission: Admission;
   /** Finds a routine, importing its module if need be. */
   resolve(module: string, name: string): RegisteredRoutine | Promise<RegisteredRoutine>;
+  /**
+   * Whether the worker does not want a task, asked in its scope when the caller's context is in place.
+   * Never throws or rejects. Undefined: it wants all.
+   */
+  readonly declines?: ((scope: Scope) => boolean | Promise<boolean>) | undefined;
   /** A place for one more task; false when all are taken. */
   takePlace(): boolean;
   freePlace(): void;
@@ -416,17 +421,26 @@ export class Session {
 
   #executionEffects() {
     return executionEffects({
+      declines: this.#ports.declines,
       accept: (execution) => {
         this.#unacknowledged.push(execution);
         this.#link.wake();
       },
-      refuse: ({ call, task }, error) => {
+      refuse: ({ call, task, inbound }, error) => {
+        inbound?.giveBack();
         this.#deliver(this.#encodeError(task, error), undefined, (value) => ({
           call,
           nack: { reason: NackReason.FAILED, message: '', error: value },
         }));
       },
-      turnAway: ({ call }) => this.#nack(call, NackReason.DRAINING, 'the worker is about to stop'),
+      turnAway: ({ call, inbound }) => {
+        inbound?.giveBack();
+        this.#nack(call, NackReason.DRAINING, 'the worker is about to stop');
+      },
+      decline: ({ call, inbound }) => {
+        inbound?.giveBack();
+        this.#nack(call, NackReason.DECLINED, 'the worker does not want it now');
+      },
       answer: (execution, value, done) => {
         const { call } = execution;
         if (!this.#waited.has(call)) return;

@@ -7,6 +7,8 @@ import type { Call } from './call.ts';
  */
 export class WaitingCalls {
   #list: Call[] = [];
+  /** How many of them each worker does not want. */
+  readonly #unwanted = new Map<string, number>();
 
   get size(): number {
     return this.#list.length;
@@ -14,6 +16,17 @@ export class WaitingCalls {
 
   get calls(): Call[] {
     return [...this.#list];
+  }
+
+  /** Whether one of them may go to this worker, as far as it has said. */
+  waitsFor(uid: string): boolean {
+    return this.#list.length > (this.#unwanted.get(uid) ?? 0);
+  }
+
+  /** The call that came last, if that was after this one. */
+  lastAfter({ sequence }: Call): Call | undefined {
+    const last = this.#list.at(-1);
+    return last !== undefined && last.sequence > sequence ? last : undefined;
   }
 
   /** Takes out the calls that `place` finds a worker for, the longest waiting first, up to `most`. */
@@ -30,6 +43,7 @@ export class WaitingCalls {
 
   add(call: Call): void {
     this.#list.splice(this.#place(call), 0, call);
+    this.#count(call, 1);
   }
 
   delete(call: Call): boolean {
@@ -37,11 +51,22 @@ export class WaitingCalls {
     if (this.#list[place] !== call) return false;
     if (place === 0) this.#list.shift();
     else this.#list.splice(place, 1);
+    this.#count(call, -1);
     return true;
   }
 
   clear(): void {
     this.#list = [];
+    this.#unwanted.clear();
+  }
+
+  #count({ declined }: Call, change: 1 | -1): void {
+    if (declined === undefined) return;
+    for (const uid of declined.by) {
+      const count = (this.#unwanted.get(uid) ?? 0) + change;
+      if (count === 0) this.#unwanted.delete(uid);
+      else this.#unwanted.set(uid, count);
+    }
   }
 
   /** The first place whose call is not older. */

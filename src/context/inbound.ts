@@ -202,6 +202,11 @@ export class InboundContext {
     return spent;
   }
 
+  /** The task never begins here: what it came with is the caller's again. */
+  giveBack(): void {
+    this.#release();
+  }
+
   /** Code of the task that goes on must not use what the caller has again. */
   #release(): void {
     for (const { token, before } of this.#shared?.values() ?? []) {

@@ -65,6 +65,7 @@ class MethodRoutine {
       generator: this.#generator,
       fn: (self: unknown, ...args: unknown[]) => method.apply(this.#receiver(self), args),
       site,
+      method: true,
     });
     this.#definition = this.#define({ ...id, key: `${id.module}#${id.name}` });
     this.#plain = bind(this.#definition, undefined);

@@ -10,6 +10,8 @@ export interface RegisteredRoutine {
   // biome-ignore lint/complexity/noBannedTypes: any callable, whatever its parameters
   readonly fn: Function;
   readonly site: CallSite;
+  /** Its first argument is the instance. */
+  readonly method?: boolean;
 }
 
 // Two copies of the package in one process, or a module evaluated twice by a test runner, must see

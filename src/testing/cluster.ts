@@ -8,6 +8,7 @@ import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/d
 import { lookup, type RegisteredRoutine } from '../routine/registry.ts';
 import { newScope, runInScope } from '../routine/task.ts';
 import type { Limits } from '../transport/link.ts';
+import type { Backpressure } from '../worker/backpressure.ts';
 import { isInline, resolveInline } from '../worker/inline.ts';
 import { Worker } from '../worker/worker.ts';
 import type { Clock } from './clock.ts';
@@ -25,6 +26,7 @@ const CALLER_PATIENCE = 5;
 export interface ClusterOptions {
   readonly plan: ClusterPlan &
     Required<Pick<ClusterPlan, 'discoveryMs' | 'lostAfterMs' | 'allowInline'>>;
+  readonly backpressure: Backpressure | undefined;
   readonly limits: Limits;
   readonly world: World;
   readonly network: Network;
@@ -71,7 +73,7 @@ export class WorkerHost {
   /** A new process comes up, unless one runs. */
   start(): void {
     if (this.process) return;
-    const { plan, limits, world, network, observer } = this.#cluster.options;
+    const { plan, backpressure, limits, world, network, observer } = this.#cluster.options;
     this.#processes += 1;
     const process = new SimulatedProcess(world, `worker-${this.#index + 1}.${this.#processes}`);
     this.#process = process;
@@ -82,6 +84,7 @@ export class WorkerHost {
         transports: [network.transport(process)],
         address: this.address,
         concurrency: plan.concurrency,
+        backpressure,
         lostAfterMs: plan.lostAfterMs,
         callerLostAfterMs: plan.lostAfterMs * CALLER_PATIENCE,
         resolve: (module, name) => observer.watch(process, find(module, name, plan.allowInline)),

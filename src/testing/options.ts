@@ -1,5 +1,6 @@
 /** What a simulation is told to run. */
 import { checkFunction, checkNames } from '../routine/options.ts';
+import type { Backpressure } from '../worker/backpressure.ts';
 import { type FaultDraw, faultKinds, fieldsOf } from './draw.ts';
 import type { ClusterPlan, Fault, FaultKind, WorkloadPlan } from './scenario.ts';
 
@@ -8,6 +9,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Default: 3 workers, 1 caller. */
   readonly cluster?: Partial<ClusterPlan>;
+  /** What each worker asks before it takes a task, as in `PoolOptions`, but a plain function. */
+  readonly backpressure?: Backpressure;
   /** Calls of built-in routines that the callers make, beside `program`. Default: none. */
   readonly workload?: WorkloadPlan;
   /** What goes wrong: a list, or how much of it the seed shall draw. Default: nothing. */
@@ -35,7 +38,16 @@ const DEFAULTS = {
 /** A cluster plan with nothing left out but the limit that there may not be. */
 type Plan = ClusterPlan & Required<Omit<ClusterPlan, 'concurrency'>>;
 
-const OPTIONS = ['seed', 'cluster', 'workload', 'faults', 'graceMs', 'limitMs', 'check'];
+const OPTIONS = [
+  'seed',
+  'cluster',
+  'backpressure',
+  'workload',
+  'faults',
+  'graceMs',
+  'limitMs',
+  'check',
+];
 const CLUSTER = [
   'workers',
   'callers',
@@ -59,11 +71,20 @@ export function planOf({ cluster = {} }: SimulationOptions): Plan {
 export function checkOptions(options: SimulationOptions, program: unknown): SimulationOptions {
   checkNames('Simulation.run(options)', options, OPTIONS);
   if (program !== undefined) checkFunction('Simulation.run(options, program)', program);
-  const { seed, cluster = {}, faults = [], workload = [], graceMs, limitMs } = options;
+  const {
+    seed,
+    cluster = {},
+    faults = [],
+    workload = [],
+    graceMs,
+    limitMs,
+    backpressure,
+  } = options;
   if (!Number.isSafeInteger(seed)) {
     throw new RangeError(`seed must be a whole number, not ${String(seed)}`);
   }
   checkCluster(cluster);
+  if (backpressure !== undefined) checkFunction('backpressure', backpressure);
   if (!Array.isArray(workload) || !workload.every(Array.isArray)) {
     throw new TypeError('workload must be a list of calls for each caller');
   }

@@ -124,6 +124,7 @@ export class Simulation {
     });
     this.#cluster = new Cluster({
       plan,
+      backpressure: options.backpressure,
       limits: LIMITS,
       world: { clock, seed, uncaught: (process, error) => this.#uncaught(process, error) },
       network: this.#network,

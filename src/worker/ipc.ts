@@ -1,5 +1,6 @@
 /** What a pool and the worker processes that it spawned say to each other over the IPC channel. */
 import type { WorkerAddress } from '../actors/peer.ts';
+import type { HookName } from '../routine/hook.ts';
 
 /** From the pool to its worker. */
 export type ToWorker =
@@ -28,6 +29,8 @@ export interface WorkerSetup {
   readonly maxValueBytes: number;
   /** Whether errors take the worker's stack along. */
   readonly stacks: boolean;
+  /** The routine that is asked whether it takes a task; undefined for none. */
+  readonly backpressure: HookName | undefined;
   /** Whether functions by value run here. */
   readonly allowInline: boolean;
   /** Whether values of context variables that can't travel fail their tasks. */

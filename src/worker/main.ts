@@ -9,6 +9,7 @@ import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { startBeat } from './beat.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
+import { resolveHook } from './resolve.ts';
 import { Worker } from './worker.ts';
 
 markAsWorker();
@@ -30,6 +31,7 @@ function send(message: FromWorker, sent = () => {}): void {
 
 async function start(setup: WorkerSetup): Promise<void> {
   try {
+    const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
     worker = new Worker({
       env: systemEnv,
       limits: { ...defaultLimits, maxValueBytes: setup.maxValueBytes },
@@ -43,6 +45,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       allowInline: setup.allowInline,
       home: processHome,
       strictContext: setup.strict || process.env.SKEIN_CONTEXT === 'strict',
+      backpressure,
       stop: leave,
     });
     const { uid } = worker;

@@ -1,13 +1,26 @@
 /** How a worker finds a routine: by importing the module that makes it. */
+
 import { MainModuleError, RoutineNotFound } from '../errors.ts';
+import type { HookName } from '../routine/hook.ts';
 import { describeFailure, isLoaded, loadModule } from '../routine/modules.ts';
 import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
+import type { Backpressure } from './backpressure.ts';
 import { isInline, resolveInline } from './inline.ts';
 
 /** @param allowInline whether functions by value run here */
 export function resolver(allowInline: boolean) {
   return (module: string, name: string) =>
     isInline(module) ? resolveInline(name, allowInline) : resolveRoutine(module, name);
+}
+
+/**
+ * The plain function of the routine that is a pool's backpressure hook.
+ *
+ * @throws RoutineNotFound, MainModuleError when it is not there
+ */
+export async function resolveHook({ module, name }: HookName): Promise<Backpressure> {
+  const { fn } = await resolveRoutine(module, name);
+  return (task) => fn(task);
 }
 
 /**

@@ -4,7 +4,7 @@ import { Admission } from '../actors/admission.ts';
 import { aborted } from '../actors/execution.ts';
 import type { WorkerAddress } from '../actors/peer.ts';
 import { PoolProxy } from '../actors/proxy.ts';
-import { Session } from '../actors/session.ts';
+import { Session, type SessionPorts } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import type { ContextHome } from '../context/home.ts';
@@ -20,6 +20,7 @@ import type {
   Transport,
   WorkerStatus,
 } from '../transport/transport.ts';
+import { asker, type Backpressure } from './backpressure.ts';
 import { resolver } from './resolve.ts';
 
 export interface WorkerOptions {
@@ -56,6 +57,11 @@ export interface WorkerOptions {
   readonly home?: ContextHome;
   /** Whether values of context variables that can't travel fail their tasks. Default: false. */
   readonly strictContext?: boolean;
+  /**
+   * Asked for each task before it is begun; the calls that its own tasks make to itself are taken unasked.
+   * Default: all tasks are taken.
+   */
+  readonly backpressure?: Backpressure | undefined;
   /** Whether functions by value run here, code of whoever can call the worker. Default: false. */
   readonly allowInline?: boolean;
   /** Finds a routine. Default: imports its module, or looks at `allowInline`. */
@@ -124,6 +130,7 @@ export class Worker {
   readonly #proxy: PoolProxy;
   readonly #memory: Transport;
   readonly #admission = new Admission();
+  readonly #declines: SessionPorts['declines'];
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
   #listeners: Listener[] = [];
@@ -142,7 +149,8 @@ export class Worker {
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
-    const { inspect } = options;
+    const { env, inspect, backpressure: hook } = options;
+    this.#declines = hook && asker({ env, hook, inFlight: () => this.#running });
     this.#actor = createActor(toLogic(workerChart, this.#effects()), {
       id: `worker ${this.uid}`,
       ...(inspect && { inspect }),
@@ -255,6 +263,8 @@ export class Worker {
       dispatcher: this.#proxy,
       resolve,
       admission: this.#admission,
+      // As with `concurrency`: a task would wait for itself.
+      declines: nested ? undefined : this.#declines,
       takePlace: () => this.#takePlace(concurrency),
       freePlace: () => {
         this.#running -= 1;

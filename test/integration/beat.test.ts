@@ -113,6 +113,7 @@ test.each(['unix', 'tcp'])(
           stacks: true,
           allowInline: false,
           strict: false,
+          backpressure: undefined,
           lostAfterMs: 1_000,
         },
         { startTimeoutMs: 20_000, killTimeoutMs: 1_000 },

@@ -60,6 +60,7 @@ describe('each chart of the runtime', () => {
   check(executionChart, execution, {
     loaded: none,
     unloadable: fc.record({ error: opaque }),
+    declined: none,
     step: none,
     yielded: fc.record({ value: opaque }),
     returned: fc.record({ value: opaque }),
@@ -102,6 +103,7 @@ describe('each chart of the runtime', () => {
     leave: fc.record({ uid: text }),
     full: fc.record({ uid: text }),
     freed: fc.record({ uid: text }),
+    rested: fc.record({ call: opaque }),
     forget: fc.record({ call: opaque }),
     close: fc.record({ error: opaque }),
   });

@@ -285,6 +285,20 @@ mutantIn('lets the dead go on', 'dead-are-silent', crashing, (change) => {
   });
 });
 
+const refusing: SimulationOptions = {
+  ...unread(20, 10),
+  cluster: { workers: 2 },
+  faults: [],
+  backpressure: ({ worker }) => worker.startsWith('worker-1'),
+};
+
+mutantIn('runs what its hook has refused', 'at-most-once', refusing, (change) => {
+  change(on(executionChart, 'loading'), 'declined', {
+    target: 'running',
+    effects: ['decline', 'run'],
+  });
+});
+
 test('each checker has caught a mutant, but one that a duplicate must get through to', () => {
   const caught = new Set([...schedules.values()].map(({ checker }) => checker));
   const rest = checkers.map(({ name }) => name).filter((name) => !caught.has(name));

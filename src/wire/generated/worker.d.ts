@@ -145,6 +145,7 @@ export const NackReason: {
   readonly DRAINING: 1;
   readonly DUPLICATE: 2;
   readonly FAILED: 3;
+  readonly DECLINED: 4;
 };
 
 export type Next = Record<never, never>;

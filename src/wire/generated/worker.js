@@ -243,7 +243,8 @@ export const NackReason = {
     "BUSY": 0,
     "DRAINING": 1,
     "DUPLICATE": 2,
-    "FAILED": 3
+    "FAILED": 3,
+    "DECLINED": 4
 };
 
 export function readNext(pbf, end) {

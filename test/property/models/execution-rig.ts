@@ -49,6 +49,10 @@ export class ExecutionRig implements Rig {
     const { generator } = this.#kind;
     switch (event.type) {
       case 'loaded':
+        side.declines = this.#variant > 0 ? Promise.resolve(false) : false;
+        return side.loads[0]?.resolve(side.routine(generator ? 'steps' : 'work'));
+      case 'declined':
+        side.declines = this.#variant > 0 ? Promise.resolve(true) : true;
         return side.loads[0]?.resolve(side.routine(generator ? 'steps' : 'work'));
       case 'unloadable':
         // Found, but of another kind; or not found.

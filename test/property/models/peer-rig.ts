@@ -181,6 +181,7 @@ export class PeerRig implements Rig {
       actor: undefined,
       place: '',
       number: 0,
+      declined: undefined,
       step: undefined,
       deadline: undefined,
       unlisten: undefined,

@@ -48,6 +48,8 @@ export class WorkerSide {
   readonly bodies: Body[] = [];
   /** Routines that are being found; empty unless `loads` are held. */
   readonly loads: Held<RegisteredRoutine>[] = [];
+  /** What the worker's hook says of a task. */
+  declines: boolean | Promise<boolean> = false;
   places = 0;
   closed = 0;
   calls = 0;
@@ -89,6 +91,7 @@ export class WorkerSide {
         this.loads.push(load);
         return load.promise;
       },
+      declines: () => this.declines,
       takePlace: () => {
         this.places += 1;
         return true;
