@@ -47,12 +47,10 @@ export class OutboundContext implements Crossing {
   #chain: Chain | undefined;
   /** The call, or the present step, goes on with the chain. */
   #continues = false;
-  /** Tokens that went out or came back with the right to use them. */
+  /** Tokens that went out or came back with the right to use them, until both sides know that they were used. */
   #shared: Map<string, SharedToken> | undefined;
   /** Tokens that went out without it. */
   #orphans: Map<string, Token<unknown>> | undefined;
-  /** Those of them that the worker knows to be used. */
-  #told: Set<string> | undefined;
   /** The worker's chain, and what it has. */
   #there: string | undefined;
   #known = NOTHING;
@@ -108,9 +106,8 @@ export class OutboundContext implements Crossing {
     this.#addOrphans(chain, tokens);
     const id = this.#continues || chain.id === undefined ? chain.id : this.#home.newId();
     const whole = this.#diverged || id !== this.#there;
-    const spent = this.#takeSpent(chain);
+    const spent = this.#spentHere(chain);
     const nothing = whole ? id === undefined && this.#there === undefined : state === this.#known;
-    this.#there = id;
     if (nothing && tokens.size === 0 && spent.length === 0) return undefined;
     const failures = new Failures(this.#strict);
     const sent = encodeManifest(
@@ -133,6 +130,8 @@ export class OutboundContext implements Crossing {
       failures,
     );
     if (failures.error) throw failures.error;
+    for (const token of spent) this.#shared?.delete(token);
+    this.#there = id;
     this.#known = state;
     this.#diverged = false;
     return sent;
@@ -149,17 +148,13 @@ export class OutboundContext implements Crossing {
   }
 
   /** Tokens of this call that can't be used any more, which the worker does not know. */
-  #takeSpent(chain: Chain): string[] {
+  #spentHere(chain: Chain): string[] {
     const spent: string[] = [];
     for (const [id, shared] of this.#shared ?? []) {
       const state = stateOf(shared.token);
-      const { used } = state;
       // The task was answered, and its caller has the right: code that goes on must not lend it.
       const gone = this.#isLent(shared) && !hasRight(chain, state);
-      if ((used === undefined && !gone) || this.#told?.has(id)) continue;
-      this.#told ??= new Set();
-      this.#told.add(id);
-      spent.push(id);
+      if (state.used !== undefined || gone) spent.push(id);
     }
     return spent;
   }
@@ -215,8 +210,7 @@ export class OutboundContext implements Crossing {
       const shared = this.#shared?.get(id);
       if (shared === undefined) continue;
       stateOf(shared.token).used ??= USED_ELSEWHERE;
-      this.#told ??= new Set();
-      this.#told.add(id);
+      this.#shared?.delete(id);
     }
   }
 
