@@ -26,8 +26,6 @@ interface SharedToken {
   readonly chain: string;
   /** Who had the right in this process before; the caller itself, where a worker calls itself. */
   before: Right | undefined;
-  /** Whether the caller knows that it is used. */
-  told: boolean;
 }
 
 const EARLIER_ATTEMPT =
@@ -53,6 +51,7 @@ export class InboundContext {
   /** What the caller knows of the chain. */
   #known: Snapshot = NOTHING;
   #knownId: string | undefined;
+  /** Until both sides know that they were used. */
   #shared: Map<string, SharedToken> | undefined;
   #tokens: FrameTokens | undefined;
 
@@ -116,13 +115,13 @@ export class InboundContext {
     const shared = this.#shared?.get(id);
     if (shared === undefined) return;
     stateOf(shared.token).used ??= USED_ELSEWHERE;
-    shared.told = true;
+    this.#shared?.delete(id);
   }
 
   #receiveRight(token: Token<unknown>, chain: string): void {
     const state = stateOf(token);
     this.#shared ??= new Map();
-    this.#shared.set(state.id as string, { token, chain, before: undefined, told: false });
+    this.#shared.set(state.id as string, { token, chain, before: undefined });
     if (this.#attempt > 1) state.used ??= EARLIER_ATTEMPT;
   }
 
@@ -187,16 +186,16 @@ export class InboundContext {
     this.#shared ??= new Map();
     const key = state.id as string;
     if (!this.#shared.has(key)) {
-      this.#shared.set(key, { token, chain: id, before: undefined, told: false });
+      this.#shared.set(key, { token, chain: id, before: undefined });
     }
     return true;
   }
 
   #takeSpent(): string[] {
     const spent: string[] = [];
-    for (const [id, shared] of this.#shared ?? []) {
-      if (shared.told || stateOf(shared.token).used === undefined) continue;
-      shared.told = true;
+    for (const [id, { token }] of this.#shared ?? []) {
+      if (stateOf(token).used === undefined) continue;
+      this.#shared?.delete(id);
       spent.push(id);
     }
     return spent;
