@@ -362,7 +362,16 @@ async def T10():
     assert await task is RuntimeError
 
 
-async def T12():
+async def T11():
+    async def reset_there(token):
+        return outcome(v.reset, token)
+
+    token = v.set("value")
+    seen = await asyncio.gather(reset_there(token), reset_there(token))
+    assert seen == [ValueError, ValueError]
+
+
+async def T13():
     async def reset_kept():
         v.reset(w.get())
 
@@ -372,7 +381,7 @@ async def T12():
     assert v.get() == "none" and w.get() is token
 
 
-async def T13():
+async def T14():
     token = v.set("value")
     assert outcome(pickle.dumps, token) is TypeError
     assert outcome(copy.copy, token) is TypeError

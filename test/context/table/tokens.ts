@@ -143,6 +143,19 @@ export const tokens: Group = {
     },
     {
       id: 'T11',
+      situation: 'a callee resets a token that it has, while another one is out, too',
+      python: 'as tasks, none of them can: `ValueError`',
+      here: 'the first can, and the token is used; but its changes do not come back',
+      async run() {
+        const token = item.set('value');
+        const seen = await Promise.all([resetThere(token), resetThere(token)]);
+        // The second knows that it is used where both have run in one process, one after the other.
+        return [seen[0], seen[1] !== 'ok', item.get(), reset(token)];
+      },
+      gives: ['ok', true, 'value', 'TokenUsedError'],
+    },
+    {
+      id: 'T12',
       situation: 'the process that has a token dies',
       python: undefined,
       here: 'the token counts as used: `TokenUsedError` says why. Where the call surely never began, it is free',
@@ -155,7 +168,7 @@ export const tokens: Group = {
       gives: ['SerializationError', true, 'WorkerLost', 'TokenUsedError'],
     },
     {
-      id: 'T12',
+      id: 'T13',
       situation: 'a token is the value of another variable',
       python: 'an awaited callee can reset it',
       here: 'the same',
@@ -167,7 +180,7 @@ export const tokens: Group = {
       gives: ['ok', 'none', true, 'TokenUsedError'],
     },
     {
-      id: 'T13',
+      id: 'T14',
       situation:
         'a token is copied or written down (`pickle`, `JSON.stringify`, `structuredClone`)',
       python: '`TypeError`',
