@@ -32,7 +32,7 @@ export class Binding {
   static received(variable: Variable, bytes: Uint8Array, tokens: TokenTable | undefined): Binding {
     const binding = new Binding(variable, false);
     binding.#bytes = bytes;
-    binding.#tokens = tokens;
+    if (binding.isCompound) binding.#tokens = tokens;
     return binding;
   }
 

@@ -2,7 +2,13 @@
 import type { Binding } from './binding.ts';
 import type { ContextHome } from './home.ts';
 
-/** The values of a chain at a moment, by the keys of the variables. Never changed. */
+/** The values of a chain, by the keys of the variables. */
+export class Values extends Map<string, Binding> {
+  /** As they go into a Context, where that can't change. */
+  encoded: Uint8Array | undefined;
+}
+
+/** The values of a chain at a moment. Never changed. */
 export type Snapshot = ReadonlyMap<string, Binding>;
 
 /** A call, or a step of a generator, that is out. */
@@ -11,7 +17,7 @@ export interface Crossing {
   carries(token: object): boolean;
 }
 
-const EMPTY: Snapshot = new Map();
+const EMPTY = new Values();
 
 /** One mutable object for all code of a flow: what an awaited function sets, its caller sees. */
 export class Chain {
@@ -19,15 +25,15 @@ export class Chain {
   readonly place: object;
   readonly #home: ContextHome;
   #id: string | undefined;
-  #values: Snapshot = EMPTY;
+  #values = EMPTY;
   /** Somebody else has `#values`, too. */
   #shared = true;
-  readonly #out = new Set<Crossing>();
+  #out: Set<Crossing> | undefined;
   /** The one of them whose changes are to come back. */
   #continued: Crossing | undefined;
 
   /** @param id of the chain that it goes on with; undefined: nothing was ever set in it */
-  constructor(home: ContextHome, id?: string, values?: Snapshot, place?: object) {
+  constructor(home: ContextHome, id?: string, values?: Values, place?: object) {
     this.#home = home;
     this.place = place ?? this;
     this.#id = id;
@@ -47,7 +53,7 @@ export class Chain {
   }
 
   /** The values as they are now. */
-  snapshot(): Snapshot {
+  snapshot(): Values {
     this.#shared = true;
     return this.#values;
   }
@@ -71,9 +77,14 @@ export class Chain {
   }
 
   #put(changes: Iterable<readonly [string, Binding | undefined]>): void {
-    const values = this.#shared ? new Map(this.#values) : (this.#values as Map<string, Binding>);
+    if (changes instanceof Values && this.#values.size === 0) {
+      this.#values = changes;
+      this.#shared = true;
+      return;
+    }
+    if (this.#shared) this.#values = new Values(this.#values);
     this.#shared = false;
-    this.#values = values;
+    const values = this.#values;
     for (const [key, binding] of changes) {
       if (binding === undefined) values.delete(key);
       else values.set(key, binding);
@@ -92,6 +103,7 @@ export class Chain {
    * @returns whether it goes on with this chain
    */
   begin(call: Crossing): boolean {
+    this.#out ??= new Set();
     const alone = this.#out.size === 0;
     this.#continued = alone ? call : undefined;
     this.#out.add(call);
@@ -104,7 +116,7 @@ export class Chain {
    * @returns whether its changes belong to this chain
    */
   end(call: Crossing): boolean {
-    this.#out.delete(call);
+    this.#out?.delete(call);
     if (this.#continued !== call) return false;
     this.#continued = undefined;
     return true;
@@ -112,7 +124,7 @@ export class Chain {
 
   /** Whether a call that is out has the token with it. */
   hasOut(token: object): boolean {
-    for (const call of this.#out) if (call.carries(token)) return true;
+    for (const call of this.#out ?? []) if (call.carries(token)) return true;
     return false;
   }
 }

@@ -4,10 +4,11 @@ import {
   encodeVariable,
   type ReceivedContext,
   type ReceivedToken,
+  type ReceivedVariable,
   TokenState,
 } from '../wire/context.ts';
 import { Binding } from './binding.ts';
-import type { Chain, Snapshot } from './chain.ts';
+import { type Chain, type Snapshot, Values } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
 import { partsOf } from './key.ts';
@@ -17,10 +18,12 @@ import { createToken, findVariable, identityOf, stateOf, type Token } from './va
 /** Changes of values, by the keys of variables; undefined: none any more. */
 export type Changes = ReadonlyMap<string, Binding | undefined>;
 
+export const NO_CHANGES: Changes = new Map();
+
 /** What has changed from one state to another. */
 export function changesBetween(before: Snapshot, after: Snapshot): Changes {
+  if (before === after) return NO_CHANGES;
   const changes = new Map<string, Binding | undefined>();
-  if (before === after) return changes;
   for (const [key, binding] of after) if (before.get(key) !== binding) changes.set(key, binding);
   for (const key of before.keys()) if (!after.has(key)) changes.set(key, undefined);
   return changes;
@@ -51,8 +54,11 @@ export function encodeManifest(manifest: Manifest, failures: Failures): Uint8Arr
 }
 
 /** In the order of the keys, so that equal states have equal bytes. */
-function encodeChanges(changes: Changes, tokens: FrameTokens, failures: Failures): Uint8Array[] {
+function encodeChanges(changes: Changes, tokens: FrameTokens, failures: Failures): Uint8Array {
+  const values = changes instanceof Values ? changes : undefined;
+  if (values?.encoded !== undefined) return values.encoded;
   const entries: Uint8Array[] = [];
+  let isFixed = true;
   for (const key of [...changes.keys()].sort()) {
     const binding = changes.get(key);
     if (binding === undefined) {
@@ -61,11 +67,15 @@ function encodeChanges(changes: Changes, tokens: FrameTokens, failures: Failures
     }
     try {
       entries.push(binding.entry(tokens));
+      isFixed &&= binding.isFixed;
     } catch (error) {
+      isFixed = false;
       failures.add(String(binding.variable), "can't be sent", error);
     }
   }
-  return entries;
+  const encoded = Buffer.concat(entries);
+  if (values !== undefined && isFixed) values.encoded = encoded;
+  return encoded;
 }
 
 /** Old values may refer to tokens that no other value refers to: these are added while we go. */
@@ -96,7 +106,7 @@ function encodeTokens(
 
 /** What came in a Context. */
 export interface Arrived {
-  readonly tokens: FrameTokens;
+  readonly tokens: FrameTokens | undefined;
   /** Those that the right to use them came with. */
   readonly live: readonly Token<unknown>[];
   readonly changes: Map<string, Binding | undefined>;
@@ -108,6 +118,10 @@ export function readManifest(
   home: ContextHome,
   known: (id: string) => Token<unknown> | undefined,
 ): Arrived {
+  const changes = recent?.variables === context.variables ? recent.values : undefined;
+  if (context.tokens.length === 0) {
+    return { tokens: undefined, live: [], changes: changes ?? readVariables(context, undefined) };
+  }
   const tokens = new FrameTokens(home);
   const live: Token<unknown>[] = [];
   for (const received of context.tokens) {
@@ -117,14 +131,28 @@ export function readManifest(
     if (state === TokenState.USED) stateOf(token).used ??= USED_ELSEWHERE;
     else if (state === TokenState.LIVE) live.push(token);
   }
-  const changes = new Map<string, Binding | undefined>();
-  for (const { namespace, name, value } of context.variables) {
+  return { tokens, live, changes: changes ?? readVariables(context, tokens) };
+}
+
+/** Values of variables that came last, where nobody can change them. */
+let recent:
+  | { readonly variables: readonly ReceivedVariable[]; readonly values: Values }
+  | undefined;
+
+function readVariables(
+  { whole, variables }: ReceivedContext,
+  tokens: FrameTokens | undefined,
+): Map<string, Binding | undefined> {
+  const changes: Map<string, Binding | undefined> = whole ? new Values() : new Map();
+  let isFixed = whole;
+  for (const { namespace, name, value } of variables) {
     const variable = findVariable(namespace, name);
-    // A view would keep the whole packet, and show what comes there next.
-    const binding = value && Binding.received(variable, value.slice(), tokens);
-    changes.set(identityOf(variable), binding);
+    const binding = value && Binding.received(variable, value, tokens);
+    if (binding === undefined || binding.isCompound) isFixed = false;
+    if (binding !== undefined || !whole) changes.set(identityOf(variable), binding);
   }
-  return { tokens, live, changes };
+  if (isFixed) recent = { variables, values: changes as Values };
+  return changes;
 }
 
 export const USED_ELSEWHERE =

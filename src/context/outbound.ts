@@ -9,6 +9,7 @@ import {
   changesBetween,
   encodeManifest,
   type Load,
+  NO_CHANGES,
   readAll,
   readManifest,
   takeRight,
@@ -32,7 +33,6 @@ interface SharedToken {
 }
 
 const NOTHING: Snapshot = new Map();
-const NO_CHANGES: Changes = new Map();
 const MAYBE_USED =
   'counts as used: a call that had it ended without a word from its worker, which may have used it';
 

@@ -29,8 +29,8 @@ export interface ReceivedContext {
 export interface SentContext {
   readonly chain: string | undefined;
   readonly whole: boolean;
-  /** Each made by `encodeVariable`, in the order of their keys. */
-  readonly variables: readonly Uint8Array[];
+  /** Each made by `encodeVariable`, one after the other, in the order of their keys. */
+  readonly variables: Uint8Array;
   readonly tokens: readonly generated.Init<generated.Token>[];
   readonly spent: readonly string[];
 }
@@ -40,43 +40,113 @@ export function encodeVariable(
   { namespace, name }: VariableKey,
   value: Uint8Array | undefined,
 ): Uint8Array {
-  const writer = new Writer();
-  generated.writeVariable({ namespace, name, ...(value && { value }) }, writer);
-  // A view would keep the writer's whole buffer.
-  return writer.finish().slice();
+  const room = 3 * (namespace.length + name.length) + (value?.length ?? 0) + HEADS_BYTES;
+  writer.begin(Buffer.allocUnsafe(room));
+  generated.writeContext({ variables: [{ namespace, name, value } as ReceivedVariable] }, writer);
+  return writer.finish();
 }
 
-const VARIABLES_FIELD = 3;
-const TAG_BYTES = 10;
+/** Above those of any head: tags and lengths. */
+const HEADS_BYTES = 32;
+
+const writer = new Writer();
 
 export function encodeContext(context: SentContext): Uint8Array {
-  const { chain, whole, variables, tokens, spent } = context;
-  let room = 64;
-  for (const { length } of variables) room += length + TAG_BYTES;
-  const writer = new Writer(Buffer.allocUnsafe(room));
-  if (chain !== undefined) generated.writeContext({ chain }, writer);
-  if (whole) generated.writeContext({ whole }, writer);
-  for (const entry of variables) writer.writeBytesField(VARIABLES_FIELD, entry);
+  const { chain = '', whole, variables, tokens, spent } = context;
+  const head = 3 * chain.length + HEADS_BYTES;
+  writer.begin(Buffer.allocUnsafe(head + variables.length));
+  // First, where a receiver finds them again that has just had the same.
+  writer.append(variables);
+  generated.writeContext({ chain, whole }, writer);
   if (tokens.length > 0 || spent.length > 0) {
     generated.writeContext({ tokens: tokens as never, spent: spent as never }, writer);
   }
   return writer.finish();
 }
 
+/** What the last Context began with: the next one may have the same variables. */
+let recent: { readonly fields: Buffer; readonly variables: ReceivedVariable[] } | undefined;
+
+/** Above, they are read anew each time. */
+const MAX_RECENT_BYTES = 1 << 16;
+
+const reader = new Reader(new Uint8Array());
+
 /**
- * Reads a Context.
+ * Reads a Context. `bytes` may be changed afterwards. When it has the same variables as the one before, it
+ * has the same array of them.
  *
  * @throws SerializationError when the bytes are none
  */
 export function decodeContext(bytes: Uint8Array): ReceivedContext {
-  const reader = new Reader(bytes);
-  let context: generated.Context;
+  if (recent !== undefined && startsWith(bytes, recent.fields)) {
+    const rest = read(bytes, recent.fields.length);
+    if (rest.variables.length === 0) return { ...rest, variables: recent.variables };
+  }
+  const own = Buffer.from(bytes);
+  const context = read(own, 0);
+  const { variables, leading, end } = context;
+  if (leading > 0 && leading === variables.length && end <= MAX_RECENT_BYTES) {
+    recent = { fields: own.subarray(0, end), variables };
+  }
+  return context;
+}
+
+function startsWith(bytes: Uint8Array, start: Buffer): boolean {
+  const { length } = start;
+  return length <= bytes.length && start.compare(bytes, 0, length) === 0;
+}
+
+interface Read extends generated.Context {
+  /** How many variables it begins with, and where they end. */
+  leading: number;
+  end: number;
+}
+
+function read(bytes: Uint8Array, from: number): Read {
+  const context: Read = {
+    chain: '',
+    whole: false,
+    variables: [],
+    tokens: [],
+    spent: [],
+    leading: 0,
+    end: 0,
+  };
+  let fields = 0;
+  reader.begin(bytes, from);
   try {
-    context = generated.readContext(reader);
+    for (let field = reader.nextField(); field !== 0; field = reader.nextField()) {
+      readField(field, context);
+      fields += 1;
+      if (context.variables.length !== fields) continue;
+      context.leading = fields;
+      context.end = reader.pos;
+    }
   } catch (cause) {
     throw new SerializationError('malformed context', { cause });
   }
   if (reader.pos !== bytes.length)
     throw new SerializationError('malformed context: a length is wrong');
   return context;
+}
+
+function readField(field: number, context: Read): void {
+  const { variables, tokens, spent } = context;
+  switch (field) {
+    case 1:
+      context.chain = reader.readString();
+      break;
+    case 2:
+      context.whole = reader.readBoolean();
+      break;
+    case 3:
+      variables.push(generated.readVariable(reader, reader.readVarint() + reader.pos));
+      break;
+    case 4:
+      tokens.push(generated.readToken(reader, reader.readVarint() + reader.pos));
+      break;
+    case 5:
+      spent.push(reader.readString());
+  }
 }
