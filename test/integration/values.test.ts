@@ -1,7 +1,7 @@
 /** Every row of the tables in docs/values.md, through a real worker, in each position that a value can take. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { SerializationError, WorkerPool } from '../../src/index.ts';
+import { fork, SerializationError, WorkerPool } from '../../src/index.ts';
 import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import * as remote from '../values/routines.ts';
 import { check, isPossible, nameOf } from '../values/row.ts';
@@ -104,6 +104,17 @@ const positions: Record<string, Position> = {
     const last = make(type, names[names.length - 1] as string);
     deepStrictEqual(await steps.throw(last), { value: 'caught', done: true });
   },
+
+  'as the value of a context variable': (type, names) =>
+    each(names, (name) =>
+      fork(async () => {
+        remote.carrier.set(make(type, name));
+        await remote.checkCarried(type, name);
+        remote.carrier.set('not the example');
+        await remote.setCarried(type, name);
+        check(row(type), name, remote.carrier.get());
+      }),
+    ),
 
   'inside other values, more than once': (type, names) =>
     each(names, async (name) => {

@@ -1,6 +1,6 @@
 /** The worker's side of `test/integration/values.test.ts`: it makes the same examples, and checks. */
 import { strictEqual } from 'node:assert/strict';
-import { currentTask, routine } from '../../src/index.ts';
+import { ContextVar, currentTask, routine } from '../../src/index.ts';
 import { check } from './row.ts';
 import { make, makeRefused, row } from './rows/index.ts';
 
@@ -15,6 +15,17 @@ export const takeArgument = routine((type: string, name: string, ...args: unknow
 });
 
 export const giveResult = routine((type: string, name: string): unknown => make(type, name));
+
+/** Holds an example. */
+export const carrier = new ContextVar<unknown>('carrier');
+
+export const checkCarried = routine((type: string, name: string) => {
+  check(row(type), name, carrier.get());
+});
+
+export const setCarried = routine((type: string, name: string) => {
+  carrier.set(make(type, name));
+});
 
 /** Yields the examples, and returns the last one once more. */
 export const giveSteps = routine(function* (type: string, names: readonly string[]) {

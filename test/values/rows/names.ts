@@ -1,5 +1,5 @@
 import { strictEqual } from 'node:assert/strict';
-import { registerClass, routine, serializable } from '../../../src/index.ts';
+import { ContextVar, registerClass, routine, serializable, Token } from '../../../src/index.ts';
 import type { Group } from '../row.ts';
 import { compareBy, same } from '../same.ts';
 
@@ -83,7 +83,11 @@ export class Declined extends Error {
 }
 registerClass(Declined);
 
+export const shade = new ContextVar<string>('shade', { default: 'none' });
+
 const none = () => [];
+compareBy(ContextVar, none);
+compareBy(Token, ({ var: variable, used }) => [variable, used]);
 compareBy(Turtle, none);
 compareBy(Circle, (value) => [value.area]);
 compareBy(Ring, (value) => [value.area]);
@@ -92,7 +96,7 @@ compareBy(Tags, (value) => [...value]);
 compareBy(Session, none);
 
 export const names: Group = {
-  title: 'Routines and classes',
+  title: 'Routines, classes and variables',
   file: 'names.ts',
   rows: [
     {
@@ -168,6 +172,27 @@ export const names: Group = {
       check(arrived, sent) {
         same(arrived, sent);
         strictEqual((arrived as Declined).account.balance, 1);
+      },
+    },
+    {
+      type: 'context variables',
+      arrives:
+        "the variable, found by its namespace and name; what it holds is [the chain's](context.md)",
+      wire: 'tag 60177 over `[namespace, name]`',
+      examples: {
+        'a variable': () => shade,
+        'two, one of them twice': () => [shade, { again: shade }, new ContextVar('other shade')],
+      },
+    },
+    {
+      type: 'tokens of context variables',
+      arrives:
+        'the token, which [only its chain](context.md#tokens) can use; only inside of a call',
+      wire: 'tag 60178 over its id, which the Context of the frame knows',
+      examples: { 'a token': () => shade.set('dark') },
+      check(arrived) {
+        strictEqual((arrived as Token<string>).var, shade);
+        strictEqual((arrived as Token<string>).used, false);
       },
     },
   ],
