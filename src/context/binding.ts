@@ -1,10 +1,15 @@
 /** The value that a variable has in a chain: as it is, or as it came. */
-import { encodeVariable, type TokenTable, withTokens } from '../wire/context.ts';
+import { SerializationError } from '../errors.ts';
+import { encodeVariable, type TokenTable, tokenIdsIn, withTokens } from '../wire/context.ts';
+import { UnknownName } from '../wire/names.ts';
 import { decodeValue, encodeAlone } from '../wire/value.ts';
 import type { Variable } from './key.ts';
 
 /** CBOR's major types whose items are objects to the program, or name something; the others are primitives. */
 const COMPOUND: ReadonlySet<number> = new Set([2, 4, 5, 6]);
+
+const NESTED =
+  'it is being encoded, and its own code calls a routine meanwhile: that call goes without it';
 
 /** Never changed. A variable that is set gets a new one. */
 export class Binding {
@@ -14,6 +19,9 @@ export class Binding {
   #bytes: Uint8Array | undefined;
   #tokens: TokenTable | undefined;
   #decoded: boolean;
+  /** Why it can't be decoded, now or later. */
+  #unreadable: unknown;
+  #encoding = false;
   /** As it goes into a Context, where it can't change. */
   #entry: Uint8Array | undefined;
 
@@ -47,14 +55,23 @@ export class Binding {
    * @throws SerializationError when what came is no value, or names something that is not known here
    */
   read(): unknown {
-    if (!this.#decoded) {
-      const bytes = this.#bytes as Uint8Array;
-      this.#value = withTokens(this.#tokens, () => decodeValue(bytes));
-      this.#decoded = true;
-      this.#tokens = undefined;
-      if (isChangeable(this.#value)) this.#bytes = undefined;
-    }
+    if (!this.#decoded) this.#decode();
     return this.#value;
+  }
+
+  #decode(): void {
+    if (this.#unreadable !== undefined) throw this.#unreadable;
+    const bytes = this.#bytes as Uint8Array;
+    try {
+      this.#value = withTokens(this.#tokens, () => decodeValue(bytes));
+    } catch (error) {
+      // The module that it names may be loaded by the next time.
+      if (!(error instanceof UnknownName)) this.#unreadable = error;
+      throw error;
+    }
+    this.#decoded = true;
+    this.#tokens = undefined;
+    if (isChangeable(this.#value)) this.#bytes = undefined;
   }
 
   /**
@@ -64,25 +81,31 @@ export class Binding {
    * @throws SerializationError when it can't travel
    */
   encode(tokens: TokenTable): Uint8Array {
-    if (!this.#decoded && this.isCompound) this.#referAll(tokens);
-    if (this.#bytes !== undefined) return this.#bytes;
+    if (this.#bytes !== undefined) {
+      if (this.isCompound) this.#refer(this.#bytes, tokens);
+      return this.#bytes;
+    }
+    if (this.#encoding) throw new SerializationError(`${String(this.variable)}: ${NESTED}`);
     const value = this.#value;
-    const bytes = withTokens(tokens, () => encodeAlone(value, String(this.variable)));
-    if (!isChangeable(value)) this.#bytes = bytes;
-    return bytes;
+    this.#encoding = true;
+    try {
+      const bytes = withTokens(tokens, () => encodeAlone(value, String(this.variable)));
+      if (!isChangeable(value)) this.#bytes = bytes;
+      return bytes;
+    } finally {
+      this.#encoding = false;
+    }
   }
 
   /** Notes the tokens that a value refers to which came and was not decoded. */
-  #referAll(tokens: TokenTable): void {
-    const [any] = this.#tokens?.all ?? [];
-    if (any === undefined) return;
-    try {
-      if (this.variable.isDeclared) this.read();
-    } catch {
-      // Then it goes on as it came.
+  #refer(bytes: Uint8Array, tokens: TokenTable): void {
+    if (this.#tokens === undefined) return;
+    for (const id of tokenIdsIn(bytes)) {
+      const token = this.#tokens.find(id);
+      if (token !== undefined && tokens.refer(token) === undefined) {
+        throw new SerializationError(`${String(this.variable)}: it refers to too many tokens`);
+      }
     }
-    // It may refer to any of the tokens that it came with.
-    for (const token of this.#tokens?.all ?? []) tokens.refer(token);
   }
 
   /** The same as it goes into a Context. */

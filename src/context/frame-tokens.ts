@@ -1,5 +1,5 @@
 /** The tokens that the values of one frame refer to. */
-import type { TokenTable } from '../wire/context.ts';
+import { MAX_TOKENS, type TokenTable } from '../wire/context.ts';
 import type { ContextHome } from './home.ts';
 import { stateOf, type Token } from './variable.ts';
 
@@ -21,11 +21,26 @@ export class FrameTokens implements TokenTable {
     return this.#byId?.values() ?? [];
   }
 
-  refer(token: Token<unknown>): string {
+  refer(token: Token<unknown>): string | undefined {
     const state = stateOf(token);
-    state.id ??= this.#home.newId();
+    if (this.size >= MAX_TOKENS && !(state.id !== undefined && this.#byId?.has(state.id))) {
+      return undefined;
+    }
+    state.id ??= this.#home.newTokenId();
     this.add(state.id, token);
     return state.id;
+  }
+
+  /** Runs `encode`; where it fails, the tokens do not count that it has referred to. */
+  attempt<T>(encode: () => T): T {
+    const before = this.size;
+    try {
+      return encode();
+    } catch (error) {
+      const added = [...(this.#byId?.keys() ?? [])].slice(before);
+      for (const id of added) this.#byId?.delete(id);
+      throw error;
+    }
   }
 
   add(id: string, token: Token<unknown>): void {

@@ -15,11 +15,18 @@ export class ContextHome {
     this.#env = env;
   }
 
-  /** An id that no other process gives. */
+  /** An id for a chain, which no other process gives. */
   newId(): string {
     this.#uid ??= this.#env.uid();
     this.#count += 1;
     return `${this.#uid}-${this.#count}`;
+  }
+
+  /**
+   * An id for a token. Nobody can guess it: who names a token has had it, and so gets no more than it had.
+   */
+  newTokenId(): string {
+    return this.#env.uid();
   }
 
   remember(id: string, token: object): void {

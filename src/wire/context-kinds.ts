@@ -24,11 +24,13 @@ export interface ContextObjects {
 
 /** The tokens of the frame that is being written or read. */
 export interface TokenTable {
-  /** Notes a token that a value refers to, and gives its id. */
-  refer(token: object): string;
+  /** Notes a token that a value refers to, and gives its id; undefined where there are too many. */
+  refer(token: object): string | undefined;
   find(id: string): object | undefined;
-  readonly all: Iterable<object>;
 }
+
+/** Tokens that values of one frame may refer to. */
+export const MAX_TOKENS = 10_000;
 
 let objects: ContextObjects | undefined;
 let table: TokenTable | undefined;
@@ -63,6 +65,7 @@ const variableKind = kind<object>({
       if (source.count(MAJOR.array) !== 2) throw damaged('a variable without its two parts');
       const namespace = source.text();
       const name = source.text();
+      if (!isVariableKey({ namespace, name })) throw damaged('no name of a context variable');
       if (objects === undefined) throw damaged('context variables are not known here');
       return objects.findVariable(namespace, name);
     },
@@ -77,6 +80,10 @@ const tokenKind = kind<object>({
       throw new Refusal('a token of a context variable', 'it crosses inside of a call only');
     }
     const id = table.refer(value);
+    if (id === undefined) {
+      const most = MAX_TOKENS.toLocaleString('en');
+      throw new Refusal('one more token', `at most ${most} cross at a time`);
+    }
     sink.tag(TAG_TOKEN);
     sink.text(id);
   },
@@ -88,5 +95,37 @@ const tokenKind = kind<object>({
     },
   },
 });
+
+/** Whether a variable can have this key: NUL stands between its parts elsewhere. */
+export function isVariableKey({ namespace, name }: VariableKey): boolean {
+  return name !== '' && !name.includes('\0') && !namespace.includes('\0');
+}
+
+/** The last two bytes of the tag's head, whatever its length. */
+const TOKEN_MARK = Buffer.of(TAG_TOKEN >>> 8, TAG_TOKEN & 0xff);
+
+/** The ids of tokens that an encoded value refers to; perhaps other texts, too. */
+export function* tokenIdsIn(item: Uint8Array): Iterable<string> {
+  const bytes = Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+  let at = bytes.indexOf(TOKEN_MARK);
+  while (at >= 0) {
+    const id = textAt(bytes, at + TOKEN_MARK.length);
+    if (id !== undefined) yield id;
+    at = bytes.indexOf(TOKEN_MARK, at + 1);
+  }
+}
+
+/** Longer than any id that a sender gives. */
+const LONGEST_ID = 1_000;
+
+function textAt(bytes: Buffer, at: number): string | undefined {
+  const head = (bytes[at] ?? 0) - MAJOR.text;
+  if (head < 0 || head > 27) return undefined;
+  const wide = head < 24 ? 0 : 2 ** (head - 24);
+  const start = at + 1 + wide;
+  if (start > bytes.length) return undefined;
+  const length = wide === 0 ? head : Number(`0x${bytes.toString('hex', at + 1, start)}`);
+  return length > LONGEST_ID ? undefined : bytes.toString('utf8', start, start + length);
+}
 
 export const contextKinds = [variableKind, tokenKind];

@@ -1,12 +1,14 @@
 /** The message Context of `proto/skein/v1/worker.proto`: what a chain sends along with a frame. */
 import { SerializationError } from '../errors.ts';
-import type { VariableKey } from './context-kinds.ts';
+import { isVariableKey, MAX_TOKENS, type VariableKey } from './context-kinds.ts';
 import * as generated from './generated/worker.js';
 import { Reader, Writer } from './pbf.ts';
 
 export {
+  MAX_TOKENS,
   registerContextObjects,
   type TokenTable,
+  tokenIdsIn,
   type VariableKey,
   withTokens,
 } from './context-kinds.ts';
@@ -14,6 +16,10 @@ export { TokenState } from './generated/worker.js';
 
 export type ReceivedVariable = generated.Variable;
 export type ReceivedToken = generated.Token;
+
+/** What one Context may have. */
+export const MAX_VARIABLES = 10_000;
+const MAX_SPENT = 100_000;
 
 /** A Context that was received. Values are not decoded. */
 export interface ReceivedContext {
@@ -76,7 +82,7 @@ const reader = new Reader(new Uint8Array());
  * Reads a Context. `bytes` may be changed afterwards. When it has the same variables as the one before, it
  * has the same array of them.
  *
- * @throws SerializationError when the bytes are none
+ * @throws SerializationError when the bytes are none, or it has more than a Context may have
  */
 export function decodeContext(bytes: Uint8Array): ReceivedContext {
   if (recent !== undefined && startsWith(bytes, recent.fields)) {
@@ -124,13 +130,13 @@ function read(bytes: Uint8Array, from: number): Read {
       context.end = reader.pos;
     }
   } catch (cause) {
-    throw new SerializationError('malformed context', { cause });
+    throw cause instanceof SerializationError ? cause : malformed('it is no message', cause);
   }
-  if (reader.pos !== bytes.length)
-    throw new SerializationError('malformed context: a length is wrong');
+  if (reader.pos !== bytes.length) throw malformed('a length is wrong');
   return context;
 }
 
+// One that has too much is refused before its objects have taken their memory.
 function readField(field: number, context: Read): void {
   const { variables, tokens, spent } = context;
   switch (field) {
@@ -141,12 +147,41 @@ function readField(field: number, context: Read): void {
       context.whole = reader.readBoolean();
       break;
     case 3:
-      variables.push(generated.readVariable(reader, reader.readVarint() + reader.pos));
+      add(variables, readVariable(), MAX_VARIABLES, 'variables');
       break;
     case 4:
-      tokens.push(generated.readToken(reader, reader.readVarint() + reader.pos));
+      add(tokens, readToken(), MAX_TOKENS, 'tokens');
       break;
     case 5:
-      spent.push(reader.readString());
+      add(spent, reader.readString(), MAX_SPENT, 'spent tokens');
   }
+}
+
+function add<T>(list: T[], item: T, most: number, what: string): void {
+  if (list.length >= most) throw malformed(`it has more than ${most} ${what}`);
+  list.push(item);
+}
+
+function readVariable(): ReceivedVariable {
+  const variable = readMessage(generated.readVariable);
+  if (!isVariableKey(variable)) throw malformed('a variable without a name that can be one');
+  return variable;
+}
+
+function readToken(): ReceivedToken {
+  const token = readMessage(generated.readToken);
+  if (token.id === '' || !isVariableKey(token)) throw malformed('a token without a name');
+  return token;
+}
+
+/** The generated readers don't look whether what is inside ends where it must. */
+function readMessage<T>(read: (reader: Reader, end: number) => T): T {
+  const end = reader.readVarint() + reader.pos;
+  const message = read(reader, end);
+  if (reader.pos !== end) throw malformed('a length is wrong');
+  return message;
+}
+
+function malformed(why: string, cause?: unknown): SerializationError {
+  return new SerializationError(`malformed context: ${why}`, { cause });
 }

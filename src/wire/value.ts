@@ -51,6 +51,14 @@ export function encodeAlone(value: unknown, root: string): Uint8Array {
   return encode(value, root, ALONE) as Uint8Array;
 }
 
+/** Bytes that an encoded value takes, attachments included. */
+export function sizeOf(encoded: Encoded | undefined): number {
+  if (encoded === undefined || encoded instanceof Uint8Array) return encoded?.length ?? 0;
+  let total = 0;
+  for (const part of encoded) total += part.length;
+  return total;
+}
+
 /**
  * Decodes one value.
  *

@@ -208,6 +208,7 @@ export interface Token {
   name: string;
   old_value: Uint8Array | undefined;
   state: TokenState;
+  incomplete: boolean;
   _old_value: 'old_value' | undefined;
 }
 export function readToken(pbf: PbfReader, end?: number): Token;

@@ -352,7 +352,7 @@ export function writeVariable(obj, pbf) {
 }
 
 export function readToken(pbf, end) {
-    const obj = {id: "", namespace: "", name: "", old_value: undefined, _old_value: undefined, state: 0};
+    const obj = {id: "", namespace: "", name: "", old_value: undefined, _old_value: undefined, state: 0, incomplete: false};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.id = pbf.readString();
@@ -360,6 +360,7 @@ export function readToken(pbf, end) {
         else if (field === 3) obj.name = pbf.readString();
         else if (field === 4) { obj.old_value = pbf.readBytes(); obj._old_value = "old_value"; }
         else if (field === 5) obj.state = pbf.readVarint();
+        else if (field === 6) obj.incomplete = pbf.readBoolean();
     }
     return obj;
 }
@@ -369,6 +370,7 @@ export function writeToken(obj, pbf) {
     if (obj.name) pbf.writeStringField(3, obj.name);
     if (obj.old_value != null) pbf.writeBytesField(4, obj.old_value);
     if (obj.state) pbf.writeVarintField(5, obj.state);
+    if (obj.incomplete) pbf.writeBooleanField(6, obj.incomplete);
 }
 
 export const TokenState = {
