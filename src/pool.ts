@@ -10,6 +10,7 @@ import { type EventOf, toLogic } from './actors/statechart.ts';
 import type { LoadBalancer } from './balancing/balancer.ts';
 import { roundRobin } from './balancing/policies.ts';
 import { processHome } from './context/home.ts';
+import { isStrict } from './context/strictness.ts';
 import { systemEnv, type Timer } from './env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from './errors.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from './routine/dispatcher.ts';
@@ -169,7 +170,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    *
    * @throws WorkerStartError when one does not come up, or there is no folder for their sockets
    * @throws MainModuleError when a worker that imports the program's main module comes here
-   * @throws RangeError, TypeError when an option is wrong
+   * @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` is
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
     return await WorkerPool[openWith](options, {});
@@ -199,7 +200,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxValueBytes: defaultLimits.maxValueBytes,
       stacks: true,
       allowInline: false,
-      strict: process.env.SKEIN_CONTEXT === 'strict',
+      strict: isStrict(process.env.SKEIN_CONTEXT),
       startTimeout: 30_000,
       lostAfter: 10_000,
       ...options,

@@ -6,11 +6,16 @@ import type { AnyActorRef } from 'xstate';
 import { FrameTokens } from '../context/frame-tokens.ts';
 import { InboundContext } from '../context/inbound.ts';
 import { hasTokens } from '../context/variable.ts';
-import { RoutineNotFound, SkeinError, TaskAborted } from '../errors.ts';
+import {
+  type ChainSerializationError,
+  RoutineNotFound,
+  SkeinError,
+  TaskAborted,
+} from '../errors.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { runInScope, type Scope, type TaskScope } from '../routine/task.ts';
 import { withTokens } from '../wire/context.ts';
-import { type Encoded, encodeValue } from '../wire/value.ts';
+import { type Encoded, encodeValue, sizeOf } from '../wire/value.ts';
 import { defineChart, type Effects, type EventOf } from './statechart.ts';
 
 export interface ExecutionStep {
@@ -29,10 +34,14 @@ export interface Execution {
   scope: Scope;
   /** What crosses with the task of its chain; made when there is something to cross. */
   inbound: InboundContext | undefined;
-  /** A Context that goes with the next answer. */
+  /** A Context that goes with the answer; with an error in its place, where the answer can't be sent. */
   context: Uint8Array | undefined;
+  /** Whether there is one that was not sent. */
+  unsent: boolean;
   /** Whether values of context variables that can't travel fail the task. */
   readonly strict: boolean;
+  /** Bytes that an answer may take, with its Context. */
+  readonly maxValueBytes: number;
   readonly generator: boolean;
   /** Whether errors in what it gives take their stacks along. */
   readonly stacks: boolean;
@@ -269,19 +278,33 @@ function settle(execution: Execution, type: 'returned' | 'yielded', value: unkno
 /**
  * Encodes an answer, and what goes with it of the chain.
  *
- * @throws ChainSerializationError when context is strict, and a value of a variable can't travel
- * @throws whatever `encode` throws
+ * @param instead encodes what is the answer where context is strict, and values of variables can't travel
+ * @throws whatever `encode` throws, and by default that failure
  */
-export function encodeAnswer<T>(execution: Execution, encode: () => T): T {
+export function encodeAnswer<T extends Encoded | undefined>(
+  execution: Execution,
+  encode: () => T,
+  maxBytes = execution.maxValueBytes,
+  instead: (failure: ChainSerializationError) => T = thrown,
+): T {
   const { chain, home } = execution.scope;
+  execution.context = undefined;
   if (chain === undefined && !hasTokens()) return encode();
   const tokens = new FrameTokens(home);
   const encoded = withTokens(tokens, encode);
   if (chain === undefined && tokens.size === 0) return encoded;
-  const { context, failure } = inboundOf(execution).answer(tokens);
-  if (context !== undefined) execution.context = context;
-  if (failure !== undefined) throw failure;
-  return encoded;
+  const taken = Math.max(sizeOf(encoded), Math.min(ERROR_BYTES, maxBytes / 2));
+  const { context, failure } = inboundOf(execution).answer(tokens, maxBytes - taken);
+  execution.context = context;
+  execution.unsent = context !== undefined;
+  return failure === undefined ? encoded : withTokens(tokens, () => instead(failure));
+}
+
+/** What is kept for an error, which may take the place of an answer. */
+const ERROR_BYTES = 8 * 1024;
+
+function thrown(failure: ChainSerializationError): never {
+  throw failure;
 }
 
 export function inboundOf(execution: Execution): InboundContext {
@@ -307,7 +330,6 @@ function advance(execution: Execution): void {
     tell(execution, { type: 'returned', value: undefined });
     return;
   }
-  execution.context = undefined;
   const { kind, value } = step ?? { kind: 'next', value: undefined };
   runInScope(scope, () => move(body, kind, value)).then(
     (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),

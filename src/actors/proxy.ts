@@ -121,6 +121,7 @@ export class PoolProxy implements Dispatcher {
   readonly epoch: string;
   readonly home: ContextHome;
   readonly strictContext: boolean;
+  readonly maxValueBytes: number;
   readonly #options: ProxyOptions;
   readonly #actor: AnyActorRef;
   readonly #balancer: Balancer;
@@ -147,6 +148,7 @@ export class PoolProxy implements Dispatcher {
     this.epoch = options.env.uid();
     this.home = options.home ?? new ContextHome(options.env);
     this.strictContext = options.strictContext ?? false;
+    this.maxValueBytes = options.limits.maxValueBytes;
     this.#deadlines = new Deadlines(options.env);
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;

@@ -5,12 +5,7 @@
 import type { AnyActorRef } from 'xstate';
 import { causedBy } from '../context/strictness.ts';
 import type { Env } from '../env.ts';
-import {
-  ChainSerializationError,
-  ProtocolError,
-  SerializationError,
-  SkeinError,
-} from '../errors.ts';
+import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher, Received } from '../routine/dispatcher.ts';
 import { loading } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
@@ -327,6 +322,8 @@ export class Session {
       },
       inbound: undefined,
       context: undefined,
+      unsent: false,
+      maxValueBytes: this.#link.maxValueBytes,
       strict: this.#ports.dispatcher.strictContext,
       generator: task.generator,
       stacks: this.#ports.stacks,
@@ -450,6 +447,7 @@ export class Session {
         };
         const failed = (error: unknown) => this.#unanswerable(execution, done, error);
         this.#link.deliver(value, result, failed, execution.context);
+        execution.unsent = false;
       },
       answerError: (execution, error) => {
         if (!this.#waited.delete(execution.call)) return;
@@ -469,7 +467,7 @@ export class Session {
   #unanswerable(execution: Execution, done: boolean, error: unknown): void {
     // The execution of a result is over by now.
     if (!done && !this.#waited.delete(execution.call)) return;
-    this.#sendError(execution, this.#encodeError(execution.task, error));
+    this.#sendError(execution, this.#encodeError(execution.task, error, execution.context));
     if (!done) execution.actor?.send({ type: 'cancel', error });
   }
 
@@ -479,16 +477,19 @@ export class Session {
 
   #encodeFailure(execution: Execution, error: unknown): Uint8Array {
     const { task } = execution;
-    try {
-      return encodeAnswer(execution, () => this.#encodeError(task, error));
-    } catch (failure) {
-      if (!(failure instanceof ChainSerializationError)) throw failure;
-      return this.#encodeError(task, causedBy(failure, error));
-    }
+    // What has changed stands there already, for the answer that this error is sent for.
+    if (execution.unsent) return this.#encodeError(task, error, execution.context);
+    return encodeAnswer(
+      execution,
+      () => this.#encodeError(task, error),
+      this.#mostErrorBytes,
+      (failure) => this.#encodeError(task, causedBy(failure, error), execution.context),
+    );
   }
 
   #sendError(execution: Execution, payload: Uint8Array): void {
     const { call, context } = execution;
+    execution.unsent = false;
     this.#deliver(payload, context, (sent) => {
       execution.answered = true;
       return { call, error: { error: sent } };
@@ -498,14 +499,20 @@ export class Session {
   /**
    * An error is news: a small one travels whatever `maxValueBytes` says, and one too large is cut down, so
    * that the caller hears something.
+   *
+   * @param context what goes with it
    */
-  #encodeError(task: TaskScope, error: unknown): Uint8Array {
-    const most = Math.max(this.#link.maxValueBytes, this.#ports.limits.inlineBytes);
+  #encodeError(task: TaskScope, error: unknown, context?: Uint8Array): Uint8Array {
+    const most = this.#mostErrorBytes - (context?.length ?? 0);
     const stack = this.#ports.stacks && stackText(task);
     let payload = encodeError(error, { stack });
     if (payload.length > most) payload = encodeError(error, { stack: false });
     if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
     return payload;
+  }
+
+  get #mostErrorBytes(): number {
+    return Math.max(this.#link.maxValueBytes, this.#ports.limits.inlineBytes);
   }
 
   #deliver(
@@ -521,7 +528,9 @@ export class Session {
     const failed = () => {
       throw new Error('the bytes of an error are shared with nobody');
     };
-    this.#link.deliver(payload, frame, failed, context);
+    // Names alone may be too much, of thousands of tokens.
+    const fits = size <= this.#link.maxValueBytes;
+    this.#link.deliver(payload, frame, failed, fits ? context : undefined);
   }
 }
 

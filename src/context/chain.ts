@@ -110,6 +110,11 @@ export class Chain {
     return alone;
   }
 
+  /** Whether the call is out, and its changes are to come back as things stand. */
+  isContinuedBy(call: Crossing): boolean {
+    return this.#continued === call;
+  }
+
   /**
    * A call is over.
    *

@@ -101,11 +101,11 @@ export class InboundContext {
     if (id !== undefined) for (const token of arrived.live) this.#receiveRight(token, id);
     const failures = new Failures(this.#strict);
     const finish = () => {
-      if (failures.error) throw failures.error;
       chain.merge(id, arrived.changes);
       this.#known = chain.snapshot();
+      if (failures.error) throw failures.error;
     };
-    const reading = readAll(arrived.changes, load, failures);
+    const reading = readAll(arrived.changes, load, 'inTask', failures);
     if (reading !== undefined) return reading.then(finish);
     finish();
     return undefined;
@@ -144,8 +144,10 @@ export class InboundContext {
   /**
    * What goes back with a result, an error or a step's value: what has changed. The right to use its
    * tokens goes back with it.
+   *
+   * @param room bytes that there are for it
    */
-  answer(tokens: FrameTokens): Answer {
+  answer(tokens: FrameTokens, room: number): Answer {
     const chain = this.#chain;
     const state = chain.snapshot();
     const changes = changesBetween(this.#known, state);
@@ -167,6 +169,8 @@ export class InboundContext {
       tokens,
       spent,
       isLive: (token: Token<unknown>) => this.#giveRight(token, chain),
+      direction: 'back' as const,
+      room,
     };
     const context = encodeManifest(manifest, failures);
     this.#known = state;

@@ -13,6 +13,11 @@ export function partsOf(key: string): VariableKey {
   return { namespace: key.slice(0, at), name: key.slice(at + 1) };
 }
 
+/** What people call a variable: `namespace:name`. */
+export function labelOf({ namespace, name }: VariableKey): string {
+  return namespace === '' ? name : `${namespace}:${name}`;
+}
+
 /** A variable, as far as its values need to know it. */
 export interface Variable extends VariableKey {
   /** Whether this process has declared it, and does not just know its key. */

@@ -1,7 +1,9 @@
 /** The state of a chain as it goes out, and as it comes in. */
+import { SerializationError } from '../errors.ts';
 import {
   encodeContext,
   encodeVariable,
+  MAX_VARIABLES,
   type ReceivedContext,
   type ReceivedToken,
   type ReceivedVariable,
@@ -11,7 +13,7 @@ import { Binding } from './binding.ts';
 import { type Chain, type Snapshot, Values } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
-import { partsOf } from './key.ts';
+import { labelOf, partsOf } from './key.ts';
 import type { Failures } from './strictness.ts';
 import { createToken, findVariable, identityOf, stateOf, type Token } from './variable.ts';
 
@@ -38,69 +40,153 @@ export interface Manifest {
   readonly spent: readonly string[];
   /** Whether the right to use a token goes along. Asked once for each. */
   readonly isLive: (token: Token<unknown>) => boolean;
+  readonly direction: 'out' | 'back';
+  /** Bytes that there are for it. Values are left out that would take more. */
+  readonly room: number;
 }
+
+interface OldValue {
+  readonly bytes: Uint8Array | undefined;
+  /** Whether `bytes` says what the variable had. */
+  readonly complete: boolean;
+}
+
+/** Entries of variables, by their keys. */
+class Entries extends Map<string, Uint8Array> {
+  /** Whether these values always have these entries. */
+  isFixed = true;
+}
+
+type OldValues = Map<Token<unknown>, OldValue>;
 
 /** Encodes a Context. Values that can't travel go to `failures`. */
 export function encodeManifest(manifest: Manifest, failures: Failures): Uint8Array {
-  const { chain, whole, changes, tokens, spent, isLive } = manifest;
-  const variables = encodeChanges(changes, tokens, failures);
+  const { chain, whole, changes, tokens, spent, room } = manifest;
+  const values = changes instanceof Values ? changes : undefined;
+  let variables = values?.encoded;
+  let entries: Entries | undefined;
+  if (variables === undefined) {
+    entries = encodeChanges(manifest, failures);
+    variables = Buffer.concat([...entries.values()]);
+    if (values !== undefined && entries.isFixed) values.encoded = variables;
+  }
+  const old = tokens.size === 0 ? NO_OLD_VALUES : encodeOldValues(tokens, failures);
+  const excess = variables.length + sizeOf(old, spent) - room;
+  // What has no room without a Context fails by itself.
+  if (excess > 0 && room >= 0) {
+    entries ??= encodeChanges(manifest, failures);
+    shrink(manifest, entries, old, excess, failures);
+    variables = Buffer.concat([...entries.values()]);
+  }
   return encodeContext({
     chain,
     whole,
     variables,
-    tokens: tokens.size === 0 ? [] : encodeTokens(tokens, isLive, failures),
+    tokens: tokens.size === 0 ? [] : encodeTokens(manifest, old),
     spent,
   });
 }
 
+const NO_OLD_VALUES: OldValues = new Map();
+
 /** In the order of the keys, so that equal states have equal bytes. */
-function encodeChanges(changes: Changes, tokens: FrameTokens, failures: Failures): Uint8Array {
-  const values = changes instanceof Values ? changes : undefined;
-  if (values?.encoded !== undefined) return values.encoded;
-  const entries: Uint8Array[] = [];
-  let isFixed = true;
+function encodeChanges(manifest: Manifest, failures: Failures): Entries {
+  const { changes, tokens, direction } = manifest;
+  const entries = new Entries();
   for (const key of [...changes.keys()].sort()) {
     const binding = changes.get(key);
-    if (binding === undefined) {
-      entries.push(encodeVariable(partsOf(key), undefined));
-      continue;
-    }
     try {
-      entries.push(binding.entry(tokens));
-      isFixed &&= binding.isFixed;
+      if (entries.size >= MAX_VARIABLES) throw new SerializationError(TOO_MANY);
+      if (binding === undefined) entries.set(key, encodeVariable(partsOf(key), undefined));
+      else {
+        const entry = tokens.attempt(() => binding.entry(tokens));
+        entries.set(key, entry);
+        entries.isFixed &&= binding.isFixed;
+      }
     } catch (error) {
-      isFixed = false;
-      failures.add(String(binding.variable), "can't be sent", error);
+      entries.isFixed = false;
+      if (entries.size < MAX_VARIABLES) leaveOut(manifest, entries, key);
+      failures.add(labelOf(partsOf(key)), direction, error);
     }
   }
-  const encoded = Buffer.concat(entries);
-  if (values !== undefined && isFixed) values.encoded = encoded;
-  return encoded;
+  return entries;
+}
+
+const TOO_MANY = `at most ${MAX_VARIABLES} variables travel at a time`;
+
+/** A worker that has an earlier value must not take it for the present one. */
+function leaveOut({ whole, direction }: Manifest, entries: Entries, key: string): void {
+  if (direction === 'out' && !whole) entries.set(key, encodeVariable(partsOf(key), undefined));
+  else entries.delete(key);
 }
 
 /** Old values may refer to tokens that no other value refers to: these are added while we go. */
-function encodeTokens(
-  tokens: FrameTokens,
-  isLive: Manifest['isLive'],
+function encodeOldValues(tokens: FrameTokens, failures: Failures): OldValues {
+  const values: OldValues = new Map();
+  for (const token of tokens.all) {
+    const { old, incomplete } = stateOf(token);
+    try {
+      const bytes = tokens.attempt(() => old?.encode(tokens));
+      values.set(token, { bytes, complete: !incomplete });
+    } catch (error) {
+      values.set(token, INCOMPLETE);
+      failures.add(String(token.var), 'old', error);
+    }
+  }
+  return values;
+}
+
+const INCOMPLETE: OldValue = { bytes: undefined, complete: false };
+
+/** What a token takes beside its old value, where its names are short; and what a Context has beside values. */
+const ITEM_BYTES = 100;
+
+function sizeOf(old: OldValues, spent: readonly string[]): number {
+  let size = ITEM_BYTES * (1 + old.size + spent.length);
+  for (const { bytes } of old.values()) size += bytes?.length ?? 0;
+  return size;
+}
+
+/** Leaves out the largest values, as many as it takes. */
+function shrink(
+  manifest: Manifest,
+  entries: Entries,
+  old: OldValues,
+  excess: number,
   failures: Failures,
-): Partial<ReceivedToken>[] {
+): void {
+  const parts = [
+    ...Array.from(entries, ([key, { length: size }]) => {
+      const drop = () => leaveOut(manifest, entries, key);
+      return { size, label: labelOf(partsOf(key)), stuck: manifest.direction, drop };
+    }),
+    ...Array.from(old, ([token, { bytes }]) => {
+      const drop = () => old.set(token, INCOMPLETE);
+      return { size: bytes?.length ?? 0, label: String(token.var), stuck: 'old' as const, drop };
+    }),
+  ].sort((one, other) => other.size - one.size);
+  let left = excess;
+  for (const { size, label, stuck, drop } of parts) {
+    if (left <= 0 || size <= ITEM_BYTES) return;
+    left -= size;
+    drop();
+    const why = `${label}: it takes ${size} bytes, for which there is no room (maxValueBytes)`;
+    failures.add(label, stuck, new SerializationError(why));
+  }
+}
+
+function encodeTokens({ tokens, isLive }: Manifest, old: OldValues): Partial<ReceivedToken>[] {
   return Array.from(tokens.all, (token) => {
     const { namespace, name } = token.var;
-    const { id = '', old, incomplete } = stateOf(token);
-    let complete = !incomplete;
-    let value: Uint8Array | undefined;
-    try {
-      value = old?.encode(tokens);
-    } catch (error) {
-      complete = false;
-      failures.add(String(token.var), "can't be sent as the old value of a token", error);
-    }
-    let state: TokenState = TokenState.ORPHAN;
+    const { bytes, complete } = old.get(token) ?? INCOMPLETE;
     const isUsed = () => stateOf(token).used !== undefined;
+    let state: TokenState = TokenState.ORPHAN;
     if (!isUsed() && complete && isLive(token)) state = TokenState.LIVE;
     // Also when it counts as used from now on.
     else if (isUsed()) state = TokenState.USED;
-    return { id, namespace, name, state, ...(value && { old_value: value }) };
+    const id = stateOf(token).id as string;
+    const incomplete = !complete;
+    return { id, namespace, name, state, incomplete, ...(bytes && { old_value: bytes }) };
   });
 }
 
@@ -163,11 +249,12 @@ function homeToken(home: ContextHome, id: string): Token<unknown> | undefined {
 }
 
 function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown> {
-  const { id, namespace, name, old_value: old } = received;
+  const { id, namespace, name, old_value: old, incomplete } = received;
   const variable = findVariable(namespace, name);
   return createToken(variable, {
-    old: old && Binding.received(variable, old.slice(), tokens),
-    incomplete: false,
+    // A view would keep the whole packet, and show what comes there next; so would a Buffer's `slice`.
+    old: old && Binding.received(variable, new Uint8Array(old), tokens),
+    incomplete,
     used: undefined,
     holder: undefined,
     place: undefined,
@@ -191,18 +278,24 @@ export function takeRight(token: Token<unknown>, chain: Chain): boolean {
 /** Gives what `read` gives, after the modules were loaded that it needs. */
 export type Load = <T>(read: () => T) => T | Promise<T>;
 
-/** Reads the values that may need modules; drops those that can't be read. */
+/**
+ * Reads the values that may need modules. Of those that can't be read, a task knows then that they have no
+ * value, and a caller keeps what it has.
+ */
 export function readAll(
   changes: Map<string, Binding | undefined>,
   load: Load,
+  where: 'inTask' | 'atCaller',
   failures: Failures,
 ): Promise<void> | undefined {
   const waiting: Promise<unknown>[] = [];
   for (const [key, binding] of changes) {
     if (binding === undefined || !binding.isCompound || !binding.variable.isDeclared) continue;
     const failed = (error: unknown) => {
-      changes.delete(key);
-      failures.add(String(binding.variable), "can't be read", error);
+      // All that a chain has is no list of changes.
+      if (where === 'inTask' && !(changes instanceof Values)) changes.set(key, undefined);
+      else changes.delete(key);
+      failures.add(String(binding.variable), where, error);
     };
     try {
       const read = load(() => {

@@ -1,5 +1,6 @@
 /** A chain on the way with a call: what goes out with its task and steps, and what comes back. */
 import { decodeContext, type ReceivedContext, withTokens } from '../wire/context.ts';
+import { type Encoded, sizeOf } from '../wire/value.ts';
 import type { Chain, Crossing, Snapshot } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
@@ -23,6 +24,8 @@ export interface Destination {
   readonly home: ContextHome;
   /** Whether values of variables that can't travel fail the call. */
   readonly strictContext: boolean;
+  /** Bytes that a call may take, what its chain brings along included. */
+  readonly maxValueBytes: number;
 }
 
 /** A token that has crossed with a call, with the right to use it. */
@@ -44,6 +47,7 @@ export class OutboundContext implements Crossing {
   #retried = false;
   readonly #home: ContextHome;
   readonly #strict: boolean;
+  readonly #maxBytes: number;
   #chain: Chain | undefined;
   /** The call, or the present step, goes on with the chain. */
   #continues = false;
@@ -60,9 +64,10 @@ export class OutboundContext implements Crossing {
   #arrived: Arrived | undefined;
   #unreadable: unknown;
 
-  constructor({ home, strictContext }: Destination) {
+  constructor({ home, strictContext, maxValueBytes }: Destination) {
     this.#home = home;
     this.#strict = strictContext;
+    this.#maxBytes = maxValueBytes;
   }
 
   carries(token: Token<unknown>): boolean {
@@ -83,7 +88,7 @@ export class OutboundContext implements Crossing {
    * @throws ChainSerializationError when context is strict, and a value can't travel
    * @throws whatever `encode` throws
    */
-  depart<T>(chain: Chain, encode: () => T): T {
+  depart<T extends Encoded | undefined>(chain: Chain, encode: () => T): T {
     this.#chain = chain;
     this.#arrived = undefined;
     this.#context = undefined;
@@ -92,7 +97,7 @@ export class OutboundContext implements Crossing {
     try {
       const tokens = new FrameTokens(this.#home);
       const encoded = withTokens(tokens, encode);
-      this.#sent = this.#encode(chain, tokens);
+      this.#sent = this.#encode(chain, tokens, this.#maxBytes - sizeOf(encoded));
       return encoded;
     } catch (error) {
       chain.end(this);
@@ -101,14 +106,16 @@ export class OutboundContext implements Crossing {
     }
   }
 
-  #encode(chain: Chain, tokens: FrameTokens): Uint8Array | undefined {
+  #encode(chain: Chain, tokens: FrameTokens, room: number): Uint8Array | undefined {
     const state = chain.snapshot();
-    this.#addOrphans(chain, tokens);
+    const again = this.#addOrphans(chain, tokens);
     const id = this.#continues || chain.id === undefined ? chain.id : this.#home.newId();
     const whole = this.#diverged || id !== this.#there;
     const spent = this.#spentHere(chain);
     const nothing = whole ? id === undefined && this.#there === undefined : state === this.#known;
     if (nothing && tokens.size === 0 && spent.length === 0) return undefined;
+    const live: Token<unknown>[] = [];
+    const orphans: Token<unknown>[] = [];
     const failures = new Failures(this.#strict);
     const sent = encodeManifest(
       {
@@ -118,33 +125,43 @@ export class OutboundContext implements Crossing {
         tokens,
         spent,
         isLive: (token) => {
-          const live = this.#continues && id !== undefined && hasRight(chain, stateOf(token));
-          if (live) this.#share(token, id);
-          else {
-            this.#orphans ??= new Map();
-            this.#orphans.set(stateOf(token).id as string, token);
-          }
-          return live;
+          const isLive = this.#continues && hasRight(chain, stateOf(token));
+          (isLive ? live : orphans).push(token);
+          return isLive;
         },
+        direction: 'out',
+        room,
       },
       failures,
     );
     if (failures.error) throw failures.error;
     for (const token of spent) this.#shared?.delete(token);
+    for (const token of again) this.#orphans?.delete(token);
+    for (const token of orphans) {
+      this.#orphans ??= new Map();
+      this.#orphans.set(stateOf(token).id as string, token);
+    }
+    for (const token of live) this.#share(token, id as string);
     this.#there = id;
     this.#known = state;
     this.#diverged = false;
     return sent;
   }
 
-  /** Tokens that a generator was given without the right to use them: they go again when that has changed. */
-  #addOrphans(chain: Chain, tokens: FrameTokens): void {
+  /**
+   * Tokens that a generator was given without the right to use them: they go again when that has changed.
+   *
+   * @returns their ids
+   */
+  #addOrphans(chain: Chain, tokens: FrameTokens): string[] {
+    const again: string[] = [];
     for (const [id, token] of this.#orphans ?? []) {
       const state = stateOf(token);
       if (state.used === undefined && !(this.#continues && hasRight(chain, state))) continue;
       tokens.add(id, token);
-      this.#orphans?.delete(id);
+      again.push(id);
     }
+    return again;
   }
 
   /** Tokens of this call that can't be used any more, which the worker does not know. */
@@ -224,13 +241,15 @@ export class OutboundContext implements Crossing {
   conclude(load: Load): Promise<void> | undefined {
     if (this.#exposed || this.#retried) this.#giveUpTokens();
     const failures = new Failures(this.#strict);
-    const changes = this.#arrived?.changes;
     if (this.#unreadable !== undefined) {
-      failures.add('of this chain', "can't be read", this.#unreadable);
+      failures.addAll(this.#unreadable);
       this.#unreadable = undefined;
       this.#diverged = true;
     }
-    const reading = changes && readAll(changes, load, failures);
+    // What goes nowhere need not be read.
+    const merges = this.#chain?.isContinuedBy(this) === true;
+    const changes = merges ? this.#arrived?.changes : undefined;
+    const reading = changes && readAll(changes, load, 'atCaller', failures);
     const finish = () => {
       this.#settle(changes ?? NO_CHANGES);
       if (failures.error) throw failures.error;

@@ -4,12 +4,12 @@ import {
   ChainContention,
   ContextVarCollision,
   ContextVarUnset,
+  SerializationError,
   TokenChainError,
   TokenUsedError,
   TokenVariableError,
 } from '../errors.ts';
 import { registerContextObjects } from '../wire/context.ts';
-import { warnSerialization } from '../wire/warning.ts';
 import { Binding } from './binding.ts';
 import type { Chain } from './chain.ts';
 import {
@@ -18,8 +18,9 @@ import {
   type Declaration,
   declaredBy,
 } from './declaration.ts';
-import { keyOf, partsOf, type Variable } from './key.ts';
+import { keyOf, labelOf, partsOf, type Variable } from './key.ts';
 import { currentChain, enterChain } from './scope.ts';
+import { warnStuck } from './strictness.ts';
 
 /** What there is of a token beside what its owner sees. */
 export interface TokenState {
@@ -78,9 +79,12 @@ export class Token<T> {
   /**
    * What the variable had before; undefined where it had nothing (see `wasSet`).
    *
-   * @throws SerializationError when the value came from another process and can't be read here
+   * @throws SerializationError when the value is another process's, and could not travel or can't be read here
    */
   get oldValue(): T | undefined {
+    if (this.#state.incomplete) {
+      throw new SerializationError(`the old value of ${describe(this)} could not travel here`);
+    }
     return this.#state.old?.read() as T | undefined;
   }
 
@@ -202,7 +206,7 @@ export class ContextVar<T> implements Variable {
       try {
         return binding.read();
       } catch (cause) {
-        warnSerialization(`the value of ${String(this)} can't be read here: ${String(cause)}`);
+        warnStuck(String(this), 'asked', cause);
       }
     }
     if (fallback.length > 0) return fallback[0];
@@ -259,7 +263,7 @@ export class ContextVar<T> implements Variable {
     }
     if (chain === undefined || !hasRight(chain, state)) {
       throw new TokenChainError(
-        `${describe(token)} ${state.holder === undefined ? 'does not belong to any chain here' : 'belongs to another chain'}: it can be reset only by the code that set it and what that awaits`,
+        `${describe(token)} ${whyNot(state)}: it can be reset only by the code that set it and what that awaits`,
       );
     }
     state.used = 'was used before: a token resets its variable once';
@@ -273,7 +277,7 @@ export class ContextVar<T> implements Variable {
 
   /** `namespace:name`. */
   toString(): string {
-    return this.namespace === '' ? this.name : `${this.namespace}:${this.name}`;
+    return labelOf(this);
   }
 
   [inspect.custom](): string {
@@ -302,6 +306,12 @@ export class ContextVar<T> implements Variable {
 /** Whether the chain may use the token. */
 export function hasRight({ id, place }: Chain, state: TokenState): boolean {
   return id !== undefined && state.holder === id && state.place === place;
+}
+
+/** Why a token can't be used that the chain has no right to. */
+function whyNot({ incomplete, holder }: TokenState): string {
+  if (incomplete) return 'has an old value that could not travel here';
+  return holder === undefined ? 'does not belong to any chain here' : 'belongs to another chain';
 }
 
 function describe(token: Token<unknown>): string {

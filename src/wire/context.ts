@@ -89,11 +89,21 @@ export function decodeContext(bytes: Uint8Array): ReceivedContext {
     const rest = read(bytes, recent.fields.length);
     if (rest.variables.length === 0) return { ...rest, variables: recent.variables };
   }
+  if (bytes.length > MAX_RECENT_BYTES) return readApart(bytes);
   const own = Buffer.from(bytes);
   const context = read(own, 0);
   const { variables, leading, end } = context;
-  if (leading > 0 && leading === variables.length && end <= MAX_RECENT_BYTES) {
+  if (leading > 0 && leading === variables.length) {
     recent = { fields: own.subarray(0, end), variables };
+  }
+  return context;
+}
+
+/** A large one, whose values get memory of their own: a small one must not keep what was beside it. */
+function readApart(bytes: Uint8Array): ReceivedContext {
+  const context = read(bytes, 0);
+  for (const variable of context.variables) {
+    if (variable.value !== undefined) variable.value = new Uint8Array(variable.value);
   }
   return context;
 }

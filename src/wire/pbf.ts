@@ -52,6 +52,8 @@ export class Reader extends PbfReader {
     this.buf = bytes;
     this.length = bytes.length;
     this.pos = from;
+    // Else it might take `from` for the place of a value that nobody has read.
+    this._valueStart = -1;
   }
 
   override readString(): string {

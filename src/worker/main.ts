@@ -1,6 +1,7 @@
 /** The entry of a worker process that a pool spawned. */
 import { rmSync } from 'node:fs';
 import { processHome } from '../context/home.ts';
+import { isStrict } from '../context/strictness.ts';
 import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
@@ -44,7 +45,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       stacks: setup.stacks,
       allowInline: setup.allowInline,
       home: processHome,
-      strictContext: setup.strict || process.env.SKEIN_CONTEXT === 'strict',
+      strictContext: isStrict(process.env.SKEIN_CONTEXT) || setup.strict,
       backpressure,
       stop: leave,
     });
