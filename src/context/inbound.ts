@@ -182,11 +182,12 @@ export class InboundContext {
   #giveRight(token: Token<unknown>, chain: Chain): boolean {
     const state = stateOf(token);
     const { id } = chain;
-    if (id === undefined || !hasRight(chain, state)) return false;
+    // Where the worker called itself, the right is with another place of this process.
     if (chain.hasOut(token)) {
       state.used = STILL_OUT;
       return false;
     }
+    if (id === undefined || !hasRight(chain, state)) return false;
     this.#shared ??= new Map();
     const key = state.id as string;
     if (!this.#shared.has(key)) {
