@@ -206,7 +206,10 @@ export function executionEffects(ports: ExecutionPorts): Effects<ExecutionContex
     answerDone: answer(true),
     answerError: ({ execution }, event: EventOf<ExecutionEvent, 'threw' | 'stop'>) =>
       ports.answerError(execution, event.error),
-    release: ({ execution }) => ports.release(execution),
+    release: ({ execution }) => {
+      execution.inbound?.leave();
+      ports.release(execution);
+    },
   };
 }
 

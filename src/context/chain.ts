@@ -11,6 +11,14 @@ export class Values extends Map<string, Binding> {
 /** The values of a chain at a moment. Never changed. */
 export type Snapshot = ReadonlyMap<string, Binding>;
 
+/** The right to use tokens. */
+export interface Right {
+  /** The id of the chain that has it. */
+  id: string | undefined;
+  /** The same for all chains of one task. Its caller may be in this process, too, with the same id. */
+  readonly place: object;
+}
+
 /** A call, or a step of a generator, that is out. */
 export interface Crossing {
   /** Whether the token is with the worker, for the time of the call. */
@@ -21,10 +29,9 @@ const EMPTY = new Values();
 
 /** One mutable object for all code of a flow: what an awaited function sets, its caller sees. */
 export class Chain {
-  /** The same for all chains of one task. Its caller may be in this process, too, with the same id. */
-  readonly place: object;
+  /** What tokens refer to that it may use. */
+  readonly right: Right;
   readonly #home: ContextHome;
-  #id: string | undefined;
   #values = EMPTY;
   /** Somebody else has `#values`, too. */
   #shared = true;
@@ -35,8 +42,7 @@ export class Chain {
   /** @param id of the chain that it goes on with; undefined: nothing was ever set in it */
   constructor(home: ContextHome, id?: string, values?: Values, place?: object) {
     this.#home = home;
-    this.place = place ?? this;
-    this.#id = id;
+    this.right = { id, place: place ?? this };
     if (values !== undefined) this.#values = values;
   }
 
@@ -45,7 +51,7 @@ export class Chain {
   }
 
   get id(): string | undefined {
-    return this.#id;
+    return this.right.id;
   }
 
   get(key: string): Binding | undefined {
@@ -60,19 +66,16 @@ export class Chain {
 
   /**
    * Gives a variable another value, or none. A call that is out does not bring its changes back then.
-   *
-   * @returns the id of the chain
    */
-  set(key: string, binding: Binding | undefined): string {
-    this.#id ??= this.#home.newId();
+  set(key: string, binding: Binding | undefined): void {
+    this.right.id ??= this.#home.newId();
     this.#continued = undefined;
     this.#put([[key, binding]]);
-    return this.#id;
   }
 
   /** Takes what came from a worker, or from the caller. */
   merge(id: string | undefined, changes: Iterable<readonly [string, Binding | undefined]>): void {
-    this.#id ??= id;
+    this.right.id ??= id;
     this.#put(changes);
   }
 
@@ -93,8 +96,16 @@ export class Chain {
 
   /** The same values in a chain of its own. */
   fork(): Chain {
-    const id = this.#id === undefined ? undefined : this.#home.newId();
-    return new Chain(this.#home, id, this.snapshot(), this.place);
+    const id = this.id === undefined ? undefined : this.#home.newId();
+    return new Chain(this.#home, id, this.snapshot(), this.right.place);
+  }
+
+  /**
+   * Its task is over, and what crossed is its caller's. What code that goes on does there is another chain's,
+   * with the tokens that did not cross.
+   */
+  leave(): void {
+    if (this.right.id !== undefined) this.right.id = this.#home.newId();
   }
 
   /**

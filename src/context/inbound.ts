@@ -1,7 +1,7 @@
 /** A chain on a worker, for the time of a task: as it came, and what goes back. */
 import type { ChainSerializationError } from '../errors.ts';
 import { decodeContext } from '../wire/context.ts';
-import { Chain, type Snapshot } from './chain.ts';
+import { Chain, type Right, type Snapshot } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
 import {
@@ -14,10 +14,7 @@ import {
   USED_ELSEWHERE,
 } from './manifest.ts';
 import { Failures } from './strictness.ts';
-import { hasRight, stateOf, type Token, type TokenState } from './variable.ts';
-
-/** Who may use a token. */
-type Right = Pick<TokenState, 'holder' | 'place'>;
+import { hasRight, stateOf, type Token } from './variable.ts';
 
 /** A token that has crossed with the task, with the right to use it. */
 interface SharedToken {
@@ -95,7 +92,7 @@ export class InboundContext {
     for (const token of context.spent) this.#markUsed(token);
     this.#knownId = id;
     if (context.whole || id !== this.#chain.id) {
-      this.#chain = new Chain(this.#home, id, undefined, this.#chain.place);
+      this.#chain = new Chain(this.#home, id, undefined, this.#chain.right.place);
     }
     const chain = this.#chain;
     if (id !== undefined) for (const token of arrived.live) this.#receiveRight(token, id);
@@ -131,9 +128,14 @@ export class InboundContext {
       if (shared.chain !== this.#chain.id) continue;
       const state = stateOf(shared.token);
       if (hasRight(this.#chain, state)) continue;
-      const { holder, place } = state;
-      if (takeRight(shared.token, this.#chain)) shared.before = { holder, place };
+      const { right } = state;
+      if (takeRight(shared.token, this.#chain)) shared.before = right;
     }
+  }
+
+  /** The task is over: it has been answered, or nobody waits for that. */
+  leave(): void {
+    this.#chain.leave();
   }
 
   /** The tokens that the values of the next answer refer to. */
@@ -215,9 +217,7 @@ export class InboundContext {
   #release(): void {
     for (const { token, before } of this.#shared?.values() ?? []) {
       const state = stateOf(token);
-      if (!hasRight(this.#chain, state)) continue;
-      state.holder = before?.holder;
-      state.place = before?.place;
+      if (hasRight(this.#chain, state)) state.right = before;
     }
   }
 }

@@ -256,8 +256,7 @@ function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown>
     old: old && Binding.received(variable, new Uint8Array(old), tokens),
     incomplete,
     used: undefined,
-    holder: undefined,
-    place: undefined,
+    right: undefined,
     id,
   });
 }
@@ -268,10 +267,9 @@ function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown>
  */
 export function takeRight(token: Token<unknown>, chain: Chain): boolean {
   const state = stateOf(token);
-  const { id, place } = chain;
-  if (id === undefined || (state.holder !== undefined && state.holder !== id)) return false;
-  state.holder = id;
-  state.place = place;
+  const { id } = chain;
+  if (id === undefined || (state.right !== undefined && state.right.id !== id)) return false;
+  state.right = chain.right;
   return true;
 }
 

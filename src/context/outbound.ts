@@ -108,10 +108,10 @@ export class OutboundContext implements Crossing {
 
   #encode(chain: Chain, tokens: FrameTokens, room: number): Uint8Array | undefined {
     const state = chain.snapshot();
-    const again = this.#addOrphans(chain, tokens);
+    const again = this.#addChanged(chain, tokens);
     const id = this.#continues || chain.id === undefined ? chain.id : this.#home.newId();
     const whole = this.#diverged || id !== this.#there;
-    const spent = this.#spentHere(chain);
+    const spent = this.#usedHere();
     const nothing = whole ? id === undefined && this.#there === undefined : state === this.#known;
     if (nothing && tokens.size === 0 && spent.length === 0) return undefined;
     const live: Token<unknown>[] = [];
@@ -149,12 +149,17 @@ export class OutboundContext implements Crossing {
   }
 
   /**
-   * Tokens that a generator was given without the right to use them: they go again when that has changed.
+   * Tokens that a generator was given without the right to use them, or with that of another chain: they go
+   * again when that has changed.
    *
-   * @returns their ids
+   * @returns the ids of the former
    */
-  #addOrphans(chain: Chain, tokens: FrameTokens): string[] {
+  #addChanged(chain: Chain, tokens: FrameTokens): string[] {
     const again: string[] = [];
+    for (const [id, shared] of this.#shared ?? []) {
+      if (!this.#continues || shared.chain === chain.id) continue;
+      if (hasRight(chain, stateOf(shared.token))) tokens.add(id, shared.token);
+    }
     for (const [id, token] of this.#orphans ?? []) {
       const state = stateOf(token);
       if (state.used === undefined && !(this.#continues && hasRight(chain, state))) continue;
@@ -164,14 +169,11 @@ export class OutboundContext implements Crossing {
     return again;
   }
 
-  /** Tokens of this call that can't be used any more, which the worker does not know. */
-  #spentHere(chain: Chain): string[] {
+  /** Tokens of this call that were used meanwhile, which the worker does not know. */
+  #usedHere(): string[] {
     const spent: string[] = [];
-    for (const [id, shared] of this.#shared ?? []) {
-      const state = stateOf(shared.token);
-      // The task was answered, and its caller has the right: code that goes on must not lend it.
-      const gone = this.#isLent(shared) && !hasRight(chain, state);
-      if (state.used !== undefined || gone) spent.push(id);
+    for (const [id, { token }] of this.#shared ?? []) {
+      if (stateOf(token).used !== undefined) spent.push(id);
     }
     return spent;
   }

@@ -11,7 +11,7 @@ import {
 } from '../errors.ts';
 import { registerContextObjects } from '../wire/context.ts';
 import { Binding } from './binding.ts';
-import type { Chain } from './chain.ts';
+import type { Chain, Right } from './chain.ts';
 import {
   type ContextVarOptions,
   checkDeclaration,
@@ -30,9 +30,8 @@ export interface TokenState {
   readonly incomplete: boolean;
   /** Why it can't be used any more: it was used, or may have been. */
   used: string | undefined;
-  /** The id of the chain that has the right to use it here, and its place; undefined: none. */
-  holder: string | undefined;
-  place: object | undefined;
+  /** That of the chain which may use it here; undefined: none. */
+  right: Right | undefined;
   /** Given when it first crosses to another process. */
   id: string | undefined;
 }
@@ -221,13 +220,12 @@ export class ContextVar<T> implements Variable {
   set(value: T): Token<T> {
     const chain = enterChain();
     const old = chain.get(this.#key);
-    const holder = chain.set(this.#key, Binding.of(this as ContextVar<unknown>, value));
+    chain.set(this.#key, Binding.of(this as ContextVar<unknown>, value));
     return createToken<T>(this, {
       old,
       incomplete: false,
       used: undefined,
-      holder,
-      place: chain.place,
+      right: chain.right,
       id: undefined,
     });
   }
@@ -304,14 +302,14 @@ export class ContextVar<T> implements Variable {
 }
 
 /** Whether the chain may use the token. */
-export function hasRight({ id, place }: Chain, state: TokenState): boolean {
-  return id !== undefined && state.holder === id && state.place === place;
+export function hasRight({ right: { id, place } }: Chain, { right }: TokenState): boolean {
+  return id !== undefined && right?.id === id && right.place === place;
 }
 
 /** Why a token can't be used that the chain has no right to. */
-function whyNot({ incomplete, holder }: TokenState): string {
+function whyNot({ incomplete, right }: TokenState): string {
   if (incomplete) return 'has an old value that could not travel here';
-  return holder === undefined ? 'does not belong to any chain here' : 'belongs to another chain';
+  return right === undefined ? 'does not belong to any chain here' : 'belongs to another chain';
 }
 
 function describe(token: Token<unknown>): string {
