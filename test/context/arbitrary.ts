@@ -37,6 +37,8 @@ const places = fc.oneof(
   { arbitrary: fc.array(place, { minLength: 1, maxLength: 3 }), weight: 2 },
 );
 
+const sometimes = fc.constantFrom(false, false, false, true);
+
 const mostlyOwn = fc.oneof(
   { arbitrary: fc.constant(undefined), weight: 8 },
   { arbitrary: variable, weight: 1 },
@@ -89,16 +91,17 @@ function compound(where: Where): Choice[] {
   if (mayFail) choices.push(choice(1, 'fail', { give: places }));
   const inner = operations({ ...where, nesting: nesting - 1 }, 3);
   if (nesting > 0) choices.push(choice(2, 'fork', { ops: inner }));
+  if (nesting > 0 && inFunction) choices.push(choice(1, 'detach', { ops: inner }));
   if (depth === 0) return choices;
   const called = call(depth - 1);
   choices.push(
     choice(7, 'call', { call: called }),
     choice(1, 'all', { calls: fc.array(called, { minLength: 2, maxLength: 3 }) }),
   );
+  choices.push(choice(1, 'wake', {}));
   if (inFunction) choices.push(choice(1, 'leave', { call: called }));
   if (nesting === 0) return choices;
-  const cancel = fc.constantFrom(false, false, false, true);
-  choices.push(choice(5, 'during', { call: called, ops: inner, cancel }));
+  choices.push(choice(5, 'during', { call: called, ops: inner, cancel: sometimes }));
   return choices;
 }
 
@@ -106,7 +109,11 @@ function compound(where: Where): Choice[] {
 function consumption(where: Where): fc.Arbitrary<Op[]> {
   const { depth, nesting } = where;
   const inner = operations({ ...where, nesting: nesting - 1 }, 3);
-  const make = choice(1, 'generate', { body: generatorBody(depth - 1), pass: places });
+  const make = choice(1, 'generate', {
+    body: generatorBody(depth - 1),
+    pass: places,
+    idempotent: sometimes,
+  });
   const choices = [
     ...simple().map(({ arbitrary }) => ({ arbitrary, weight: 1 })),
     choice(8, 'next', { steps: fc.constantFrom(1, 1, 1, 1, 2), step }),
@@ -135,7 +142,11 @@ function body(where: Where, maxLength: number): fc.Arbitrary<Body> {
 
 function call(depth: number): fc.Arbitrary<Call> {
   const where = { depth, nesting: 1, inFunction: true, mayFail: true };
-  return fc.record({ body: body(where, 3 + (depth > 0 ? 1 : 0)), pass: places });
+  return fc.record({
+    body: body(where, 3 + (depth > 0 ? 1 : 0)),
+    pass: places,
+    idempotent: sometimes,
+  });
 }
 
 function generatorBody(depth: number): fc.Arbitrary<GeneratorBody> {

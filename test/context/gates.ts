@@ -2,12 +2,12 @@
 export class Gates {
   readonly #gates = new Map<string, Gate>();
 
-  async pass(name: string): Promise<void> {
-    await this.#at(name).opened;
+  async pass(name: string): Promise<readonly string[]> {
+    return await this.#at(name).opened;
   }
 
-  open(name: string): void {
-    this.#at(name).open();
+  open(name: string, lines: readonly string[] = []): void {
+    this.#at(name).open(lines);
   }
 
   #at(name: string): Gate {
@@ -20,13 +20,13 @@ export class Gates {
 }
 
 interface Gate {
-  readonly opened: Promise<void>;
-  open(): void;
+  readonly opened: Promise<readonly string[]>;
+  open(lines: readonly string[]): void;
 }
 
 function newGate(): Gate {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
+  let open: Gate['open'] = () => {};
+  const opened = new Promise<readonly string[]>((resolve) => {
     open = resolve;
   });
   return { opened, open };

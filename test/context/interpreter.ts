@@ -20,7 +20,7 @@ export async function interpret(body: Body, packet: TaskPacket, world: World): P
   let reply: Reply | undefined;
   try {
     await task.run(body.ops, world);
-    await task.close(world);
+    await task.finish(world);
     reply = task.reply(body.give);
   } catch (error) {
     failure = await task.failure(error, world);
@@ -99,8 +99,13 @@ export class Task {
   readonly #hand: Held[] = [];
   readonly #generators: Made[] = [];
   readonly #trace: string[] = [];
+  /** The gates of detached operations that nobody has woken. */
+  readonly #detached: string[] = [];
+  /** How many of its own are not over. */
+  #flows = 0;
   #sets = 0;
   #children = 0;
+  #detachments = 0;
   #held = 0;
 
   constructor({ name, run, held, begun }: TaskPacket, world: World) {
@@ -120,16 +125,25 @@ export class Task {
   }
 
   reply(give: readonly Place[]): Reply {
-    return { held: this.#pick(give), trace: this.drain() };
+    return this.#reply(this.#pick(give));
+  }
+
+  #reply(held: readonly Held[]): Reply {
+    const detached = this.#detached.splice(0);
+    return { held, trace: this.drain(), ...(detached.length > 0 && { detached }) };
   }
 
   async failure(error: unknown, world: World): Promise<ScriptFailure> {
     const held = packetOf(error)?.held;
     // No script says so: the interpreter or what it runs on is at fault.
     if (held === undefined) throw error;
-    await this.close(world);
-    const packet: Reply = { held, trace: this.drain() };
-    return new ScriptFailure(packet);
+    await this.finish(world);
+    return new ScriptFailure(this.#reply(held));
+  }
+
+  /** Ends what is left, unless detached operations may need it. */
+  async finish(world: World): Promise<void> {
+    if (this.#flows === 0) await this.close(world);
   }
 
   /** Ends the generators that are left, the newest first. */
@@ -176,6 +190,10 @@ export class Task {
       case 'leave':
         this.#start(op.call, world, { gate: `${this.#run} never` });
         return;
+      case 'detach':
+        return this.#detach(op, world);
+      case 'wake':
+        return await this.wake(world);
       case 'generate':
         return this.#generate(op, world);
       case 'next':
@@ -265,15 +283,45 @@ export class Task {
   }
 
   #start(
-    { body, pass }: Call,
+    { body, pass, idempotent }: Call,
     world: World,
     more: { gate?: string; begun?: string; signal?: AbortSignal } = {},
   ) {
     const { signal, ...gates } = more;
+    const how = { idempotent, signal };
     const name = this.#child();
     const packet = { name, run: this.#run, held: this.#pick(pass), ...gates };
     this.note(`call ${name}`);
-    return { name, ends: settled(world.call(body, packet, signal)) };
+    return { name, ends: settled(world.call(body, packet, how)) };
+  }
+
+  #detach({ ops }: Op & { op: 'detach' }, world: World): void {
+    const gate = this.#gate(`${this.name} detached ${this.#detachments}`);
+    this.#detachments += 1;
+    this.#detached.push(gate);
+    this.#flows += 1;
+    const flow = async () => {
+      await world.pass(gate);
+      try {
+        await this.run(ops, world);
+      } catch (error) {
+        if (packetOf(error) === undefined) throw error;
+      }
+      this.#flows -= 1;
+      await this.finish(world);
+      world.open(`${gate} over`, this.drain());
+    };
+    // Where the task is cancelled, or its process ends, nobody waits for it.
+    flow().catch(() => {});
+    this.note('detach');
+  }
+
+  async wake(world: World): Promise<void> {
+    for (const gate of this.#detached.splice(0)) {
+      world.open(gate);
+      this.note('wake');
+      this.#inner(await world.pass(`${gate} over`));
+    }
   }
 
   /** Adds what a call did to the trace. */
@@ -282,6 +330,7 @@ export class Task {
       ? { how: 'returned', reply: end.value }
       : { how: 'failed', reply: packetOf<Reply>(end.error) };
     this.#inner(reply?.trace ?? []);
+    this.#detached.push(...(reply?.detached ?? []));
     if (reply === undefined) this.note(`${name} ended with ${(end as Failed).error.name}`);
     else this.note(`${name} ${how}`);
     this.take(reply?.held ?? [], world);
@@ -309,13 +358,13 @@ export class Task {
     }
   }
 
-  #generate({ body, pass }: Op & { op: 'generate' }, world: World): void {
+  #generate({ body, pass, idempotent }: Op & { op: 'generate' }, world: World): void {
     const name = this.#child();
     const gate = this.#gate(name);
     const packet = { name, run: this.#run, held: this.#pick(pass), gate };
     this.#generators.push({
       name,
-      steps: world.generate(body, packet),
+      steps: world.generate(body, packet, { idempotent }),
       gate,
       begun: false,
       busy: false,
@@ -375,6 +424,7 @@ export class Task {
     if (!end.ok) return this.#join(name, end, world);
     const { done, value } = end.value;
     this.#inner(value?.trace ?? []);
+    this.#detached.push(...(value?.detached ?? []));
     this.note(`${name} ${value ? (done ? 'returned' : 'yielded') : 'is over'}`);
     this.take(value?.held ?? [], world);
   }

@@ -41,6 +41,10 @@ export const cancelled = (out: Call, ...ops: Op[]): Op => ({
 /** A call that nobody awaits. */
 export const leave = (out: Call): Op => ({ op: 'leave', call: out });
 
+/** What the task does when it was answered, and `wake` says so. */
+export const detach = (...ops: Op[]): Op => ({ op: 'detach', ops });
+export const wake: Op = { op: 'wake' };
+
 /** A generator that yields after each part but the last. */
 export const generate = (
   parts: readonly Body[],

@@ -11,6 +11,7 @@ import { interpret, interpretGenerator } from './interpreter.ts';
 import { type Body, defaultOf, type GeneratorBody, type Variable } from './script.ts';
 import {
   type Held,
+  type How,
   packetOf,
   type Reply,
   type ScriptFailure,
@@ -127,6 +128,12 @@ class Chain {
     return new Chain(this.id && Chain.freshId(), this.values);
   }
 
+  /** Its task was answered: what goes on is a fork, and keeps the tokens that did not cross. */
+  leave(crossed: Iterable<OracleToken>): void {
+    this.id &&= Chain.freshId();
+    for (const token of crossed) this.rights.delete(token);
+  }
+
   /** What changes here while a call is out wins over what the call brings back. */
   #change(variable: Variable, value: Value | undefined): void {
     if (value) this.values.set(variable, value);
@@ -193,7 +200,7 @@ class CallOut {
   /** The worker answered, with a result or an error. */
   end(held: readonly Held[]): void {
     this.#chain.callsOut.delete(this);
-    const changed = this.merges ? this.#changes() : new Map<Variable, Value | undefined>();
+    const changed = this.#changes();
     const back = tokensIn([valueWith(held), ...changed.values()]);
     for (const token of back) this.crossed.add(token);
     this.#learn(back);
@@ -382,7 +389,7 @@ export class OracleWorld implements World {
     return fn(new OracleWorld(this.site, this.chain.fork(), this.#shared));
   }
 
-  async call(body: Body, packet: TaskPacket, signal?: AbortSignal): Promise<Reply> {
+  async call(body: Body, packet: TaskPacket, { signal }: How): Promise<Reply> {
     const worker = this.elsewhere(new Chain());
     const call = new CallOut(this, packet.held, worker);
     worker.chain = call.remote;
@@ -390,11 +397,14 @@ export class OracleWorld implements World {
     try {
       const reply = await Promise.race([runs, ...(signal ? [aborted(signal)] : [])]);
       call.end(reply.held);
+      call.remote.leave(call.crossed);
       return reply;
     } catch (error) {
       const held = packetOf(error)?.held;
-      if (held) call.end(held);
-      else call.lose();
+      if (held) {
+        call.end(held);
+        call.remote.leave(call.crossed);
+      } else call.lose();
       throw error;
     }
   }
@@ -423,12 +433,12 @@ export class OracleWorld implements World {
     this.#shared.accepted.push(name);
   }
 
-  async pass(gate: string): Promise<void> {
-    await this.#shared.gates.pass(gate);
+  pass(gate: string): Promise<readonly string[]> {
+    return this.#shared.gates.pass(gate);
   }
 
-  open(gate: string): void {
-    this.#shared.gates.open(gate);
+  open(gate: string, lines?: readonly string[]): void {
+    this.#shared.gates.open(gate, lines);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   call,
   cancelled,
   chain,
+  detach,
   during,
   end,
   fail,
@@ -21,6 +22,7 @@ import {
   set,
   throwInto,
   to,
+  wake,
 } from './ops.ts';
 import type { Op } from './script.ts';
 
@@ -866,5 +868,73 @@ export const ROWS: readonly Row[] = [
       next of r.1
         reset v0 with r.1:1: ok
       r.1 returned`,
+  },
+  {
+    what: 'what a task does when it was answered reaches nobody',
+    script: [set(0), call([chain, detach(chain, get(0), set(0), get(0))]), set(0), wake, get(0)],
+    trace: `
+      set v0 = r:1, was unset
+      call r.1
+        chain 1
+        detach
+      r.1 returned
+      set v0 = r:2, was r:1
+      wake
+        chain 2
+        get v0: r:1
+        set v0 = r.1:1, was r:1
+        get v0: r.1:1
+      get v0: r:2`,
+  },
+  {
+    what: 'a task that was answered has no right any more to use what it was given, or gave',
+    script: [
+      set(0),
+      call([set(2), set(1), detach(reset(2, 1), reset(0, 2), reset(1))], { pass: [0], give: [1] }),
+      wake,
+      reset(2),
+      reset(0, 1),
+    ],
+    trace: `
+      set v0 = r:1, was unset
+      call r.1
+        got r:1: v0, was unset
+        set v2 = r.1:1, was unset
+        set v1 = r.1:2, was unset
+        detach
+      r.1 returned
+      got r.1:1: v2, was unset
+      wake
+        reset v2 with r.1:1: TokenChainError
+        reset v0 with r:1: TokenChainError
+        reset v1 with r.1:2: ok
+      reset v2 with r.1:1: ok
+      reset v0 with r:1: ok`,
+  },
+  {
+    what: 'nor to lend it to a generator that it has left',
+    script: [
+      set(0),
+      call([generate([body([]), body([reset(0)])], { pass: [0] }), next(), detach(next())], {
+        pass: [0],
+      }),
+      wake,
+      reset(0),
+    ],
+    trace: `
+      set v0 = r:1, was unset
+      call r.1
+        got r:1: v0, was unset
+        generator r.1.1
+        next of r.1.1
+          got r:1: v0, was unset
+        r.1.1 yielded
+        detach
+      r.1 returned
+      wake
+        next of r.1.1
+          reset v0 with r:1: TokenChainError
+        r.1.1 returned
+      reset v0 with r:1: ok`,
   },
 ];

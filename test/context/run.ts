@@ -23,6 +23,7 @@ export class RootTask extends Task {
 
   /** Ends what was left open. */
   async end(): Promise<string[]> {
+    await this.wake(this.#world);
     await this.close(this.#world);
     this.#world.open(`${this.#run} never`);
     return this.drain();

@@ -13,6 +13,7 @@ import { type Body, defaultOf, type GeneratorBody, VARIABLES, type Variable } fr
 import { Surroundings } from './surroundings.ts';
 import type {
   Held,
+  How,
   Reply,
   ScriptFailure,
   StepPacket,
@@ -36,20 +37,22 @@ function variableOf(variable: Variable): ContextVar<Value> {
   return variables[variable] as ContextVar<Value>;
 }
 
-const run = routine(
-  (body: Body, packet: TaskPacket) => interpret(body, packet, new RuntimeWorld(packet.run)),
-  { name: 'run' },
-);
+function runBody(body: Body, packet: TaskPacket): Promise<Reply> {
+  return interpret(body, packet, new RuntimeWorld(packet.run));
+}
 
-const steps = routine(
-  async function* (
-    body: GeneratorBody,
-    packet: TaskPacket,
-  ): AsyncGenerator<Reply, Reply, StepPacket> {
-    return yield* interpretGenerator(body, packet, new RuntimeWorld(packet.run));
-  },
-  { name: 'steps' },
-);
+const runOnce = routine(runBody, { name: 'run' });
+const runAgain = routine(runBody, { name: 'runAgain', idempotent: true });
+
+async function* runSteps(
+  body: GeneratorBody,
+  packet: TaskPacket,
+): AsyncGenerator<Reply, Reply, StepPacket> {
+  return yield* interpretGenerator(body, packet, new RuntimeWorld(packet.run));
+}
+
+const stepsOnce = routine(runSteps, { name: 'steps' });
+const stepsAgain = routine(runSteps, { name: 'stepsAgain', idempotent: true });
 
 let uids = 0;
 
@@ -114,12 +117,13 @@ export class RuntimeWorld implements World {
     return fork(() => fn(this));
   }
 
-  call(body: Body, packet: TaskPacket, signal?: AbortSignal): Promise<Reply> {
+  call(body: Body, packet: TaskPacket, { idempotent, signal }: How): Promise<Reply> {
+    const run = idempotent ? runAgain : runOnce;
     return (signal ? run.with({ signal }) : run)(body, packet);
   }
 
-  generate(body: GeneratorBody, packet: TaskPacket): Steps {
-    return new RemoteSteps(steps(body, packet));
+  generate(body: GeneratorBody, packet: TaskPacket, { idempotent }: How): Steps {
+    return new RemoteSteps((idempotent ? stepsAgain : stepsOnce)(body, packet));
   }
 
   next(steps: Steps, packet: StepPacket): Promise<StepResult> {
@@ -143,11 +147,11 @@ export class RuntimeWorld implements World {
     this.#surroundings.accept(uid);
   }
 
-  pass(gate: string): Promise<void> {
+  pass(gate: string): Promise<readonly string[]> {
     return this.#surroundings.pass(gate, currentTask()?.signal);
   }
 
-  open(gate: string): void {
-    this.#surroundings.open(gate);
+  open(gate: string, lines?: readonly string[]): void {
+    this.#surroundings.open(gate, lines);
   }
 }

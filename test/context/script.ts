@@ -19,7 +19,10 @@ export function defaultOf(variable: Variable): { name: string; held: [] } | unde
 /** The place of a token in the hand. */
 export type Place = number;
 
-/** What a function does: its operations, then it returns the tokens of `give`. */
+/**
+ * What a function does: its operations, then it returns the tokens of `give`. What it detached goes on
+ * when it has returned.
+ */
 export interface Body {
   readonly ops: readonly Op[];
   readonly give: readonly Place[];
@@ -39,6 +42,8 @@ export interface Call {
   readonly body: Body;
   /** The tokens that are its arguments. */
   readonly pass: readonly Place[];
+  /** Whether it may run again when its worker is lost. Default: false. */
+  readonly idempotent?: boolean;
 }
 
 /** A call of `next` on a generator of the task, the newest of which is 0. */
@@ -73,8 +78,17 @@ export type Op =
     }
   /** A call that nobody awaits, and that outlives the task. */
   | { readonly op: 'leave'; readonly call: Call }
+  /** Operations that the task does when it was answered, and its caller wakes them. */
+  | { readonly op: 'detach'; readonly ops: readonly Op[] }
+  /** Has the tasks that were called and answered do what they detached, one after the other. */
+  | { readonly op: 'wake' }
   /** Makes a generator, which begins with its first step. */
-  | { readonly op: 'generate'; readonly body: GeneratorBody; readonly pass: readonly Place[] }
+  | {
+      readonly op: 'generate';
+      readonly body: GeneratorBody;
+      readonly pass: readonly Place[];
+      readonly idempotent?: boolean;
+    }
   /** Steps that are all asked for before the first is awaited. */
   | { readonly op: 'next'; readonly steps: number; readonly step: Step }
   /** A step that is out while `ops` run. */

@@ -1,12 +1,12 @@
 /** What scripts share beside the runtime: in a simulation the memory, elsewhere files. */
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { currentProcess, sleep } from '../../src/testing/process.ts';
 
 /** Milliseconds between two looks at a gate. */
 const LOOK_MS = 1;
 
 interface Shared {
-  readonly open: Set<string>;
+  readonly open: Map<string, readonly string[]>;
   readonly accepted: string[];
 }
 
@@ -16,7 +16,7 @@ const memory = new Map<string, Shared>();
 function sharedOf(run: string): Shared {
   let shared = memory.get(run);
   if (shared === undefined) {
-    shared = { open: new Set(), accepted: [] };
+    shared = { open: new Map(), accepted: [] };
     memory.set(run, shared);
   }
   return shared;
@@ -34,16 +34,27 @@ export class Surroundings {
     return currentProcess() && sharedOf(this.#run);
   }
 
-  open(gate: string): void {
-    if (this.#shared) this.#shared.open.add(gate);
-    else writeFileSync(gate, '');
+  open(gate: string, lines: readonly string[] = []): void {
+    if (this.#shared) {
+      this.#shared.open.set(gate, lines);
+      return;
+    }
+    writeFileSync(`${gate} new`, JSON.stringify(lines));
+    renameSync(`${gate} new`, gate);
   }
 
   /** @param signal ends the waiting: it rejects with the signal's reason */
-  async pass(gate: string, signal?: AbortSignal): Promise<void> {
-    const shared = this.#shared;
-    const isOpen = () => (shared ? shared.open.has(gate) : existsSync(gate));
-    while (!isOpen()) await sleep(LOOK_MS, signal ? { signal } : {});
+  async pass(gate: string, signal?: AbortSignal): Promise<readonly string[]> {
+    for (;;) {
+      const lines = this.#through(gate);
+      if (lines) return lines;
+      await sleep(LOOK_MS, signal ? { signal } : {});
+    }
+  }
+
+  #through(gate: string): readonly string[] | undefined {
+    if (this.#shared) return this.#shared.open.get(gate);
+    return existsSync(gate) ? JSON.parse(readFileSync(gate, 'utf8')) : undefined;
   }
 
   /** Notes that a reset took a token. */

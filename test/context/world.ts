@@ -41,6 +41,8 @@ export interface StepPacket extends Packet {
 /** What comes back: tokens, and what was done there. */
 export interface Reply extends Packet {
   readonly trace: readonly string[];
+  /** The gates of what the task has detached, and the tasks that it called. */
+  readonly detached?: readonly string[];
 }
 
 /** The error that a script ends a task with, or throws into a generator. */
@@ -57,6 +59,12 @@ export class ScriptFailure extends Error {
 /** What a failure carries; it may have come over the wire, and have lost its class. */
 export function packetOf<P extends Packet>(error: unknown): P | undefined {
   return (error as { packet?: P } | undefined)?.packet;
+}
+
+/** How a call is made. */
+export interface How {
+  readonly idempotent?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A generator on a worker. */
@@ -79,8 +87,8 @@ export interface World {
   id(): string | undefined;
   fork<T>(fn: (world: World) => Promise<T>): Promise<T>;
   /** The call is out from now on until the promise settles. */
-  call(body: Body, packet: TaskPacket, signal?: AbortSignal): Promise<Reply>;
-  generate(body: GeneratorBody, packet: TaskPacket): Steps;
+  call(body: Body, packet: TaskPacket, how: How): Promise<Reply>;
+  generate(body: GeneratorBody, packet: TaskPacket, how: How): Steps;
   next(steps: Steps, packet: StepPacket): Promise<StepResult>;
   return(steps: Steps): Promise<StepResult>;
   throw(steps: Steps, failure: ScriptFailure): Promise<StepResult>;
@@ -89,7 +97,7 @@ export interface World {
   uid(): string;
   /** Hears of each token that was accepted by a `reset`. */
   accept(held: Held): void;
-  /** Resolves when the gate is open. */
-  pass(gate: string): Promise<void>;
-  open(gate: string): void;
+  /** Resolves when the gate is open, with what came through it. */
+  pass(gate: string): Promise<readonly string[]>;
+  open(gate: string, lines?: readonly string[]): void;
 }
