@@ -6,8 +6,11 @@ import { createHash } from 'node:crypto';
 import type { AnyActorRef, InspectionEvent } from 'xstate';
 import { LightActor } from '../actors/actor.ts';
 import type { Call } from '../actors/call.ts';
+import { FrameTokens } from '../context/frame-tokens.ts';
+import { processHome } from '../context/home.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { currentScope, type TaskScope } from '../routine/task.ts';
+import { withTokens } from '../wire/context.ts';
 import { decodeEnvelope, NackReason } from '../wire/frame.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import type { Clock } from './clock.ts';
@@ -107,7 +110,8 @@ export class Observer implements NetworkObserver {
   digest(value: unknown): string {
     if (value === undefined) return digestOf(undefined);
     try {
-      const encoded = encodeValue(value);
+      const home = currentScope()?.home ?? processHome;
+      const encoded = withTokens(new FrameTokens(home), () => encodeValue(value));
       this.largestValue = Math.max(this.largestValue, sizeOf(encoded));
       return digestOf(encoded);
     } catch {
