@@ -23,6 +23,8 @@ interface Where {
   readonly inFunction?: boolean;
   /** Whether they may end the task with an error. */
   readonly mayFail?: boolean;
+  /** Whether something may go wrong. */
+  readonly faults: boolean;
 }
 
 const variable = fc.constantFrom(...VARIABLES);
@@ -44,6 +46,13 @@ const mostlyOwn = fc.oneof(
   { arbitrary: variable, weight: 1 },
 );
 
+const strike: fc.Arbitrary<Op> = fc.record({
+  op: fc.constant('strike' as const),
+  kind: fc.constantFrom('crash' as const, 'cut' as const),
+  worker: fc.nat(3),
+  nested: fc.boolean(),
+});
+
 type Choice = { readonly arbitrary: fc.Arbitrary<Op>; readonly weight: number };
 
 function choice<K extends Op['op']>(
@@ -57,8 +66,17 @@ function choice<K extends Op['op']>(
   return { arbitrary, weight };
 }
 
-function simple(): Choice[] {
+function simple({ faults }: Where): Choice[] {
+  if (faults) {
+    return [
+      choice(4, 'set', { v: variable, hold: places }),
+      choice(4, 'spend', {}),
+      choice(1, 'get', { v: variable, fallback: fc.constant(false) }),
+      { arbitrary: strike, weight: 2 },
+    ];
+  }
   return [
+    choice(1, 'spend', {}),
     choice(4, 'get', { v: variable, fallback: fc.boolean() }),
     choice(10, 'set', { v: variable, hold: places }),
     choice(8, 'reset', { v: mostlyOwn, token: place }),
@@ -77,7 +95,7 @@ function operationsAtOnce(where: Where): fc.Arbitrary<Op[]> {
   const key = JSON.stringify(where);
   const known = memo.get(key);
   if (known) return known;
-  const single = fc.oneof(...simple(), ...compound(where)).map((op) => [op]);
+  const single = fc.oneof(...simple(where), ...compound(where)).map((op) => [op]);
   const choices = [{ arbitrary: single, weight: 12 }];
   if (where.depth > 0) choices.push({ arbitrary: consumption(where), weight: 1 });
   const made = fc.oneof({ withCrossShrink: true }, ...choices);
@@ -86,20 +104,21 @@ function operationsAtOnce(where: Where): fc.Arbitrary<Op[]> {
 }
 
 function compound(where: Where): Choice[] {
-  const { depth, nesting, inFunction = false, mayFail = false } = where;
+  const { depth, nesting, inFunction = false, mayFail = false, faults } = where;
   const choices: Choice[] = [];
+  const often = faults ? 3 : 1;
   if (mayFail) choices.push(choice(1, 'fail', { give: places }));
   const inner = operations({ ...where, nesting: nesting - 1 }, 3);
   if (nesting > 0) choices.push(choice(2, 'fork', { ops: inner }));
-  if (nesting > 0 && inFunction) choices.push(choice(1, 'detach', { ops: inner }));
+  if (nesting > 0 && inFunction) choices.push(choice(often, 'detach', { ops: inner }));
   if (depth === 0) return choices;
-  const called = call(depth - 1);
+  const called = call(depth - 1, faults);
   choices.push(
     choice(7, 'call', { call: called }),
     choice(1, 'all', { calls: fc.array(called, { minLength: 2, maxLength: 3 }) }),
   );
-  choices.push(choice(1, 'wake', {}));
-  if (inFunction) choices.push(choice(1, 'leave', { call: called }));
+  choices.push(choice(often, 'wake', {}));
+  if (inFunction) choices.push(choice(often, 'leave', { call: called }));
   if (nesting === 0) return choices;
   choices.push(choice(5, 'during', { call: called, ops: inner, cancel: sometimes }));
   return choices;
@@ -107,15 +126,15 @@ function compound(where: Where): Choice[] {
 
 /** Makes a generator and takes steps, with other operations in between. */
 function consumption(where: Where): fc.Arbitrary<Op[]> {
-  const { depth, nesting } = where;
+  const { depth, nesting, faults } = where;
   const inner = operations({ ...where, nesting: nesting - 1 }, 3);
   const make = choice(1, 'generate', {
-    body: generatorBody(depth - 1),
+    body: generatorBody(depth - 1, faults),
     pass: places,
     idempotent: sometimes,
   });
   const choices = [
-    ...simple().map(({ arbitrary }) => ({ arbitrary, weight: 1 })),
+    ...simple(where).map(({ arbitrary }) => ({ arbitrary, weight: 1 })),
     choice(8, 'next', { steps: fc.constantFrom(1, 1, 1, 1, 2), step }),
     choice(1, 'throw', { generator, pass: places }),
     choice(1, 'return', { generator }),
@@ -140,8 +159,8 @@ function body(where: Where, maxLength: number): fc.Arbitrary<Body> {
   return fc.record({ ops: operations(where, maxLength), give: places });
 }
 
-function call(depth: number): fc.Arbitrary<Call> {
-  const where = { depth, nesting: 1, inFunction: true, mayFail: true };
+function call(depth: number, faults: boolean): fc.Arbitrary<Call> {
+  const where = { depth, nesting: 1, inFunction: true, mayFail: true, faults };
   return fc.record({
     body: body(where, 3 + (depth > 0 ? 1 : 0)),
     pass: places,
@@ -149,8 +168,8 @@ function call(depth: number): fc.Arbitrary<Call> {
   });
 }
 
-function generatorBody(depth: number): fc.Arbitrary<GeneratorBody> {
-  const where = { depth, nesting: 1 };
+function generatorBody(depth: number, faults: boolean): fc.Arbitrary<GeneratorBody> {
+  const where = { depth, nesting: 1, faults };
   return fc.record({
     parts: fc.array(body({ ...where, mayFail: true }, 2), { minLength: 2, maxLength: 4 }),
     catches: fc.boolean(),
@@ -158,7 +177,12 @@ function generatorBody(depth: number): fc.Arbitrary<GeneratorBody> {
   });
 }
 
-/** What a caller does in one go, with all that it calls. */
-export const rootOperations: fc.Arbitrary<Op[]> = operationsAtOnce({ depth: DEPTH, nesting: 2 });
+const root = { depth: DEPTH, nesting: 2, faults: false };
 
-export const scripts: fc.Arbitrary<Op[]> = operations({ depth: DEPTH, nesting: 2 }, 8);
+/** What a caller does in one go, with all that it calls. */
+export const rootOperations: fc.Arbitrary<Op[]> = operationsAtOnce(root);
+
+export const scripts: fc.Arbitrary<Op[]> = operations(root, 8);
+
+/** Scripts in which workers die, and links break. */
+export const faultyScripts: fc.Arbitrary<Op[]> = operations({ ...root, faults: true }, 8);

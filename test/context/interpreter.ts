@@ -103,6 +103,7 @@ export class Task {
   readonly #detached: string[] = [];
   /** How many of its own are not over. */
   #flows = 0;
+  #strikes = 0;
   #sets = 0;
   #children = 0;
   #detachments = 0;
@@ -165,6 +166,12 @@ export class Task {
         return this.#set(op, world);
       case 'reset':
         return this.#reset(op, world);
+      case 'spend': {
+        const op = 'reset' as const;
+        const { length } = this.#hand;
+        for (let token = 0; token < length; token += 1) this.#reset({ op, token }, world);
+        return;
+      }
       case 'old':
         return this.#old(op, world);
       case 'chain': {
@@ -211,6 +218,10 @@ export class Task {
         this.note(`throw into ${made.name}`);
         return this.#joinStep(made, await settled(world.throw(made.steps, failure)), world);
       }
+      case 'strike':
+        this.note(op.kind);
+        this.#strikes += 1;
+        return await world.strike(op, this.#gate(`${this.name} strike ${this.#strikes}`));
       case 'fail':
         this.note('fails');
         throw new ScriptFailure({ held: this.#pick(op.give) });

@@ -425,6 +425,10 @@ export class OracleWorld implements World {
     return (steps as Generator).step(this, 'throw', failure.packet, failure);
   }
 
+  strike(): never {
+    throw new Error('the oracle knows of no faults');
+  }
+
   uid(): string {
     return '';
   }

@@ -9,7 +9,14 @@ import {
   routine,
 } from '../../src/index.ts';
 import { interpret, interpretGenerator } from './interpreter.ts';
-import { type Body, defaultOf, type GeneratorBody, VARIABLES, type Variable } from './script.ts';
+import {
+  type Body,
+  defaultOf,
+  type GeneratorBody,
+  type Strike,
+  VARIABLES,
+  type Variable,
+} from './script.ts';
 import { Surroundings } from './surroundings.ts';
 import type {
   Held,
@@ -136,6 +143,10 @@ export class RuntimeWorld implements World {
 
   throw(steps: Steps, failure: ScriptFailure): Promise<StepResult> {
     return (steps as RemoteSteps).take((of) => of.throw(failure));
+  }
+
+  strike(strike: Strike, name: string): Promise<void> {
+    return this.#surroundings.strike(strike, name);
   }
 
   uid(): string {

@@ -53,6 +53,13 @@ export interface Step {
   readonly pass: readonly Place[];
 }
 
+/** A worker dies, or the link to it breaks: that of the caller, or, when nested, of another worker. */
+export interface Strike {
+  readonly kind: 'crash' | 'cut';
+  readonly worker: number;
+  readonly nested: boolean;
+}
+
 export type Op =
   /** Reads a variable, and takes the tokens in its value into the hand. */
   | { readonly op: 'get'; readonly v: Variable; readonly fallback?: boolean }
@@ -60,6 +67,8 @@ export type Op =
   | { readonly op: 'set'; readonly v: Variable; readonly hold: readonly Place[] }
   /** Resets a variable, by default the token's own, with a token; with no token where the hand is empty. */
   | { readonly op: 'reset'; readonly v?: Variable | undefined; readonly token: Place }
+  /** Resets with all tokens of the hand, the newest first, the variable of each. */
+  | { readonly op: 'spend' }
   /** Takes the tokens into the hand that are in the value which a token would restore. */
   | { readonly op: 'old'; readonly token: Place }
   /** Notes the id of the chain. */
@@ -97,5 +106,7 @@ export type Op =
   | { readonly op: 'return'; readonly generator: number }
   /** Throws an error into a generator that has the tokens of `pass` with it. */
   | { readonly op: 'throw'; readonly generator: number; readonly pass: readonly Place[] }
+  /** Has something go wrong now; for scripts that the oracle is not asked about. */
+  | ({ readonly op: 'strike' } & Strike)
   /** Ends the task with an error that has the tokens of `give` with it. */
   | { readonly op: 'fail'; readonly give: readonly Place[] };

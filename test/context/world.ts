@@ -1,5 +1,5 @@
 /** What the interpreter of scripts runs on: the runtime, or the oracle. */
-import type { Body, GeneratorBody, Variable } from './script.ts';
+import type { Body, GeneratorBody, Strike, Variable } from './script.ts';
 
 /** A token of whatever runs the script. */
 export type Token = object;
@@ -93,6 +93,8 @@ export interface World {
   return(steps: Steps): Promise<StepResult>;
   throw(steps: Steps, failure: ScriptFailure): Promise<StepResult>;
 
+  /** Has something go wrong, where that can be; once for each name. */
+  strike(strike: Strike, name: string): Promise<void>;
   /** A name that nobody else has. */
   uid(): string;
   /** Hears of each token that was accepted by a `reset`. */
