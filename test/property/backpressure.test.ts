@@ -63,10 +63,11 @@ test('whatever hooks say, and whatever fails: no task begins where it was refuse
     for (const event of trace) {
       if (event.type === 'call') called.set(event.id, event.process);
       if (event.type !== 'start' || called.get(event.id) === event.process) continue;
+      const { id, attempt, process } = event;
       const last = asked.findLast(
-        ({ task }) => task.id === event.id && task.worker === event.process,
+        ({ task }) => task.id === id && task.attempt === attempt && task.worker === process,
       );
-      expect(last && takes(last.answer), `${event.id} on ${event.process}`).toBe(true);
+      expect(last && takes(last.answer), `attempt ${attempt} of ${id} on ${process}`).toBe(true);
     }
     refusals += counts.nacks.DECLINED ?? 0;
   });
