@@ -32,7 +32,7 @@ import type {
   World,
 } from './world.ts';
 
-const variables = VARIABLES.map((variable) => {
+export const variables = VARIABLES.map((variable) => {
   const value = defaultOf(variable);
   return new ContextVar<Value>(`v${variable}`, {
     namespace: 'oracle',

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WorkerPool } from '../../src/index.ts';
 import { commands, runCommands, runScript } from '../context/model.ts';
+import { eachThird } from '../context/refusing.ts';
 import { ROWS } from '../context/rows.ts';
 import { scratchFolder } from './helpers.ts';
 
@@ -31,4 +32,12 @@ test(`${SCRIPTS} random scripts`, async () => {
   const property = fc.asyncProperty(commands, (script) => runCommands(script, newRun()));
   await fc.assert(property, { numRuns: SCRIPTS });
   expect(pool.stats).toMatchObject({ waiting: 0 });
+}, 60_000);
+
+test('random scripts do not notice that workers refuse tasks', async () => {
+  await using refusing = await WorkerPool.open({ size: 2, backpressure: eachThird });
+  const property = fc.asyncProperty(commands, (script) =>
+    refusing.run(() => runCommands(script, newRun())),
+  );
+  await fc.assert(property, { numRuns: 100 });
 }, 60_000);
