@@ -13,6 +13,7 @@ import {
 } from '../../src/index.ts';
 import { rejection, scratchFolder, until } from './helpers.ts';
 import {
+  callUnreadable,
   change,
   changeAndThrow,
   changeFrom,
@@ -402,6 +403,15 @@ describe('a value that the caller can’t decode', () => {
       expect(results).toEqual(['result', 'result']);
       expect(plain.get('unset')).toBe('unset');
     });
+  });
+});
+
+test('a token in arguments that can’t be read is free again, also where a worker called itself', async () => {
+  expect(await lenient.run(() => callUnreadable())).toContain('decode fails');
+  await inChain(lenient, async () => {
+    const token = odd.set('now');
+    expect(await rejection(look(token, new Fickle('decode')))).toBeInstanceOf(SerializationError);
+    odd.reset(token);
   });
 });
 

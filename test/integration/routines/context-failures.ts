@@ -108,6 +108,14 @@ export const changeFrom = routine(async (url: string, gone: boolean) => {
   return 'result';
 });
 
+/** A worker that calls itself refuses the task before it begins: the token stays where it was. */
+export const callUnreadable = routine(async () => {
+  const token = odd.set('now');
+  const error: unknown = await look(token, new Fickle('decode')).catch((thrown) => thrown);
+  odd.reset(token);
+  return String(error);
+});
+
 /** A value for a variable that this module does not declare goes on, and back. */
 export const passOn = routine(() => look());
 
