@@ -147,6 +147,9 @@ function sizeOf(old: OldValues, spent: readonly string[]): number {
   return size;
 }
 
+// Without its size, so that values of many sizes are warned of once.
+const TOO_LARGE = 'it is too large for the room that maxValueBytes leaves beside the call';
+
 /** Leaves out the largest values, as many as it takes. */
 function shrink(
   manifest: Manifest,
@@ -170,8 +173,7 @@ function shrink(
     if (left <= 0 || size <= ITEM_BYTES) return;
     left -= size;
     drop();
-    const why = `${label}: it takes ${size} bytes, for which there is no room (maxValueBytes)`;
-    failures.add(label, stuck, new SerializationError(why));
+    failures.add(label, stuck, new SerializationError(`${label}: ${TOO_LARGE}`));
   }
 }
 

@@ -568,6 +568,47 @@ describe('code of a value that runs while it is encoded', () => {
   });
 });
 
+describe('more than 10,000', () => {
+  test('variables are too many: the others travel', async () => {
+    await inChain(lenient, async () => {
+      plain.set('sent');
+      for (let i = 0; i < 10_000; i += 1) {
+        new ContextVar<number>(`many-${i}`, { namespace: 'failures' }).set(i);
+      }
+      expect(await look()).toMatchObject({ plain: 'unset' });
+      expect(plain.get()).toBe('sent');
+    });
+    expect(await callerWarnings()).toEqual([
+      expect.stringMatching(/failures:plain can't be sent.*at most 10000 variables/),
+    ]);
+  });
+
+  test('tokens in the arguments fail the call', async () => {
+    await inChain(lenient, async () => {
+      const tokens = Array.from({ length: 10_001 }, (_, i) => odd.set(i));
+      const error = (await rejection(look(...tokens))) as SerializationError;
+      expect(error).toBeInstanceOf(SerializationError);
+      expect(error.path).toBe('args[10000]');
+      expect(error.message).toContain('at most 10,000 cross at a time');
+      expect(await look(...tokens.slice(1))).toMatchObject({ odd: 10_000 });
+      odd.reset(tokens[0] as (typeof tokens)[number]);
+    });
+  });
+
+  test('tokens in a value keep that value here', async () => {
+    await inChain(lenient, async () => {
+      const tokens = Array.from({ length: 10_001 }, (_, i) => odd.set(i));
+      plain.set(tokens);
+      expect(await look(tokens[0])).toMatchObject({ plain: 'unset', odd: 10_000 });
+      // Those of the value did not go with the call, and so are free.
+      const call = look(tokens[0]);
+      odd.reset(tokens[1] as (typeof tokens)[number]);
+      await call;
+    });
+    expect((await callerWarnings()).join()).toContain('failures:plain');
+  });
+});
+
 describe('SKEIN_CONTEXT', () => {
   const before = process.env.SKEIN_CONTEXT;
   const set = (value: string | undefined) => {
