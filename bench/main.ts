@@ -11,10 +11,11 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { environment, printEnvironment, printJson, printResults, printTargets } from './report.ts';
 import type { Measurement, Results, Suite } from './suite.ts';
+import { context } from './suites/context/index.ts';
 import { core } from './suites/core/index.ts';
 import { values } from './suites/values/index.ts';
 
-const suites: readonly Suite[] = [core, values];
+const suites: readonly Suite[] = [core, values, context];
 
 function usage(): string {
   const lines = suites.flatMap(({ name, about, measurements }) => [

@@ -36,6 +36,12 @@ export function ratio(of: readonly number[], to: readonly number[]): Summary {
   return summarize(Array.from({ length: rounds }, (_, i) => of[i]! / to[i]!));
 }
 
+/** The difference of two contenders, round by round. */
+export function difference(of: readonly number[], from: readonly number[]): Summary {
+  const rounds = Math.min(of.length, from.length);
+  return summarize(Array.from({ length: rounds }, (_, i) => of[i]! - from[i]!));
+}
+
 export interface Slice {
   readonly calls: number;
   readonly ms: number;

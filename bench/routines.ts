@@ -4,6 +4,13 @@ import { forgetPeak, heldBytes, peakBytes, residentBytes } from './memory.ts';
 
 export const add = routine(async (x: number, y: number) => x + y);
 
+export const count = routine(async function* (): AsyncGenerator<number, void> {
+  for (let i = 0; ; i++) yield i;
+});
+
+/** The processor's time that this process has had. */
+export const cpu = routine(async () => process.cpuUsage());
+
 export const size = routine(async (bytes: ArrayBufferView) => bytes.byteLength);
 
 let kept: Float64Array | undefined;
