@@ -5,6 +5,7 @@ import { PbfWriter } from 'pbf';
 import { ProtocolError } from '../errors.ts';
 import * as generated from './generated/worker.js';
 import { Reader, Writer } from './pbf.ts';
+import { SharedContexts } from './shared-contexts.ts';
 
 export type {
   Chunk,
@@ -67,8 +68,10 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   }
   // The generated readers don't look at the end of the buffer: a length that lies leaves them beyond it.
   if (reader.pos !== bytes.length) throw new ProtocolError('malformed envelope: a length is wrong');
+  const contexts = new SharedContexts();
   for (const frame of envelope.frames) {
     if (frame.body === undefined) throw new ProtocolError('a frame without a known body');
+    if (frame.task?.args?.context !== undefined) contexts.restore(frame.task, frame.task.args);
   }
   return envelope as unknown as Envelope;
 }
@@ -81,6 +84,7 @@ const SEQUENCE_FIELD = 2;
 export class EnvelopeWriter {
   readonly #pbf: PbfWriter;
   #frames = 0;
+  #contexts: SharedContexts | undefined;
 
   /** @param room a guess of the size, in bytes; it grows when needed. */
   constructor(room = 256) {
@@ -97,11 +101,41 @@ export class EnvelopeWriter {
 
   add(frame: OutFrame): void {
     this.#frames += 1;
+    const { task } = frame as generated.Init<generated.Frame>;
+    const context = task?.args?.context;
+    const written = context === undefined ? frame : this.#share(frame.call, task, context);
     this.#pbf.writeMessage(
       FRAMES_FIELD,
       generated.writeFrame,
-      frame as generated.Init<generated.Frame>,
+      written as generated.Init<generated.Frame>,
     );
+  }
+
+  /** The frame of a task without what its Context has in common with that of the last one. */
+  #share(call: number, task: generated.Init<generated.Task> = {}, context: Uint8Array): OutFrame {
+    this.#contexts ??= new SharedContexts();
+    const shared = this.#contexts.share(context);
+    const { routine, args, sequence, generator, caller, timeout_ms, tag, attempt, dispatch } = task;
+    const { item, attachments, transfer, lengths, context_last } = args as OutValue;
+    const rest = context.subarray(shared);
+    const value = { item, attachments, transfer, lengths, context: rest, context_last };
+    return {
+      call,
+      task: {
+        ...{
+          routine,
+          args: value,
+          sequence,
+          generator,
+          caller,
+          timeout_ms,
+          tag,
+          attempt,
+          dispatch,
+        },
+        context_shared: shared,
+      },
+    };
   }
 
   /** The packet. The writer must not be used afterwards. */

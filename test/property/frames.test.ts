@@ -1,5 +1,5 @@
 /** Frames and envelopes: what is written is what is read, and damaged bytes are refused. */
-import { deepStrictEqual, ok } from 'node:assert/strict';
+import { deepStrictEqual, ok, throws } from 'node:assert/strict';
 import fc from 'fast-check';
 import { PbfWriter } from 'pbf';
 import { test } from 'vitest';
@@ -79,6 +79,7 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
     tag: text,
     attempt: uint32,
     dispatch: fc.option(fc.record({ timeout_ms: double, tag: text }), { nil: undefined }),
+    context_shared: fc.constant(0),
   }),
   ack: fc.constant({}),
   nack: fc.record({ reason: oneOf(NackReason), message: text, error: maybeValue }),
@@ -193,6 +194,67 @@ test('fields of a later version are passed over', () => {
   );
 });
 
+const task = (context: Uint8Array, shared?: number): OutFrame => ({
+  call: 1,
+  task: { args: { context }, ...(shared && { context_shared: shared }) },
+});
+
+/** Contexts of tasks, and how many bytes of them came. */
+const contextsIn = (bytes: Uint8Array) =>
+  decodeEnvelope(bytes).frames.map((frame) => {
+    ok(frame.body === 'task');
+    const { args, context_shared: shared } = frame.task;
+    const context = Buffer.from(args?.context ?? []);
+    return { hex: context.toString('hex'), came: context.length - shared };
+  });
+
+test('contexts that begin as the one before are whole again', () => {
+  const start = fc.uint8Array({ minLength: 100, maxLength: 300 });
+  const end = fc.tuple(fc.nat(300), fc.uint8Array({ maxLength: 60 }));
+  fc.assert(
+    fc.property(start, fc.array(end, { maxLength: 8 }), (common, ends) => {
+      const contexts = ends.map(([length, rest]) =>
+        Buffer.concat([common.subarray(0, length), rest]),
+      );
+      const read = contextsIn(encode(contexts.map((context) => task(context))));
+      deepStrictEqual(
+        read.map(({ hex }) => hex),
+        contexts.map((context) => context.toString('hex')),
+      );
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('what tasks have in common travels once in an envelope', () => {
+  const common = Buffer.alloc(1_000, 'x');
+  const contexts = Array.from({ length: 50 }, (_, i) => Buffer.concat([common, Buffer.of(i)]));
+  const came = contextsIn(encode(contexts.map((context) => task(context)))).map((one) => one.came);
+  deepStrictEqual(came, [1_001, ...new Array<number>(49).fill(1)]);
+});
+
+test('a task can leave out no more of its context than the one before has, and all together 4 MiB', () => {
+  const whole = Buffer.alloc(1 << 20, 'x');
+  const rest = Buffer.of(1);
+  const tasks = (...shared: number[]) =>
+    byOther([task(whole), ...shared.map((length) => task(rest, length))]);
+  const refused = (bytes: Uint8Array) => throws(() => decodeEnvelope(bytes), ProtocolError);
+  const most = whole.length;
+  deepStrictEqual(contextsIn(tasks(most, most + 1)).length, 3);
+  refused(tasks(most + 1));
+  refused(tasks(most, most + 2));
+  deepStrictEqual(contextsIn(tasks(most, most, most, most)).length, 5);
+  refused(tasks(most, most, most, most, 1));
+  refused(byOther([task(rest, 1)]));
+});
+
+/** An envelope that says of itself what its tasks leave out. */
+function byOther(list: readonly OutFrame[]): Uint8Array {
+  const pbf = new PbfWriter();
+  for (const one of list) pbf.writeMessage(1, writeFrame, one as Parameters<typeof writeFrame>[0]);
+  return pbf.finish();
+}
+
 /** What happens to bytes on the way, by accident or by design. */
 type Mutation = (bytes: Uint8Array) => Uint8Array;
 
@@ -264,7 +326,8 @@ function decodesOrRefuses(bytes: Uint8Array): void {
   }
   for (const one of list) ok(typeof one.call === 'number' && bodies[one.body] !== undefined);
   // Everything takes at least a byte: nothing was read twice, and nothing made up.
-  ok(items(list) <= bytes.length);
+  const shared = list.map((one) => (one.body === 'task' ? one.task.context_shared : 0));
+  ok(items(list) <= bytes.length + shared.reduce((sum, length) => sum + length, 0));
 }
 
 /** How many frames, list items and bytes there are. */

@@ -115,6 +115,7 @@ export interface Task {
   tag: string;
   attempt: number;
   dispatch: Dispatch | undefined;
+  context_shared: number;
 }
 export function readTask(pbf: PbfReader, end?: number): Task;
 export function writeTask(obj: Init<Task>, pbf: PbfWriter): void;

@@ -176,7 +176,7 @@ export function writeValue(obj, pbf) {
 }
 
 export function readTask(pbf, end) {
-    const obj = {routine: 0, args: undefined, sequence: 0, generator: false, caller: "", timeout_ms: 0, tag: "", attempt: 0, dispatch: undefined};
+    const obj = {routine: 0, args: undefined, sequence: 0, generator: false, caller: "", timeout_ms: 0, tag: "", attempt: 0, dispatch: undefined, context_shared: 0};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.routine = pbf.readVarint();
@@ -188,6 +188,7 @@ export function readTask(pbf, end) {
         else if (field === 7) obj.tag = pbf.readString();
         else if (field === 8) obj.attempt = pbf.readVarint();
         else if (field === 9) obj.dispatch = readDispatch(pbf, pbf.readVarint() + pbf.pos);
+        else if (field === 10) obj.context_shared = pbf.readVarint();
     }
     return obj;
 }
@@ -201,6 +202,7 @@ export function writeTask(obj, pbf) {
     if (obj.tag) pbf.writeStringField(7, obj.tag);
     if (obj.attempt) pbf.writeVarintField(8, obj.attempt);
     if (obj.dispatch) pbf.writeMessage(9, writeDispatch, obj.dispatch);
+    if (obj.context_shared) pbf.writeVarintField(10, obj.context_shared);
 }
 
 export function readDispatch(pbf, end) {
