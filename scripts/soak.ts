@@ -2,7 +2,8 @@
  * `npm run soak -- [options]`; `--help` names them.
  *
  * Runs many simulations, each with the cluster, workload and faults that its seed stands for, and
- * holds their traces against what the runtime promises; then decodes many values that were damaged.
+ * holds their traces against what the runtime promises; then runs scripts of context variables, and
+ * decodes many values that were damaged.
  * Exit code 1: a promise was broken; 130 or 143: it was interrupted, and says what it has run so far.
  */
 import { availableParallelism } from 'node:os';
@@ -13,27 +14,36 @@ import type { FaultKind } from '../src/testing/scenario.ts';
 import { formatTrace } from '../src/testing/trace.ts';
 import { parseOptions, UsageError, wholeNumber } from './args.ts';
 import { Interruption } from './interruption.ts';
-import { failedSchedule, type Report, runJobs, type ScheduleOrder } from './soak/jobs.ts';
-import { type MutationSummary, soakMutations } from './soak/mutations.ts';
+import {
+  failedSchedule,
+  type Report,
+  runJobs,
+  type ScheduleOrder,
+  type TrialKind,
+} from './soak/jobs.ts';
 import {
   printFailure,
-  printMutations,
   printShrunk,
   printSummary,
+  printTrials,
   replayLine,
-  replayMutation,
+  replayTrial,
   type Summary,
 } from './soak/report.ts';
 import { type Kinds, runSchedule, shrink } from './soak/schedule.ts';
+import { soakTrials, type TrialSummary } from './soak/trials.ts';
 
 const USAGE = `Usage: npm run soak -- [options]
 
 Options:
   --schedules <n>   simulations to run; default: 1,000, or no limit with --time; none with
-                    --mutations alone
+                    --scripts or --mutations alone
+  --scripts <n>     scripts of context variables to run after them, held against an oracle and once
+                    more with faults; default: one for each 5 schedules, from 10 on
   --mutations <n>   damaged values to decode after them; default: 100 for each schedule, from 10 on
   --seed <n>        the seed of the first; each one after it has the next; default: 1
-  --time <seconds>  begins no more after so long; the last tenth is for the mutations
+  --time <seconds>  begins no more after so long; the last tenth is for the mutations, and two before
+                    it are for the scripts
   --faults <kinds>  faults that may strike, such as crash,cut; default: all; none for no faults
   --jobs <n>        processes that run them; default: one for each processor
   --trace           prints the whole trace of the one schedule
@@ -45,14 +55,17 @@ const SHRINK_MS = 60_000;
 /** Mutations for each schedule, where there are more than a few to be run again. */
 const MUTATIONS = 100;
 const FEW_SCHEDULES = 10;
-/** The part of the time that is for schedules, where there are mutations. */
-const FOR_SCHEDULES = 0.9;
+/** Schedules for each script. */
+const SCHEDULES_PER_SCRIPT = 5;
+/** How the time is shared among those that there are. */
+const SHARES = { schedules: 7, scripts: 2, mutations: 1 } as const;
 /** Milliseconds between the lines of progress where there is no terminal. */
 const LINE_MS = 30_000;
 
 function parse(args: readonly string[]) {
   return parseOptions(args, {
     schedules: { type: 'string' },
+    scripts: { type: 'string' },
     mutations: { type: 'string' },
     seed: { type: 'string', default: '1' },
     time: { type: 'string' },
@@ -66,6 +79,7 @@ function parse(args: readonly string[]) {
 
 interface Options {
   readonly schedules: number;
+  readonly scripts: number;
   readonly mutations: number;
   readonly seed: number;
   readonly timeMs: number;
@@ -85,18 +99,24 @@ function read(values: ReturnType<typeof parse>): Options {
   const seed = wholeNumber('seed', values.seed, -SEEDS, SEEDS);
   const most = SEEDS - seed + 1;
   const schedules = Math.min(readSchedules(values, timeMs), most);
+  const scripts = Math.min(readScripts(values, schedules), most);
   const mutations = Math.min(readMutations(values, schedules), most);
   const jobs = wholeNumber('jobs', values.jobs ?? String(availableParallelism()), 1, 256);
   if (trace && schedules !== 1) throw new UsageError('--trace needs --schedules 1');
   if (trace && json) throw new UsageError('--trace and --json exclude each other');
   const kinds = values.faults === undefined ? undefined : readKinds(values.faults);
-  return { schedules, mutations, seed, timeMs, kinds, jobs, trace, json };
+  return { schedules, scripts, mutations, seed, timeMs, kinds, jobs, trace, json };
 }
 
 function readSchedules(values: ReturnType<typeof parse>, timeMs: number): number {
   if (values.schedules !== undefined) return wholeNumber('schedules', values.schedules, 1, SEEDS);
   if (Number.isFinite(timeMs)) return SEEDS;
-  return values.mutations === undefined ? 1_000 : 0;
+  return values.mutations === undefined && values.scripts === undefined ? 1_000 : 0;
+}
+
+function readScripts({ scripts }: ReturnType<typeof parse>, schedules: number): number {
+  if (scripts !== undefined) return wholeNumber('scripts', scripts, 0, SEEDS);
+  return schedules < FEW_SCHEDULES ? 0 : Math.ceil(schedules / SCHEDULES_PER_SCRIPT);
 }
 
 function readMutations({ mutations }: ReturnType<typeof parse>, schedules: number): number {
@@ -153,7 +173,7 @@ class Progress {
 
 async function runSchedules(options: Options, signal: AbortSignal): Promise<Summary> {
   const { schedules, seed: first, kinds, jobs, json } = options;
-  const timeMs = options.mutations > 0 ? options.timeMs * FOR_SCHEDULES : options.timeMs;
+  const timeMs = timeFor('schedules', options);
   const start = performance.now();
   const progress = new Progress(schedules, 'schedules', json);
   const failures: Report[] = [];
@@ -193,13 +213,26 @@ async function runSchedules(options: Options, signal: AbortSignal): Promise<Summ
   };
 }
 
-async function runMutations(options: Options, signal: AbortSignal): Promise<MutationSummary> {
-  const { mutations, schedules, json } = options;
-  const timeMs = schedules > 0 ? options.timeMs * (1 - FOR_SCHEDULES) : options.timeMs;
-  const progress = new Progress(mutations, 'mutations', json);
-  const summary = await soakMutations({
+function timeFor(what: keyof typeof SHARES, options: Options): number {
+  let sum = 0;
+  for (const name of ['schedules', 'scripts', 'mutations'] as const) {
+    if (options[name] > 0) sum += SHARES[name];
+  }
+  return (options.timeMs * SHARES[what]) / sum;
+}
+
+async function runTrials(
+  kind: TrialKind,
+  options: Options,
+  signal: AbortSignal,
+): Promise<TrialSummary> {
+  const count = options[kind];
+  const progress = new Progress(count, kind, options.json);
+  const summary = await soakTrials({
     ...options,
-    timeMs,
+    kind,
+    count,
+    timeMs: timeFor(kind, options),
     signal,
     progress: (tried) => progress.add(tried),
   });
@@ -213,21 +246,26 @@ async function soak(options: Options): Promise<void> {
   const { signal } = interruption;
   const schedules = options.schedules > 0 ? await runSchedules(options, signal) : undefined;
   const [failed] = schedules?.failures ?? [];
-  const over = failed !== undefined || signal.aborted || options.mutations === 0;
-  const mutations = over ? undefined : await runMutations(options, signal);
-  const [damaged] = mutations?.failures ?? [];
+  const trials: Partial<Record<TrialKind, TrialSummary>> = {};
+  let broken = failed !== undefined;
+  for (const kind of ['scripts', 'mutations'] as const) {
+    if (broken || signal.aborted || options[kind] === 0) continue;
+    const summary = await runTrials(kind, options, signal);
+    trials[kind] = summary;
+    broken = summary.failures.length > 0;
+  }
   // From here on a signal ends it at once: a simulation in this process may let none through.
   if (!signal.aborted) interruption[Symbol.dispose]();
-  process.exitCode = interruption.exitCode;
-  if (failed !== undefined || damaged !== undefined) process.exitCode = 1;
+  process.exitCode = broken ? 1 : interruption.exitCode;
   if (json) {
-    printJson(schedules, mutations, kinds);
+    printJson(schedules, trials, kinds);
     return;
   }
   if (signal.aborted) console.log('Interrupted. What was run so far:\n');
   if (schedules) printSummary(schedules);
-  if (mutations) printMutations(mutations);
-  if (process.exitCode !== 1) console.log('\nNo promise was broken.');
+  if (trials.scripts) printTrials('scripts', trials.scripts);
+  if (trials.mutations) printTrials('mutations', trials.mutations);
+  if (!broken) console.log('\nNo promise was broken.');
   if (failed === undefined) return;
   printFailure(failed, kinds);
   if (!signal.aborted) await showShrunk(failed, kinds);
@@ -235,14 +273,14 @@ async function soak(options: Options): Promise<void> {
 
 function printJson(
   schedules: Summary | undefined,
-  mutations: MutationSummary | undefined,
+  trials: Partial<Record<TrialKind, TrialSummary>>,
   kinds: Kinds,
 ): void {
   const replay = [
     ...(schedules?.failures ?? []).map(({ seed }) => replayLine(seed, kinds)),
-    ...(mutations?.failures ?? []).map(replayMutation),
+    ...Object.values(trials).flatMap(({ failures }) => failures.map(replayTrial)),
   ];
-  console.log(JSON.stringify({ ...schedules, mutations, replay }, null, 2));
+  console.log(JSON.stringify({ ...schedules, ...trials, replay }, null, 2));
 }
 
 async function showShrunk(report: Report, kinds: Kinds): Promise<void> {

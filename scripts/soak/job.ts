@@ -1,9 +1,9 @@
 /** A process of the soak: runs what it is told, one after the other. */
-import type { MutationOrder, MutationReport, Order, Report } from './jobs.ts';
+import type { Order, Report, TrialKind, TrialOrder, TrialReport } from './jobs.ts';
 import { type Kinds, runSchedule } from './schedule.ts';
 
 process.on('message', (order: Order) => {
-  void ('mutations' in order ? mutate(order) : run(order.seed, order.kinds));
+  void ('kind' in order ? tryAll(order) : run(order.seed, order.kinds));
 });
 process.on('disconnect', () => process.exit());
 // Ctrl-C on a terminal goes to the parent too, which ends this one.
@@ -16,13 +16,25 @@ async function run(seed: number, kinds: Kinds): Promise<void> {
   process.send?.(report, () => {});
 }
 
-async function mutate({ seed, mutations }: MutationOrder): Promise<void> {
-  // It makes the values that it damages when it loads.
-  const { tryMutations } = await import('../../test/property/wire/mutation.ts');
-  const found = tryMutations(seed, mutations);
-  const report: MutationReport = {
-    mutations,
-    ...(found && { failure: { mutations: 1, ...found } }),
+/** Tries so many, from a seed on; gives the first that fails. */
+type Try = (seed: number, count: number) => Promise<Found | undefined> | Found | undefined;
+
+interface Found {
+  readonly seed: number;
+  readonly text: string;
+}
+
+/** They make what they try when they load. */
+const tries: Readonly<Record<TrialKind, () => Promise<Try>>> = {
+  mutations: async () => (await import('../../test/property/wire/mutation.ts')).tryMutations,
+  scripts: async () => (await import('../../test/context/trial.ts')).tryScripts,
+};
+
+async function tryAll({ kind, seed, count }: TrialOrder): Promise<void> {
+  const found = await (await tries[kind]())(seed, count);
+  const report: TrialReport = {
+    tried: count,
+    ...(found && { failure: { kind, count: 1, ...found } }),
   };
   process.send?.(report, () => {});
 }

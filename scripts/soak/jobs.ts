@@ -1,4 +1,4 @@
-/** Runs schedules, or mutations, in several processes at a time. */
+/** Runs schedules, mutations or scripts in several processes at a time. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
@@ -11,13 +11,17 @@ export interface ScheduleOrder {
   readonly kinds: Kinds;
 }
 
-/** Mutations that a process is told to try: so many, from a seed on. */
-export interface MutationOrder {
+/** Values that were damaged, or scripts of context variables. */
+export type TrialKind = 'mutations' | 'scripts';
+
+/** What a process is told to try: so many, from a seed on. */
+export interface TrialOrder {
+  readonly kind: TrialKind;
   readonly seed: number;
-  readonly mutations: number;
+  readonly count: number;
 }
 
-export type Order = ScheduleOrder | MutationOrder;
+export type Order = ScheduleOrder | TrialOrder;
 
 /** What a process says of one schedule. */
 export interface Report {
@@ -27,17 +31,17 @@ export interface Report {
   readonly failure?: Failure;
 }
 
-/** What a process says of some mutations. */
-export interface MutationReport {
-  /** Those that were tried. */
-  readonly mutations: number;
-  readonly failure?: MutationFailure;
+/** What a process says of what it tried. */
+export interface TrialReport {
+  readonly tried: number;
+  readonly failure?: TrialFailure;
 }
 
-export interface MutationFailure {
-  /** The first mutation of those that may be to blame, and how many they are. */
+export interface TrialFailure {
+  readonly kind: TrialKind;
+  /** The first of those that may be to blame, and how many they are. */
   readonly seed: number;
-  readonly mutations: number;
+  readonly count: number;
   readonly text: string;
 }
 
@@ -116,7 +120,7 @@ export function failedSchedule({ seed }: ScheduleOrder, how: string): Report {
   return { seed, counts: NO_COUNTS, simulatedMs: 0, failure };
 }
 
-/** What there is to say of mutations whose process failed. */
-export function failedMutations(order: MutationOrder, how: string): MutationReport {
-  return { mutations: order.mutations, failure: { ...order, text: `one of them ${how}` } };
+/** What there is to say of an order whose process failed. */
+export function failedTrials(order: TrialOrder, how: string): TrialReport {
+  return { tried: order.count, failure: { ...order, text: `one of them ${how}` } };
 }

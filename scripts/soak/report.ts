@@ -3,9 +3,9 @@ import { inspect } from 'node:util';
 import type { Counts, CountsByName } from '../../src/testing/counts.ts';
 import type { Scenario } from '../../src/testing/scenario.ts';
 import { formatTrace, type TraceEvent } from '../../src/testing/trace.ts';
-import type { MutationFailure, Report } from './jobs.ts';
-import type { MutationSummary } from './mutations.ts';
+import type { Report, TrialFailure, TrialKind } from './jobs.ts';
 import type { Kinds, Shrunk } from './schedule.ts';
+import type { TrialSummary } from './trials.ts';
 
 /** So many events of a failing trace are shown. */
 const TAIL_EVENTS = 60;
@@ -51,19 +51,26 @@ export function printSummary(summary: Summary): void {
   for (const [name, text] of rows) console.log(`${name.padEnd(14)}${text}`);
 }
 
-export function printMutations({ tried, firstSeed, seconds, failures }: MutationSummary): void {
+/** What one of them is that fails. */
+const TRIALS: Readonly<Record<TrialKind, string>> = {
+  mutations: 'The damaged value',
+  scripts: 'The script of context variables',
+};
+
+export function printTrials(kind: TrialKind, summary: TrialSummary): void {
+  const { tried, firstSeed, seconds, failures } = summary;
   const rate = number(tried / Math.max(seconds, 0.001));
   const text = `${number(tried)} from seed ${firstSeed} in ${seconds.toFixed(1)} s, ${rate}/s`;
-  console.log(`${'mutations'.padEnd(14)}${text}`);
+  console.log(`${kind.padEnd(14)}${text}`);
   const [failure] = failures;
   if (failure === undefined) return;
-  console.log(`\nThe damaged value of seed ${failure.seed} breaks what is promised:\n`);
-  console.log(`${failure.text}\n\nReplay it: ${replayMutation(failure)}`);
+  console.log(`\n${TRIALS[kind]} of seed ${failure.seed} breaks what is promised:\n`);
+  console.log(`${failure.text}\n\nReplay it: ${replayTrial(failure)}`);
 }
 
-/** What tries mutations again that fail. */
-export function replayMutation({ seed, mutations }: Omit<MutationFailure, 'text'>): string {
-  return `npm run soak -- --seed ${seed} --mutations ${mutations}`;
+/** What tries again what failed. */
+export function replayTrial({ kind, seed, count }: Omit<TrialFailure, 'text'>): string {
+  return `npm run soak -- --seed ${seed} --${kind} ${count}`;
 }
 
 export function printFailure({ seed, failure }: Report, kinds: Kinds): void {

@@ -1,6 +1,6 @@
 /** What `npm run soak` prints. */
 import { expect, test } from 'vitest';
-import { replayLine, replayMutation } from '../../scripts/soak/report.ts';
+import { replayLine, replayTrial } from '../../scripts/soak/report.ts';
 
 test.for([
   ['all faults', undefined, 'npm run soak -- --seed 7 --schedules 1'],
@@ -10,8 +10,6 @@ test.for([
   expect(replayLine(7, kinds)).toBe(line);
 });
 
-test('the line that replays mutations', () => {
-  expect(replayMutation({ seed: 12, mutations: 1 })).toBe(
-    'npm run soak -- --seed 12 --mutations 1',
-  );
+test.for(['mutations', 'scripts'] as const)('the line that replays %s', (kind) => {
+  expect(replayTrial({ kind, seed: 12, count: 1 })).toBe(`npm run soak -- --seed 12 --${kind} 1`);
 });
