@@ -30,6 +30,9 @@ export class RootTask extends Task {
   }
 }
 
+/** What comes at the end where no token may be used twice: everybody tries to use what they have. */
+export const SPEND_ALL: readonly Op[] = [{ op: 'spend' }, { op: 'wake' }, { op: 'spend' }];
+
 /** What a script does, line by line. */
 export async function traceOf(
   script: readonly Op[],

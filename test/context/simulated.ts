@@ -11,7 +11,7 @@ import {
 } from '../../src/testing/simulation.ts';
 import { faultyScripts, scripts } from './arbitrary.ts';
 import { runScript } from './model.ts';
-import { traceOf } from './run.ts';
+import { SPEND_ALL, traceOf } from './run.ts';
 import { RuntimeWorld } from './runtime.ts';
 import type { Op, Strike } from './script.ts';
 import { Surroundings } from './surroundings.ts';
@@ -91,9 +91,6 @@ function faultOf({ kind, worker, nested }: Strike, caller: number): SimulatedStr
     : { kind, caller: nested ? worker + 1 : caller, worker, nested };
 }
 
-/** At last everybody tries to use what they have. */
-const LAST: readonly Op[] = [{ op: 'spend' }, { op: 'wake' }, { op: 'spend' }];
-
 /** What came of scripts with faults. */
 export interface FaultyResult {
   readonly counts: Counts;
@@ -114,7 +111,7 @@ export async function simulateFaults(given: FaultyRun): Promise<FaultyResult> {
     const { index } = caller;
     const run = runs[index] as string;
     const script = scripts[index] as readonly Op[];
-    const ended = fork(() => traceOf([...script, ...LAST], new RuntimeWorld(run), run));
+    const ended = fork(() => traceOf([...script, ...SPEND_ALL], new RuntimeWorld(run), run));
     const strike = (one: Strike) => caller.strike(faultOf(one, index));
     await new Surroundings(run).watch(ended, strike);
     await ended;

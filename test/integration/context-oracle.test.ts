@@ -2,18 +2,25 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { WorkerPool } from '../../src/index.ts';
+import { fork, WorkerPool } from '../../src/index.ts';
+import { faultyScripts } from '../context/arbitrary.ts';
 import { commands, runCommands, runScript } from '../context/model.ts';
 import { eachThird } from '../context/refusing.ts';
 import { ROWS } from '../context/rows.ts';
+import { SPEND_ALL, traceOf } from '../context/run.ts';
+import { RuntimeWorld } from '../context/runtime.ts';
+import { Surroundings } from '../context/surroundings.ts';
 import { scratchFolder } from './helpers.ts';
 
 const SCRIPTS = 300;
+const FAULTY_SCRIPTS = 30;
+/** Workers must come up again: after so many milliseconds it is enough. */
+const FAULTY_MS = 8_000;
 
 const folder = scratchFolder();
 let pool: WorkerPool;
 beforeAll(async () => {
-  pool = await WorkerPool.open({ size: 2 });
+  pool = await WorkerPool.open({ size: 2, restarts: { limit: 1_000 } });
 });
 afterAll(() => pool.close());
 
@@ -40,4 +47,17 @@ test('random scripts do not notice that workers refuse tasks', async () => {
     refusing.run(() => runCommands(script, newRun())),
   );
   await fc.assert(property, { numRuns: 100 });
+}, 60_000);
+
+test('Token single use: no token is accepted twice when workers are killed in the middle of scripts', async () => {
+  let killed = 0;
+  const property = fc.asyncProperty(faultyScripts, async (script) => {
+    const run = newRun();
+    const trace = await fork(() => traceOf([...script, ...SPEND_ALL], new RuntimeWorld(run), run));
+    killed += trace.filter((line) => line.endsWith('ended with WorkerLost')).length;
+    const { accepted } = new Surroundings(run);
+    expect(new Set(accepted).size).toBe(accepted.length);
+  });
+  await fc.assert(property, { numRuns: FAULTY_SCRIPTS, interruptAfterTimeLimit: FAULTY_MS });
+  expect(killed).toBeGreaterThan(0);
 }, 60_000);

@@ -60,6 +60,13 @@ test('mutations of a seed are the same each time, and one that fails prints a li
   expect((await soak(line.split(' '))).code).toBe(0);
 }, 60_000);
 
+test('scripts of context variables are run alone, too', async () => {
+  const { code, out } = await soak(['--scripts', '10', '--seed', '5', '--jobs', '2', '--json']);
+  expect(code).toBe(0);
+  const scripts = { tried: 10, firstSeed: 5, failures: [] };
+  expect(JSON.parse(out)).toMatchObject({ scripts, replay: [] });
+}, 60_000);
+
 test('Ctrl-C ends it, and it says what was run so far', async () => {
   const args = ['--time', '600', '--jobs', '2'];
   // A group of processes, as on a terminal: the signal goes to all of them.
