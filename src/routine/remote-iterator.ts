@@ -130,9 +130,12 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
    * @throws SerializationError when the value can't travel
    * @throws ChainSerializationError when context is strict, and a variable's value can't
    */
-  #depart(kind: StepKind, value: unknown): Encoded | undefined {
+  #depart(
+    kind: StepKind,
+    value: unknown,
+    chain = presentChain(currentScope()),
+  ): Encoded | undefined {
     const { dispatcher } = this.#started as Started;
-    const chain = presentChain(currentScope());
     if (chain === undefined && this.#context === undefined) return encode(value, kind);
     this.#context ??= new OutboundContext(dispatcher);
     // A chain without values: that of the steps before is not the asker's.
@@ -141,12 +144,13 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
 
   /** Ends the body without a value; what becomes of that, its consumer does not hear. */
   async #end(): Promise<void> {
-    const remote = this.#started?.remote;
+    const { remote, dispatcher } = this.#started as Started;
     try {
-      const sent = this.#depart('return', undefined);
+      // Without the consumer's variables: they may be what can't travel.
+      const sent = this.#depart('return', undefined, new Chain(dispatcher.home));
       const step = await this.#ask('return', sent, this.#context);
       // It yields in its finally, where nobody will ask it to go on.
-      if (!step.done) remote?.abandon();
+      if (!step.done) remote.abandon();
     } catch {
       // Its finally threw, or the call failed: over in any case.
     }

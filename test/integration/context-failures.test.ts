@@ -152,6 +152,18 @@ describe('a value that the caller can’t encode', () => {
   });
 });
 
+test('return() ends a generator on the worker, though context is strict and a value can’t be encoded', async () => {
+  await inChain(strict, async () => {
+    const body = steps();
+    await body.next();
+    odd.set(make('function'));
+    expect(await rejection(body.return(''))).toBeInstanceOf(ChainSerializationError);
+    await until(() => expect(strict.stats.calls).toBe(0), 5_000);
+    // Held until now: what nobody holds is given up sooner or later.
+    expect(await body.next()).toEqual({ value: undefined, done: true });
+  });
+});
+
 describe('a value that the worker can’t decode', () => {
   test('counts as unset there; the others are', async () => {
     await inChain(lenient, async () => {
