@@ -172,6 +172,11 @@ export class MainModuleError extends SkeinError {
   readonly code = 'MAIN_MODULE';
 }
 
+/** Workers can't be found or announced where they were to be; the message says what to do. */
+export class DiscoveryError extends SkeinError {
+  readonly code = 'DISCOVERY';
+}
+
 /** A load balancer threw, or named a worker that it was not offered. */
 export class LoadBalancerError extends SkeinError {
   readonly code = 'LOAD_BALANCER';

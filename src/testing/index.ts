@@ -5,8 +5,15 @@
 export { type Checker, formatViolation, type Violation } from './checker.ts';
 export { check, checkers } from './checkers.ts';
 export { addCounts, type Counts, count } from './counts.ts';
+export {
+  type DiscoveryCheck,
+  type DiscoveryHarness,
+  discoveryContract,
+  readOnlyDiscoveryContract,
+} from './discovery-contract.ts';
 export { drawFaults, type FaultDraw, faultKinds } from './draw.ts';
 export { SimulationFailure } from './failure.ts';
+export { MemoryDiscovery } from './memory-discovery.ts';
 export type { SimulationOptions } from './options.ts';
 export { sleep } from './process.ts';
 export type {
