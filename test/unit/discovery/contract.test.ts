@@ -1,6 +1,10 @@
 /** What every discovery promises, of each of ours. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { DnsDiscovery, type Resolver } from '../../../src/discovery/adapters/dns.ts';
+import { LocalDiscovery } from '../../../src/discovery/adapters/local.ts';
 import {
   type DiscoveryHarness,
   discoveryContract,
@@ -11,6 +15,22 @@ import {
 function memory(): DiscoveryHarness {
   const discovery = new MemoryDiscovery();
   return { open: () => discovery };
+}
+
+function local(): DiscoveryHarness {
+  const folder = mkdtempSync(join(tmpdir(), 'skein-contract-'));
+  const opened: LocalDiscovery[] = [];
+  return {
+    open: () => {
+      const discovery = new LocalDiscovery('contract', { folder });
+      opened.push(discovery);
+      return discovery;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const discovery of opened) await discovery[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+    },
+  };
 }
 
 function dns(): DiscoveryHarness {
@@ -32,6 +52,10 @@ function dns(): DiscoveryHarness {
 
 describe('MemoryDiscovery', () => {
   test.each(discoveryContract)('$name', ({ run }) => run(memory));
+});
+
+describe('LocalDiscovery', () => {
+  test.each(discoveryContract)('$name', ({ run }) => run(local));
 });
 
 describe('DnsDiscovery', () => {
