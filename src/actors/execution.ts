@@ -245,15 +245,18 @@ function run(execution: Execution): void {
   const { routine, args, scope } = execution;
   execution.args = [];
   const threw = (error: unknown) => tell(execution, { type: 'threw', error });
-  let result: unknown;
-  try {
-    result = runInScope(scope, () => invoke(routine, args));
-  } catch (error) {
-    threw(error);
-    return;
-  }
-  if (isThenable(result)) result.then((value) => settle(execution, 'returned', value), threw);
-  else settle(execution, 'returned', result);
+  // What it gives is encoded in its scope, too: getters and classes may have code of their own.
+  runInScope(scope, () => {
+    let result: unknown;
+    try {
+      result = invoke(routine, args);
+    } catch (error) {
+      threw(error);
+      return;
+    }
+    if (isThenable(result)) result.then((value) => settle(execution, 'returned', value), threw);
+    else settle(execution, 'returned', result);
+  });
 }
 
 /** A plain call, so that `this` in the body is nothing of the runtime's. */
@@ -310,9 +313,10 @@ function thrown(failure: ChainSerializationError): never {
   throw failure;
 }
 
-export function inboundOf(execution: Execution): InboundContext {
-  const { scope, strict, task } = execution;
-  execution.inbound ??= new InboundContext(scope.home, strict, task.attempt, scope.chain);
+/** @param attempt which one of its task what comes in is part of */
+export function inboundOf(execution: Execution, attempt = 1): InboundContext {
+  const { scope, strict } = execution;
+  execution.inbound ??= new InboundContext(scope.home, strict, attempt, scope.chain);
   return execution.inbound;
 }
 
@@ -334,10 +338,12 @@ function advance(execution: Execution): void {
     return;
   }
   const { kind, value } = step ?? { kind: 'next', value: undefined };
-  runInScope(scope, () => move(body, kind, value)).then(
-    (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),
-    (error: unknown) => tell(execution, { type: 'threw', error }),
-  );
+  runInScope(scope, () => {
+    move(body, kind, value).then(
+      (result) => settle(execution, result.done ? 'returned' : 'yielded', result.value),
+      (error: unknown) => tell(execution, { type: 'threw', error }),
+    );
+  });
 }
 
 /** One step. What a sync generator gives is awaited, as an async one does by itself. */

@@ -101,7 +101,6 @@ export class Offers {
   step(call: Call): void {
     const { step, number, context } = call;
     if (step === undefined || number === 0) return;
-    context?.expose();
     this.#stepOf(call, step, context?.sent);
   }
 
@@ -175,6 +174,7 @@ export class Offers {
 
   #sendStep(owner: Call, call: number, { kind, value }: Step, context?: Uint8Array): void {
     const frame = (sent: OutValue | undefined): OutFrame => {
+      owner.context?.expose();
       if (kind === 'throw') return { call, throw: { error: sent } };
       if (kind === 'return') return { call, return: { value: sent } };
       return sent === undefined ? { call, next: {} } : { call, send: { value: sent } };
@@ -257,7 +257,10 @@ export class Offers {
     const received = this.#link?.received(value);
     call.context?.arrive(received?.context);
     if (received?.item === undefined) return new ProtocolError('an error without a value');
-    return receiveThrown(received, call.context?.tokens);
+    const { context } = call;
+    // What an error's class does to read it is the caller's business, and no other chain's.
+    const read = () => receiveThrown(received, context?.tokens);
+    return context === undefined ? read() : context.within(read);
   }
 
   #tell(call: Call, event: CallEvent): void {

@@ -5,6 +5,7 @@
  */
 import type { AnyActorRef } from 'xstate';
 import type { WorkerView } from '../balancing/balancer.ts';
+import { outside } from '../context/scope.ts';
 import type { Env, Timer } from '../env.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
@@ -235,7 +236,8 @@ export class Peer {
     };
     this.#offers = new Offers(offersPorts, lastNumber);
     const logic = toLogic(peerChart, {
-      connect: () => this.#connect(),
+      // The link outlives the call that it is made for.
+      connect: () => outside(() => this.#connect()),
       hold: (_context, { call }: EventOf<PeerEvent, 'offer'>) => {
         this.#held.add(call);
       },

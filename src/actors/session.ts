@@ -3,7 +3,9 @@
  * Charted in docs/statecharts.md.
  */
 import type { AnyActorRef } from 'xstate';
+import type { Load } from '../context/manifest.ts';
 import { causedBy } from '../context/strictness.ts';
+import { hasVariables } from '../context/variable.ts';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher, Received } from '../routine/dispatcher.ts';
@@ -12,10 +14,10 @@ import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { stackText } from '../routine/stack.ts';
-import { type Scope, TaskScope } from '../routine/task.ts';
+import { currentScope, runInScope, type Scope, TaskScope } from '../routine/task.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
-import type { TokenTable } from '../wire/context.ts';
+import { LOST_CONTEXT, type TokenTable } from '../wire/context.ts';
 import { encodeError } from '../wire/error.ts';
 import {
   CancelReason,
@@ -344,11 +346,12 @@ export class Session {
       declared.found = routine;
       checkKind(routine, task.generator);
       execution.routine = routine;
-      const receiving = payload?.context && this.#receiveContext(execution, payload.context);
+      const receiving =
+        payload?.context && this.#receiveContext(execution, payload.context, task.attempt);
       return receiving === undefined ? readArgs() : receiving.then(readArgs);
     };
     const readArgs = () => {
-      const args = decode(payload, execution.inbound?.tokens);
+      const args = within(execution, () => decode(payload, execution.inbound?.tokens));
       if (args instanceof Promise) return args.then(takeArgs);
       takeArgs(args);
       return undefined;
@@ -365,16 +368,19 @@ export class Session {
   #receiveContext(
     execution: Execution,
     context: Uint8Array | undefined,
+    attempt = 1,
   ): Promise<void> | undefined {
-    if (context === undefined && execution.inbound === undefined) return undefined;
-    const inbound = inboundOf(execution);
+    const anything = context !== undefined || execution.inbound !== undefined || hasVariables();
+    if (!anything) return undefined;
+    const inbound = inboundOf(execution, attempt);
     const apply = () => {
       if (execution.scope.chain === inbound.chain) return;
-      if (execution.scope.chain === undefined) execution.scope.chain = inbound.chain;
+      if (execution.body === undefined) execution.scope.chain = inbound.chain;
       // What the steps before have left running keeps theirs.
       else execution.scope = { ...execution.scope, chain: inbound.chain };
     };
-    const receiving = inbound.receive(context, loading);
+    const load: Load = (read) => loading(() => within(execution, read));
+    const receiving = inbound.receive(context, load);
     if (receiving !== undefined) return receiving.then(apply);
     apply();
     return undefined;
@@ -398,7 +404,7 @@ export class Session {
       const first = execution.body === undefined;
       if (first && context !== undefined) throw new ProtocolError('a context with the first step');
       const receiving = first ? undefined : this.#receiveContext(execution, context);
-      const readIt = () => read(received, execution.inbound?.tokens);
+      const readIt = () => within(execution, () => read(received, execution.inbound?.tokens));
       value = receiving === undefined ? readIt() : receiving.then(readIt);
     } catch (error) {
       failed(error);
@@ -529,8 +535,8 @@ export class Session {
       throw new Error('the bytes of an error are shared with nobody');
     };
     // Names alone may be too much, of thousands of tokens.
-    const fits = size <= this.#link.maxValueBytes;
-    this.#link.deliver(payload, frame, failed, fits ? context : undefined);
+    const fits = context === undefined || size <= this.#link.maxValueBytes;
+    this.#link.deliver(payload, frame, failed, fits ? context : LOST_CONTEXT);
   }
 }
 
@@ -539,4 +545,12 @@ function tooLarge(error: unknown): SerializationError {
   return new SerializationError(
     `the task failed with an error too large to travel; it begins: ${text}`,
   );
+}
+
+/**
+ * Runs code that reads what came with a task. Classes may have code of their own for that, which is part of
+ * the task; and the link may bring a frame while another task runs.
+ */
+function within<T>(execution: Execution, fn: () => T): T {
+  return hasVariables() || currentScope() !== undefined ? runInScope(execution.scope, fn) : fn();
 }

@@ -76,6 +76,7 @@ export class Chain {
   /** Takes what came from a worker, or from the caller. */
   merge(id: string | undefined, changes: Iterable<readonly [string, Binding | undefined]>): void {
     this.right.id ??= id;
+    this.#continued = undefined;
     this.#put(changes);
   }
 
@@ -92,6 +93,13 @@ export class Chain {
       if (binding === undefined) values.delete(key);
       else values.set(key, binding);
     }
+  }
+
+  /** Brings back the values of a moment. A call that is out does not bring its changes back then. */
+  restore(values: Values = EMPTY): void {
+    this.#values = values;
+    this.#shared = true;
+    this.#continued = undefined;
   }
 
   /** The same values in a chain of its own. */

@@ -1,7 +1,7 @@
 /** A chain on a worker, for the time of a task: as it came, and what goes back. */
 import type { ChainSerializationError } from '../errors.ts';
 import { decodeContext } from '../wire/context.ts';
-import { Chain, type Right, type Snapshot } from './chain.ts';
+import { Chain, type Right, Values } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
 import {
@@ -38,15 +38,21 @@ export interface Answer {
 }
 
 const NO_ANSWER: Answer = { context: undefined, failure: undefined };
-const NOTHING: Snapshot = new Map();
+const NOTHING = new Values();
+/** With so many chains of earlier steps, those are let go that nobody uses. */
+const FIRST_SWEEP = 16;
 
 export class InboundContext {
   readonly #home: ContextHome;
   readonly #strict: boolean;
-  readonly #attempt: number;
+  /** Until the task was received: it alone may have gone to another worker before. */
+  #attempt: number;
   #chain: Chain;
+  /** Chains of steps before, by their ids. */
+  #earlier: Map<string, WeakRef<Chain>> | undefined;
+  #nextSweep = FIRST_SWEEP;
   /** What the caller knows of the chain. */
-  #known: Snapshot = NOTHING;
+  #known = NOTHING;
   #knownId: string | undefined;
   /** Until both sides know that they were used. */
   #shared: Map<string, SharedToken> | undefined;
@@ -79,7 +85,12 @@ export class InboundContext {
    */
   receive(bytes: Uint8Array | undefined, load: Load): Promise<void> | undefined {
     this.#tokens = undefined;
+    // What code that an earlier step has left running has set between the steps, the asker does not have.
+    if (this.#chain.snapshot() !== this.#known) this.#chain.restore(this.#known);
+    // Nor is it known whether the asker is the one of the step before, where nothing was ever set.
+    if (this.#knownId === undefined) this.#enter(undefined, true);
     const reading = bytes === undefined ? undefined : this.#take(bytes, load);
+    this.#attempt = 1;
     this.#regain();
     return reading;
   }
@@ -91,10 +102,7 @@ export class InboundContext {
     this.#tokens = arrived.tokens;
     for (const token of context.spent) this.#markUsed(token);
     this.#knownId = id;
-    if (context.whole || id !== this.#chain.id) {
-      this.#chain = new Chain(this.#home, id, undefined, this.#chain.right.place);
-    }
-    const chain = this.#chain;
+    const chain = this.#enter(id, context.whole);
     if (id !== undefined) for (const token of arrived.live) this.#receiveRight(token, id);
     const failures = new Failures(this.#strict);
     const finish = () => {
@@ -106,6 +114,33 @@ export class InboundContext {
     if (reading !== undefined) return reading.then(finish);
     finish();
     return undefined;
+  }
+
+  /** The chain with this id, in the state before its changes are taken. */
+  #enter(id: string | undefined, whole: boolean): Chain {
+    if (id !== this.#chain.id || id === undefined) {
+      this.#keep(this.#chain);
+      const earlier = id === undefined ? undefined : this.#earlier?.get(id)?.deref();
+      this.#chain = earlier ?? new Chain(this.#home, id, undefined, this.#chain.right.place);
+    }
+    if (whole) this.#chain.restore();
+    return this.#chain;
+  }
+
+  /**
+   * Code that an earlier step has left running may still use the chain, so there must not be another one with
+   * its id: calls that are out would be known to the one only.
+   */
+  #keep(chain: Chain): void {
+    const { id } = chain;
+    if (id === undefined) return;
+    this.#earlier ??= new Map();
+    this.#earlier.set(id, new WeakRef(chain));
+    if (this.#earlier.size < this.#nextSweep) return;
+    for (const [key, kept] of this.#earlier) {
+      if (kept.deref() === undefined) this.#earlier.delete(key);
+    }
+    this.#nextSweep = Math.max(FIRST_SWEEP, this.#earlier.size * 2);
   }
 
   #markUsed(id: string): void {
@@ -136,6 +171,7 @@ export class InboundContext {
   /** The task is over: it has been answered, or nobody waits for that. */
   leave(): void {
     this.#chain.leave();
+    for (const earlier of this.#earlier?.values() ?? []) earlier.deref()?.leave();
   }
 
   /** The tokens that the values of the next answer refer to. */
@@ -153,13 +189,10 @@ export class InboundContext {
     const chain = this.#chain;
     const state = chain.snapshot();
     const changes = changesBetween(this.#known, state);
-    for (const { token } of this.#shared?.values() ?? []) {
-      if (chain.hasOut(token)) stateOf(token).used ??= STILL_OUT;
-    }
-    const spent = this.#takeSpent();
     const armed = chain.id !== this.#knownId;
     this.#knownId = chain.id;
-    if (changes.size === 0 && tokens.size === 0 && spent.length === 0 && !armed) {
+    const silent = changes.size === 0 && tokens.size === 0 && !armed;
+    if (silent && this.#findSpent().length === 0) {
       this.#release();
       return NO_ANSWER;
     }
@@ -169,7 +202,7 @@ export class InboundContext {
       whole: false,
       changes,
       tokens,
-      spent,
+      spent: () => this.#takeSpent(),
       isLive: (token: Token<unknown>) => this.#giveRight(token, chain),
       direction: 'back' as const,
       room,
@@ -198,13 +231,19 @@ export class InboundContext {
     return true;
   }
 
-  #takeSpent(): string[] {
+  #findSpent(): string[] {
     const spent: string[] = [];
     for (const [id, { token }] of this.#shared ?? []) {
-      if (stateOf(token).used === undefined) continue;
-      this.#shared?.delete(id);
-      spent.push(id);
+      const state = stateOf(token);
+      if (this.#chain.hasOut(token)) state.used ??= STILL_OUT;
+      if (state.used !== undefined) spent.push(id);
     }
+    return spent;
+  }
+
+  #takeSpent(): string[] {
+    const spent = this.#findSpent();
+    for (const id of spent) this.#shared?.delete(id);
     return spent;
   }
 

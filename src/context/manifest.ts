@@ -3,6 +3,8 @@ import { SerializationError } from '../errors.ts';
 import {
   encodeContext,
   encodeVariable,
+  LOST_CONTEXT,
+  MAX_SPENT,
   MAX_VARIABLES,
   type ReceivedContext,
   type ReceivedToken,
@@ -37,7 +39,8 @@ export interface Manifest {
   readonly changes: Changes;
   /** Those that values outside of the chain refer to; those inside are added. */
   readonly tokens: FrameTokens;
-  readonly spent: readonly string[];
+  /** Ids of tokens that were used. Asked when no code of the program runs any more. */
+  readonly spent: () => readonly string[];
   /** Whether the right to use a token goes along. Asked once for each. */
   readonly isLive: (token: Token<unknown>) => boolean;
   readonly direction: 'out' | 'back';
@@ -61,7 +64,7 @@ type OldValues = Map<Token<unknown>, OldValue>;
 
 /** Encodes a Context. Values that can't travel go to `failures`. */
 export function encodeManifest(manifest: Manifest, failures: Failures): Uint8Array {
-  const { chain, whole, changes, tokens, spent, room } = manifest;
+  const { chain, whole, changes, tokens, room } = manifest;
   const values = changes instanceof Values ? changes : undefined;
   let variables = values?.encoded;
   let entries: Entries | undefined;
@@ -71,6 +74,8 @@ export function encodeManifest(manifest: Manifest, failures: Failures): Uint8Arr
     if (values !== undefined && entries.isFixed) values.encoded = variables;
   }
   const old = tokens.size === 0 ? NO_OLD_VALUES : encodeOldValues(tokens, failures);
+  const spent = manifest.spent();
+  if (spent.length > MAX_SPENT) return LOST_CONTEXT;
   const excess = variables.length + sizeOf(old, spent) - room;
   // What has no room without a Context fails by itself.
   if (excess > 0 && room >= 0) {
@@ -214,7 +219,9 @@ export function readManifest(
   const live: Token<unknown>[] = [];
   for (const received of context.tokens) {
     const { id, state } = received;
-    const token = known(id) ?? homeToken(home, id) ?? makeToken(received, tokens);
+    const met = known(id) ?? homeToken(home, id);
+    const token = met ?? makeToken(received, tokens);
+    if (met !== undefined) complete(met, received, tokens);
     tokens.add(id, token);
     if (state === TokenState.USED) stateOf(token).used ??= USED_ELSEWHERE;
     else if (state === TokenState.LIVE) live.push(token);
@@ -250,12 +257,26 @@ function homeToken(home: ContextHome, id: string): Token<unknown> | undefined {
   return home.find(id) as Token<unknown> | undefined;
 }
 
+/** A token may come without its old value at first, for lack of room, and with it later. */
+function complete(token: Token<unknown>, received: ReceivedToken, tokens: FrameTokens): void {
+  const state = stateOf(token);
+  if (!state.incomplete || received.incomplete) return;
+  state.old = oldValue(received, tokens);
+  state.incomplete = false;
+}
+
+function oldValue(
+  { namespace, name, old_value: old }: ReceivedToken,
+  tokens: FrameTokens,
+): Binding | undefined {
+  // A view would keep the whole packet, and show what comes there next; so would a Buffer's `slice`.
+  return old && Binding.received(findVariable(namespace, name), new Uint8Array(old), tokens);
+}
+
 function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown> {
-  const { id, namespace, name, old_value: old, incomplete } = received;
-  const variable = findVariable(namespace, name);
-  return createToken(variable, {
-    // A view would keep the whole packet, and show what comes there next; so would a Buffer's `slice`.
-    old: old && Binding.received(variable, new Uint8Array(old), tokens),
+  const { id, namespace, name, incomplete } = received;
+  return createToken(findVariable(namespace, name), {
+    old: oldValue(received, tokens),
     incomplete,
     used: undefined,
     right: undefined,
@@ -270,7 +291,8 @@ function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown>
 export function takeRight(token: Token<unknown>, chain: Chain): boolean {
   const state = stateOf(token);
   const { id } = chain;
-  if (id === undefined || (state.right !== undefined && state.right.id !== id)) return false;
+  const { right, incomplete } = state;
+  if (id === undefined || incomplete || (right !== undefined && right.id !== id)) return false;
   state.right = chain.right;
   return true;
 }

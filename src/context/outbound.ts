@@ -1,4 +1,5 @@
 /** A chain on the way with a call: what goes out with its task and steps, and what comes back. */
+import { SerializationError } from '../errors.ts';
 import { decodeContext, type ReceivedContext, withTokens } from '../wire/context.ts';
 import { type Encoded, sizeOf } from '../wire/value.ts';
 import type { Chain, Crossing, Snapshot } from './chain.ts';
@@ -16,6 +17,7 @@ import {
   takeRight,
   USED_ELSEWHERE,
 } from './manifest.ts';
+import { type Scope, storage } from './scope.ts';
 import { Failures } from './strictness.ts';
 import { hasRight, stateOf, type Token } from './variable.ts';
 
@@ -49,6 +51,7 @@ export class OutboundContext implements Crossing {
   readonly #strict: boolean;
   readonly #maxBytes: number;
   #chain: Chain | undefined;
+  #scope: Scope | undefined;
   /** The call, or the present step, goes on with the chain. */
   #continues = false;
   /** Tokens that went out or came back with the right to use them, until both sides know that they were used. */
@@ -68,6 +71,11 @@ export class OutboundContext implements Crossing {
     this.#home = home;
     this.#strict = strictContext;
     this.#maxBytes = maxValueBytes;
+  }
+
+  /** Runs `fn` as part of the code that made the call, or asked for the step. */
+  within<T>(fn: () => T): T {
+    return this.#scope === undefined ? fn() : storage.run(this.#scope, fn);
   }
 
   carries(token: Token<unknown>): boolean {
@@ -90,9 +98,11 @@ export class OutboundContext implements Crossing {
    */
   depart<T extends Encoded | undefined>(chain: Chain, encode: () => T): T {
     this.#chain = chain;
+    this.#scope = storage.getStore();
     this.#arrived = undefined;
     this.#context = undefined;
     this.#exposed = false;
+    this.#retried = false;
     this.#continues = chain.begin(this);
     try {
       const tokens = new FrameTokens(this.#home);
@@ -123,7 +133,7 @@ export class OutboundContext implements Crossing {
         whole,
         changes: whole ? state : changesBetween(this.#known, state),
         tokens,
-        spent,
+        spent: () => spent,
         isLive: (token) => {
           const isLive = this.#continues && hasRight(chain, stateOf(token));
           (isLive ? live : orphans).push(token);
@@ -222,6 +232,10 @@ export class OutboundContext implements Crossing {
       this.#unreadable = error;
       this.#giveUpTokens();
       return;
+    }
+    if (this.#context.lost) {
+      this.#unreadable = new SerializationError('it was too large to come beside the answer');
+      this.#giveUpTokens();
     }
     const { spent } = this.#context;
     this.#arrived = readManifest(this.#context, this.#home, (id) => this.#shared?.get(id)?.token);

@@ -28,6 +28,14 @@ export function bareScope(): Scope {
   };
 }
 
+/**
+ * Runs `fn`, which makes something that outlives the code that runs now, and must not keep its chain, nor
+ * act in it.
+ */
+export function outside<T>(fn: () => T): T {
+  return storage.getStore() === undefined ? fn() : storage.run(undefined as never, fn);
+}
+
 /** The chain of the code that runs now, if it has one. */
 export function currentChain(): Chain | undefined {
   return storage.getStore()?.chain;

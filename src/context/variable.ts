@@ -25,9 +25,9 @@ import { warnStuck } from './strictness.ts';
 /** What there is of a token beside what its owner sees. */
 export interface TokenState {
   /** What the variable had before; undefined: nothing. */
-  readonly old: Binding | undefined;
+  old: Binding | undefined;
   /** Its old value could not travel: it can't be put back. */
-  readonly incomplete: boolean;
+  incomplete: boolean;
   /** Why it can't be used any more: it was used, or may have been. */
   used: string | undefined;
   /** That of the chain which may use it here; undefined: none. */

@@ -19,7 +19,8 @@ export type ReceivedToken = generated.Token;
 
 /** What one Context may have. */
 export const MAX_VARIABLES = 10_000;
-const MAX_SPENT = 100_000;
+/** And so many ids of tokens that were used. */
+export const MAX_SPENT = 100_000;
 
 /** A Context that was received. Values are not decoded. */
 export interface ReceivedContext {
@@ -29,6 +30,8 @@ export interface ReceivedContext {
   readonly variables: readonly ReceivedVariable[];
   readonly tokens: readonly ReceivedToken[];
   readonly spent: readonly string[];
+  /** It stands for one that did not fit. */
+  readonly lost: boolean;
 }
 
 /** A Context to be sent. */
@@ -40,6 +43,9 @@ export interface SentContext {
   readonly tokens: readonly generated.Init<generated.Token>[];
   readonly spent: readonly string[];
 }
+
+/** Stands for a Context that does not fit. */
+export const LOST_CONTEXT: Uint8Array = Uint8Array.of(0x30, 1);
 
 /** @param value one CBOR item; undefined: it has no value any more */
 export function encodeVariable(
@@ -126,6 +132,7 @@ function read(bytes: Uint8Array, from: number): Read {
     variables: [],
     tokens: [],
     spent: [],
+    lost: false,
     leading: 0,
     end: 0,
   };
@@ -164,6 +171,9 @@ function readField(field: number, context: Read): void {
       break;
     case 5:
       add(spent, reader.readString(), MAX_SPENT, 'spent tokens');
+      break;
+    case 6:
+      context.lost = reader.readBoolean();
   }
 }
 

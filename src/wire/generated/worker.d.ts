@@ -190,6 +190,7 @@ export interface Context {
   variables: Variable[];
   tokens: Token[];
   spent: string[];
+  lost: boolean;
 }
 export function readContext(pbf: PbfReader, end?: number): Context;
 export function writeContext(obj: Init<Context>, pbf: PbfWriter): void;

@@ -318,7 +318,7 @@ export function writeError(obj, pbf) {
 }
 
 export function readContext(pbf, end) {
-    const obj = {chain: "", whole: false, variables: [], tokens: [], spent: []};
+    const obj = {chain: "", whole: false, variables: [], tokens: [], spent: [], lost: false};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.chain = pbf.readString();
@@ -326,6 +326,7 @@ export function readContext(pbf, end) {
         else if (field === 3) obj.variables.push(readVariable(pbf, pbf.readVarint() + pbf.pos));
         else if (field === 4) obj.tokens.push(readToken(pbf, pbf.readVarint() + pbf.pos));
         else if (field === 5) obj.spent.push(pbf.readString());
+        else if (field === 6) obj.lost = pbf.readBoolean();
     }
     return obj;
 }
@@ -335,6 +336,7 @@ export function writeContext(obj, pbf) {
     if (obj.variables) for (const item of obj.variables) pbf.writeMessage(3, writeVariable, item);
     if (obj.tokens) for (const item of obj.tokens) pbf.writeMessage(4, writeToken, item);
     if (obj.spent) for (const item of obj.spent) pbf.writeStringField(5, item);
+    if (obj.lost) pbf.writeBooleanField(6, obj.lost);
 }
 
 export function readVariable(pbf, end) {
