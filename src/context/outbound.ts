@@ -256,6 +256,10 @@ export class OutboundContext implements Crossing {
    */
   conclude(load: Load): Promise<void> | undefined {
     if (this.#exposed || this.#retried) this.#giveUpTokens();
+    if (this.#context === undefined && this.#unreadable === undefined) {
+      this.#settle(NO_CHANGES);
+      return undefined;
+    }
     const failures = new Failures(this.#strict);
     if (this.#unreadable !== undefined) {
       failures.addAll(this.#unreadable);
