@@ -14,6 +14,8 @@ const NESTED =
 /** Never changed. A variable that is set gets a new one. */
 export class Binding {
   readonly variable: Variable;
+  /** There was a warning that it can't be read here. */
+  isReported = false;
   #value: unknown;
   /** The item that it came as, until it is decoded; and for good, where that gives a primitive. */
   #bytes: Uint8Array | undefined;

@@ -46,6 +46,8 @@ export interface Manifest {
   readonly direction: 'out' | 'back';
   /** Bytes that there are for it. Values are left out that would take more. */
   readonly room: number;
+  /** Takes the keys of variables whose values are left out. */
+  readonly leftOut?: string[];
 }
 
 interface OldValue {
@@ -110,7 +112,7 @@ function encodeChanges(manifest: Manifest, failures: Failures): Entries {
       }
     } catch (error) {
       entries.isFixed = false;
-      if (entries.size < MAX_VARIABLES) leaveOut(manifest, entries, key);
+      leaveOut(manifest, entries, key);
       failures.add(labelOf(partsOf(key)), direction, error);
     }
   }
@@ -120,9 +122,12 @@ function encodeChanges(manifest: Manifest, failures: Failures): Entries {
 const TOO_MANY = `at most ${MAX_VARIABLES} variables travel at a time`;
 
 /** A worker that has an earlier value must not take it for the present one. */
-function leaveOut({ whole, direction }: Manifest, entries: Entries, key: string): void {
-  if (direction === 'out' && !whole) entries.set(key, encodeVariable(partsOf(key), undefined));
-  else entries.delete(key);
+function leaveOut(manifest: Manifest, entries: Entries, key: string): void {
+  const { whole, direction, leftOut } = manifest;
+  leftOut?.push(key);
+  entries.delete(key);
+  if (direction === 'back' || whole || entries.size >= MAX_VARIABLES) return;
+  entries.set(key, encodeVariable(partsOf(key), undefined));
 }
 
 /** Old values may refer to tokens that no other value refers to: these are added while we go. */
@@ -205,11 +210,17 @@ export interface Arrived {
   readonly changes: Map<string, Binding | undefined>;
 }
 
-/** @param known finds a token that has crossed with the same call */
+type FindBinding = (key: string) => Binding | undefined;
+
+/**
+ * @param known finds a token that has crossed with the same call
+ * @param withheld finds the value of a variable that the sender takes for unset
+ */
 export function readManifest(
   context: ReceivedContext,
   home: ContextHome,
   known: (id: string) => Token<unknown> | undefined,
+  withheld: FindBinding = () => undefined,
 ): Arrived {
   const changes = recent?.variables === context.variables ? recent.values : undefined;
   if (context.tokens.length === 0) {
@@ -220,8 +231,8 @@ export function readManifest(
   for (const received of context.tokens) {
     const { id, state } = received;
     const met = known(id) ?? homeToken(home, id);
-    const token = met ?? makeToken(received, tokens);
-    if (met !== undefined) complete(met, received, tokens);
+    const token = met ?? makeToken(received, tokens, withheld);
+    if (met !== undefined) complete(met, received, tokens, withheld);
     tokens.add(id, token);
     if (state === TokenState.USED) stateOf(token).used ??= USED_ELSEWHERE;
     else if (state === TokenState.LIVE) live.push(token);
@@ -258,25 +269,37 @@ function homeToken(home: ContextHome, id: string): Token<unknown> | undefined {
 }
 
 /** A token may come without its old value at first, for lack of room, and with it later. */
-function complete(token: Token<unknown>, received: ReceivedToken, tokens: FrameTokens): void {
+function complete(
+  token: Token<unknown>,
+  received: ReceivedToken,
+  tokens: FrameTokens,
+  withheld: FindBinding,
+): void {
   const state = stateOf(token);
   if (!state.incomplete || received.incomplete) return;
-  state.old = oldValue(received, tokens);
+  state.old = oldValue(received, tokens, withheld);
   state.incomplete = false;
 }
 
 function oldValue(
-  { namespace, name, old_value: old }: ReceivedToken,
+  { namespace, name, old_value: old, incomplete }: ReceivedToken,
   tokens: FrameTokens,
+  withheld: FindBinding,
 ): Binding | undefined {
+  const variable = findVariable(namespace, name);
   // A view would keep the whole packet, and show what comes there next; so would a Buffer's `slice`.
-  return old && Binding.received(findVariable(namespace, name), new Uint8Array(old), tokens);
+  if (old) return Binding.received(variable, new Uint8Array(old), tokens);
+  return incomplete ? undefined : withheld(identityOf(variable));
 }
 
-function makeToken(received: ReceivedToken, tokens: FrameTokens): Token<unknown> {
+function makeToken(
+  received: ReceivedToken,
+  tokens: FrameTokens,
+  withheld: FindBinding,
+): Token<unknown> {
   const { id, namespace, name, incomplete } = received;
   return createToken(findVariable(namespace, name), {
-    old: oldValue(received, tokens),
+    old: oldValue(received, tokens, withheld),
     incomplete,
     used: undefined,
     right: undefined,
@@ -301,8 +324,8 @@ export function takeRight(token: Token<unknown>, chain: Chain): boolean {
 export type Load = <T>(read: () => T) => T | Promise<T>;
 
 /**
- * Reads the values that may need modules. Of those that can't be read, a task knows then that they have no
- * value, and a caller keeps what it has.
+ * Reads the values that may need modules. Those that can't be read count as not set in a task, and go back
+ * as they came; a caller keeps what it has.
  */
 export function readAll(
   changes: Map<string, Binding | undefined>,
@@ -314,8 +337,7 @@ export function readAll(
   for (const [key, binding] of changes) {
     if (binding === undefined || !binding.isCompound || !binding.variable.isDeclared) continue;
     const failed = (error: unknown) => {
-      // All that a chain has is no list of changes.
-      if (where === 'inTask' && !(changes instanceof Values)) changes.set(key, undefined);
+      if (where === 'inTask') binding.isReported = true;
       else changes.delete(key);
       failures.add(String(binding.variable), where, error);
     };

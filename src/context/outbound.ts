@@ -20,6 +20,7 @@ import {
 import { type Scope, storage } from './scope.ts';
 import { Failures } from './strictness.ts';
 import { hasRight, stateOf, type Token } from './variable.ts';
+import { Withheld } from './withheld.ts';
 
 /** Where calls go. */
 export interface Destination {
@@ -38,6 +39,7 @@ interface SharedToken {
 }
 
 const NOTHING: Snapshot = new Map();
+const NO_TOKENS: Token<unknown>[] = [];
 const MAYBE_USED =
   'counts as used: a call that had it ended without a word from its worker, which may have used it';
 
@@ -63,7 +65,11 @@ export class OutboundContext implements Crossing {
   #known = NOTHING;
   /** Whether the worker's chain has something else than `#known`. */
   #diverged = true;
+  /** Values here that the worker's chain lacks, as they can't travel. */
+  #withheld: Withheld | undefined;
   #context: ReceivedContext | undefined;
+  /** Tokens of this call that were used there, as the last answer says. */
+  #spentThere: Token<unknown>[] = NO_TOKENS;
   #arrived: Arrived | undefined;
   #unreadable: unknown;
 
@@ -101,6 +107,7 @@ export class OutboundContext implements Crossing {
     this.#scope = storage.getStore();
     this.#arrived = undefined;
     this.#context = undefined;
+    this.#spentThere = NO_TOKENS;
     this.#exposed = false;
     this.#retried = false;
     this.#continues = chain.begin(this);
@@ -126,6 +133,7 @@ export class OutboundContext implements Crossing {
     if (nothing && tokens.size === 0 && spent.length === 0) return undefined;
     const live: Token<unknown>[] = [];
     const orphans: Token<unknown>[] = [];
+    const leftOut: string[] = [];
     const failures = new Failures(this.#strict);
     const sent = encodeManifest(
       {
@@ -141,6 +149,7 @@ export class OutboundContext implements Crossing {
         },
         direction: 'out',
         room,
+        leftOut,
       },
       failures,
     );
@@ -152,6 +161,9 @@ export class OutboundContext implements Crossing {
       this.#orphans.set(stateOf(token).id as string, token);
     }
     for (const token of live) this.#share(token, id as string);
+    if (id !== this.#there) this.#withheld = undefined;
+    if (leftOut.length > 0) this.#withheld ??= new Withheld();
+    this.#withheld?.update(leftOut, state);
     this.#there = id;
     this.#known = state;
     this.#diverged = false;
@@ -238,12 +250,20 @@ export class OutboundContext implements Crossing {
       this.#giveUpTokens();
     }
     const { spent } = this.#context;
-    this.#arrived = readManifest(this.#context, this.#home, (id) => this.#shared?.get(id)?.token);
+    this.#arrived = readManifest(
+      this.#context,
+      this.#home,
+      (id) => this.#shared?.get(id)?.token,
+      (key) => this.#withheld?.find(key),
+    );
     for (const id of spent) {
       const shared = this.#shared?.get(id);
       if (shared === undefined) continue;
       stateOf(shared.token).used ??= USED_ELSEWHERE;
       this.#shared?.delete(id);
+      if (this.#withheld === undefined) continue;
+      if (this.#spentThere === NO_TOKENS) this.#spentThere = [];
+      this.#spentThere.push(shared.token);
     }
   }
 
@@ -290,7 +310,8 @@ export class OutboundContext implements Crossing {
       this.#diverged ||= context.variables.length > 0;
       return;
     }
-    if (changes.size > 0 || this.#there !== undefined) chain.merge(this.#there, changes);
+    const merged = this.#withheld?.translate(changes, this.#known, this.#spentThere) ?? changes;
+    if (merged.size > 0 || this.#there !== undefined) chain.merge(this.#there, merged);
     // What could not be read is not as it is there.
     if (changes.size < context.variables.length) this.#diverged = true;
     this.#known = chain.snapshot();

@@ -205,7 +205,7 @@ export class ContextVar<T> implements Variable {
       try {
         return binding.read();
       } catch (cause) {
-        warnStuck(String(this), 'asked', cause);
+        if (!binding.isReported) warnStuck(String(this), 'asked', cause);
       }
     }
     if (fallback.length > 0) return fallback[0];

@@ -29,6 +29,8 @@ import {
   passOn,
   plain,
   resetThere,
+  scoped,
+  setThere,
   steps,
   takeWarnings,
   workerWarnings,
@@ -509,6 +511,72 @@ describe('a value of a variable that the worker has not declared', () => {
       expect(warning).toContain('Import what the value is made of');
       // Now that it is declared, its values are read before the task begins.
       expect(await declareAndCall('unloaded-late')).toBe(21);
+    });
+  });
+});
+
+describe('a value that the worker has not got', () => {
+  test.each(['function', 'encode'])(
+    'is here again when the worker takes its own back: %s',
+    async (kind) => {
+      await inChain(lenient, async () => {
+        const own = make(kind);
+        odd.set(own);
+        for await (const value of scoped('there')) {
+          expect([value, odd.get()]).toEqual(['there', 'there']);
+        }
+        expect(odd.get('unset')).toBe(own);
+        const token = await setThere('there');
+        expect([odd.get(), token.wasSet, token.oldValue]).toEqual(['there', true, own]);
+        odd.reset(token);
+        expect(odd.get('unset')).toBe(own);
+      });
+    },
+  );
+
+  test('also where the caller sets it between the steps', async () => {
+    await inChain(lenient, async () => {
+      const own = make('function');
+      odd.set(own);
+      for await (const _ of scoped('there')) odd.set('meanwhile');
+      expect(odd.get('unset')).toBe(own);
+    });
+  });
+
+  test('but not where its own token is used there', async () => {
+    await inChain(lenient, async () => {
+      const token = odd.set(make('function'));
+      expect(await resetThere(token)).toMatchObject({ wasSet: false, error: undefined });
+      expect([odd.get('unset'), token.used]).toEqual(['unset', true]);
+    });
+  });
+
+  test('nor where it was reset here meanwhile', async () => {
+    await inChain(lenient, async () => {
+      const token = odd.set(make('function'));
+      const body = steps();
+      await body.next();
+      odd.reset(token);
+      await body.next('good');
+      expect(odd.get()).toBe('good');
+      await body.return('');
+      for await (const _ of scoped('there'));
+      expect(odd.get()).toBe('good');
+    });
+  });
+
+  test('comes back where only the worker can’t read it', async () => {
+    const url = writeModule(CLASS);
+    const { value } = (await import(url)) as { value: unknown };
+    await rm(new URL(url));
+    await inChain(lenient, async () => {
+      odd.set(value);
+      for await (const _ of scoped('there'));
+      expect(odd.get('unset')).toEqual(value);
+      const token = await setThere('there');
+      expect(token.oldValue).toEqual(value);
+      odd.reset(token);
+      expect(odd.get('unset')).toEqual(value);
     });
   });
 });

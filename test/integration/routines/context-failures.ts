@@ -145,3 +145,15 @@ export const resetThere = routine((token: Parameters<typeof odd.reset>[0]) => {
   }
   return { wasSet, used, oldValue, error: undefined };
 });
+
+export const setThere = routine((value: unknown) => odd.set(value));
+
+/** Sets `odd` for a step, and takes that back in the next one. */
+export const scoped = routine(async function* (value: unknown) {
+  const token = odd.set(value);
+  try {
+    yield odd.get();
+  } finally {
+    odd.reset(token);
+  }
+});
