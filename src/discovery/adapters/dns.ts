@@ -74,12 +74,13 @@ export class DnsDiscovery implements DiscoveryLike, AsyncDisposable {
         return [];
       }
     };
+    const hosts = hostsOf(resolver, name);
     const look = async () => {
       if (port === undefined) {
         const found = await services(resolver, name);
         return found.flatMap((service) => worker(service.name, service.port));
       }
-      return (await hosts(resolver, name)).flatMap((host) => worker(host, port));
+      return (await hosts()).flatMap((host) => worker(host, port));
     };
     const tell = (message: string) => process.emitWarning(message, 'SkeinDiscoveryWarning');
     this.#polled = new PolledDiscovery({ env, name, intervalMs: interval, look, warn: tell });
@@ -95,14 +96,25 @@ export class DnsDiscovery implements DiscoveryLike, AsyncDisposable {
   }
 }
 
-async function hosts(resolver: Resolver, name: string): Promise<string[]> {
-  const both = await Promise.all([
-    orNone(resolver.resolve4(name)),
-    orNone(resolver.resolve6(name)),
-  ]);
-  const found = both.flat();
-  // A name without its domain is known to the system only, and so is one of its own.
-  return found.length > 0 ? found : await orNone(resolver.lookup(name));
+/** Asks for the addresses of a name. */
+function hostsOf(resolver: Resolver, name: string): () => Promise<string[]> {
+  // Some servers answer one kind of question and never the other.
+  const kinds = [
+    { ask: resolver.resolve4, last: [] as string[] },
+    { ask: resolver.resolve6, last: [] as string[] },
+  ];
+  return async () => {
+    const answers = await Promise.allSettled(kinds.map(({ ask }) => orNone(ask(name))));
+    const failures = answers.filter((answer) => answer.status === 'rejected');
+    if (failures.length === kinds.length) throw failures[0]?.reason;
+    for (const [index, answer] of answers.entries()) {
+      const kind = kinds[index];
+      if (kind !== undefined && answer.status === 'fulfilled') kind.last = answer.value;
+    }
+    const found = kinds.flatMap(({ last }) => last);
+    // A name without its domain is known to the system only, and so is one of its own.
+    return found.length > 0 ? found : await orNone(resolver.lookup(name));
+  };
 }
 
 async function services(resolver: Resolver, name: string) {
