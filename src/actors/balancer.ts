@@ -8,6 +8,7 @@ import type {
   BalancerContext as PolicyContext,
   WorkerView,
 } from '../balancing/balancer.ts';
+import { outside } from '../context/scope.ts';
 import type { Env } from '../env.ts';
 import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
 import { createLightActor } from './actor.ts';
@@ -214,7 +215,7 @@ export class Balancer {
     const { routine, tag } = call.request;
     try {
       const task = { routine: routine.key, tag };
-      for (const uid of this.#policy.delegate(task, able)) {
+      for (const uid of outside(() => this.#policy.delegate(task, able))) {
         if (typeof uid !== 'string') {
           throw new LoadBalancerError(
             `the load balancer yielded ${String(uid)}, not the uid of a worker`,

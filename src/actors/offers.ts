@@ -2,11 +2,14 @@
  * The calls whose tasks a caller has offered to one worker: writes their tasks and steps to the link,
  * hands the worker's answers to them, and says of each whether it may have started when the link is lost.
  */
+import type { ContextHome } from '../context/home.ts';
+import { OutboundContext } from '../context/outbound.ts';
 import type { Env } from '../env.ts';
 import { ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
 import { toDispatch } from '../routine/nested-options.ts';
 import { receiveThrown } from '../routine/outcome.ts';
 import type { Link } from '../transport/link.ts';
+import type { TokenTable } from '../wire/context.ts';
 import {
   CancelReason,
   type Frame,
@@ -20,6 +23,7 @@ import type { Call, CallEvent, Step } from './call.ts';
 
 export interface OffersPorts {
   readonly env: Env;
+  readonly home: ContextHome;
   /** The worker surely never starts this call. */
   refuse(call: Call): void;
   /** The same, and the worker does not want it now. */
@@ -214,11 +218,12 @@ export class Offers {
       case 'ack':
         return this.#tell(call, ACK);
       case 'result': {
-        const { value, done } = frame.result;
+        const { done } = frame.result;
         this.#attempt(call, () => {
-          const received = this.#link?.received(value);
-          call.context?.arrive(received?.context);
-          this.#tell(call, { type: 'result', value: received, done });
+          const received = this.#link?.received(frame.result.value);
+          const tokens = this.#arrive(call, received?.context);
+          const value = received && tokens ? { ...received, tokens } : received;
+          this.#tell(call, { type: 'result', value, done });
         });
         return;
       }
@@ -255,12 +260,22 @@ export class Offers {
 
   #error(call: Call, value: Value | undefined): unknown {
     const received = this.#link?.received(value);
-    call.context?.arrive(received?.context);
+    this.#arrive(call, received?.context);
     if (received?.item === undefined) return new ProtocolError('an error without a value');
     const { context } = call;
     // What an error's class does to read it is the caller's business, and no other chain's.
     const read = () => receiveThrown(received, context?.tokens);
     return context === undefined ? read() : context.within(read);
+  }
+
+  /** @returns the tokens that came with an answer, if there are some */
+  #arrive(call: Call, bytes: Uint8Array | undefined): TokenTable | undefined {
+    if (call.context === undefined && bytes === undefined) return undefined;
+    // Where the caller has no chain, tokens may come all the same: they belong to none here.
+    const { home } = this.#ports;
+    call.context ??= new OutboundContext({ home, strictContext: false, maxValueBytes: 0 });
+    call.context.arrive(bytes);
+    return call.context.tokens;
   }
 
   #tell(call: Call, event: CallEvent): void {

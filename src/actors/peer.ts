@@ -5,6 +5,7 @@
  */
 import type { AnyActorRef } from 'xstate';
 import type { WorkerView } from '../balancing/balancer.ts';
+import type { ContextHome } from '../context/home.ts';
 import { outside } from '../context/scope.ts';
 import type { Env, Timer } from '../env.ts';
 import { type Limits, Link } from '../transport/link.ts';
@@ -164,6 +165,7 @@ export interface PeerPorts {
   readonly limits: Limits;
   /** The caller's epoch. */
   readonly epoch: string;
+  readonly home: ContextHome;
   /** A worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
   /**
@@ -228,6 +230,7 @@ export class Peer {
     this.#ports = ports;
     const offersPorts = {
       env: ports.env,
+      home: ports.home,
       refuse: (call: Call) => this.#refuse(call),
       decline: (call: Call) => this.#decline(call),
       busy: () => this.#retryBusy(),

@@ -168,6 +168,7 @@ export class PoolProxy implements Dispatcher {
       env: options.env,
       limits: { ...limits, helloTimeoutMs: Math.max(limits.helloTimeoutMs, leastMs) },
       epoch: this.epoch,
+      home: this.home,
       connect: (address) => this.#connect(address),
       balance: (event) => this.#balancer.send(event),
       isFull: (uid) => this.#balancer.isFull(uid),

@@ -9,7 +9,7 @@ import { hasVariables } from '../context/variable.ts';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher, Received } from '../routine/dispatcher.ts';
-import { loading } from '../routine/loading.ts';
+import { loadingFor } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
@@ -379,7 +379,7 @@ export class Session {
       // What the steps before have left running keeps theirs.
       else execution.scope = { ...execution.scope, chain: inbound.chain };
     };
-    const load: Load = (read) => loading(() => within(execution, read));
+    const load: Load = (read) => loadingFor(execution.task, () => within(execution, read));
     const receiving = inbound.receive(context, load);
     if (receiving !== undefined) return receiving.then(apply);
     apply();

@@ -23,6 +23,8 @@ export interface Right {
 export interface Crossing {
   /** Whether the token is with the worker, for the time of the call. */
   carries(token: object): boolean;
+  /** The task that made it is over: nobody else may use the tokens that it has. */
+  leave(): void;
 }
 
 const EMPTY = new Values();
@@ -113,6 +115,7 @@ export class Chain {
    * with the tokens that did not cross.
    */
   leave(): void {
+    for (const call of this.#out ?? []) call.leave();
     if (this.right.id !== undefined) this.right.id = this.#home.newId();
   }
 

@@ -10,6 +10,7 @@ import {
   type Load,
   readAll,
   readManifest,
+  STILL_OUT,
   takeRight,
   USED_ELSEWHERE,
 } from './manifest.ts';
@@ -27,7 +28,6 @@ interface SharedToken {
 
 const EARLIER_ATTEMPT =
   'counts as used: a worker that was lost had it before, and may have used it';
-const STILL_OUT = 'counts as used: the task ended while a call of its own still had it';
 
 /** What goes back with an answer. */
 export interface Answer {

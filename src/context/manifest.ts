@@ -261,6 +261,7 @@ function readVariables(
   return changes;
 }
 
+export const STILL_OUT = 'counts as used: the task ended while a call of its own still had it';
 export const USED_ELSEWHERE =
   'was used before, in another process: a token resets its variable once';
 

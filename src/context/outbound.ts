@@ -14,6 +14,7 @@ import {
   NO_CHANGES,
   readAll,
   readManifest,
+  STILL_OUT,
   takeRight,
   USED_ELSEWHERE,
 } from './manifest.ts';
@@ -79,6 +80,12 @@ export class OutboundContext implements Crossing {
     this.#maxBytes = maxValueBytes;
   }
 
+  leave(): void {
+    for (const shared of this.#shared?.values() ?? []) {
+      if (this.#isLent(shared)) stateOf(shared.token).used ??= STILL_OUT;
+    }
+  }
+
   /** Runs `fn` as part of the code that made the call, or asked for the step. */
   within<T>(fn: () => T): T {
     return this.#scope === undefined ? fn() : storage.run(this.#scope, fn);
@@ -110,10 +117,11 @@ export class OutboundContext implements Crossing {
     this.#spentThere = NO_TOKENS;
     this.#exposed = false;
     this.#retried = false;
+    const tokens = new FrameTokens(this.#home);
+    // What the program's code does meanwhile comes before the call.
+    const encoded = withTokens(tokens, encode);
     this.#continues = chain.begin(this);
     try {
-      const tokens = new FrameTokens(this.#home);
-      const encoded = withTokens(tokens, encode);
       this.#sent = this.#encode(chain, tokens, this.#maxBytes - sizeOf(encoded));
       return encoded;
     } catch (error) {
@@ -290,20 +298,22 @@ export class OutboundContext implements Crossing {
     const merges = this.#chain?.isContinuedBy(this) === true;
     const changes = merges ? this.#arrived?.changes : undefined;
     const reading = changes && readAll(changes, load, 'atCaller', failures);
-    const finish = () => {
-      this.#settle(changes ?? NO_CHANGES);
+    const finish = (merges?: boolean) => {
+      this.#settle(changes ?? NO_CHANGES, merges);
       if (failures.error) throw failures.error;
     };
-    if (reading !== undefined) return reading.then(finish);
-    finish();
+    if (reading !== undefined) return reading.then(() => finish());
+    // What the values' own code has done to the chain while they were read, is part of the call.
+    finish(merges);
     return undefined;
   }
 
-  #settle(changes: Changes): void {
+  #settle(changes: Changes, decided?: boolean): void {
     const chain = this.#chain;
     const context = this.#context;
     this.#chain = undefined;
-    const merges = chain?.end(this) === true;
+    const ended = chain?.end(this) === true;
+    const merges = decided ?? ended;
     if (chain === undefined || context === undefined) return;
     this.#there = context.chain === '' ? undefined : context.chain;
     if (!merges) {

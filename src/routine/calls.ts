@@ -51,7 +51,7 @@ async function call(definition: Definition, args: unknown[], options: CallOption
     context = undefined;
     const concluding = conclude(outbound, () => patienceOf(request, began));
     if (concluding) await concluding;
-    const value = decode(received, outbound.tokens);
+    const value = decode(received);
     return value instanceof Promise ? await patiently(value, patienceOf(request, began)) : value;
   } catch (error) {
     const unread = error instanceof Unread;

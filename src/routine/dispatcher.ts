@@ -1,5 +1,6 @@
 /** What a routine asks of whatever carries its calls. A proxy fulfils it. */
 import type { Destination, OutboundContext } from '../context/outbound.ts';
+import type { TokenTable } from '../wire/context.ts';
 import type { Encoded } from '../wire/value.ts';
 
 /** How a worker finds a routine. */
@@ -47,7 +48,12 @@ export interface Abortable {
 
 /** A value that arrived, not decoded yet; undefined stands for `undefined`. */
 export type Received =
-  | { readonly item?: Uint8Array | undefined; readonly attachments: readonly Uint8Array[] }
+  | {
+      readonly item?: Uint8Array | undefined;
+      readonly attachments: readonly Uint8Array[];
+      /** Those that it may refer to. */
+      readonly tokens?: TokenTable;
+    }
   | undefined;
 
 export type StepKind = 'next' | 'throw' | 'return';

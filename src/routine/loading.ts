@@ -59,6 +59,13 @@ export function patiently<T>(value: Promise<T>, patience: Patience): Promise<T> 
   });
 }
 
+/** What `loading` gives, unless it takes too long or the task is told to stop. */
+export function loadingFor<T>(task: Abortable, read: () => T): T | Promise<T> {
+  const given = loading(read);
+  if (!(given instanceof Promise)) return given;
+  return patiently(given, { signal: task, timeoutMs: undefined, began: performance.now() });
+}
+
 const NEVER_LOADS =
   `a module that it names did not load within ${LOADING_MS / 1_000} seconds. If that module waits for ` +
   'this call at its top level, make its routines and classes above';

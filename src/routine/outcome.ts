@@ -14,7 +14,7 @@ import { addCallerStack } from './stack.ts';
  * @throws SerializationError, also by the promise, when the bytes are not a value, or name what is
  * not there
  */
-export function decode(received: Received, tokens?: TokenTable): unknown {
+export function decode(received: Received, tokens = received?.tokens): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
   const { attachments } = received as NonNullable<Received>;

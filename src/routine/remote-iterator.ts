@@ -164,17 +164,21 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
   ): Promise<IteratorResult<Y, R>> {
     const { remote, signal } = this.#started as Started;
     let out = context;
+    let goesOn = false;
     try {
       const step = await remote.step(kind, value, context);
+      goesOn = !step.done;
       if (step.done) this.#state = 'ended';
       out = undefined;
       const concluding = context && conclude(context, () => this.#patience);
       if (concluding) await concluding;
-      const read = decode(step.value, context?.tokens);
+      const read = decode(step.value);
       const given = read instanceof Promise ? await patiently(read, this.#patience) : read;
       return { value: given, done: step.done } as IteratorResult<Y, R>;
     } catch (error) {
       this.#state = 'ended';
+      // What it gave can't be read here: nobody will ask it to go on.
+      if (goesOn) remote.abandon();
       const unread = error instanceof Unread;
       const thrown = unread ? await whenRead(error, this.#patience) : error;
       const failure = out ? await concludeFailed(out, thrown, () => this.#patience) : thrown;

@@ -4,22 +4,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fork, type Token, WorkerPool } from '../../src/index.ts';
+import { until } from './helpers.ts';
 import {
+  Counted,
+  countEnded,
   keepsToken,
   label,
+  leavesCall,
   leavesCode,
   lending,
   level,
   nestedWitness,
   resetIt,
   runLeftOver,
+  setsCounted,
   spendAndFail,
   startedAgain,
   tryReset,
   usesWhenEncoded,
   Witness,
+  whatFollowed,
   witness,
   witnessError,
+  yieldsUnreadable,
 } from './routines/left-over.ts';
 
 let one: WorkerPool;
@@ -125,6 +132,32 @@ describe('code of classes that writes and reads them', () => {
       },
     ),
   );
+});
+
+test('what the code of values does while they are read, takes no change back', async () => {
+  await fork(() =>
+    one.run(async () => {
+      await setsCounted();
+      expect(level.get()).toBeInstanceOf(Counted);
+      expect(label.get()).toBe('from the worker');
+    }),
+  );
+});
+
+test('a token that a call of an ended task has, is used nowhere else', async () => {
+  for (let i = 0; i < 4; i += 1) {
+    await leavesCall.on(two)();
+    const outcomes = await Promise.all(two.workers.map(() => whatFollowed.on(two)()));
+    for (const outcome of outcomes) {
+      if (outcome !== undefined) expect(outcome).not.toMatch(/^ok ok$/);
+    }
+  }
+});
+
+test('a generator whose value can not be read here, ends there, too', async () => {
+  const steps = yieldsUnreadable.on(one)();
+  await expect(steps.next()).rejects.toThrow(/never/);
+  await until(async () => expect(await countEnded.on(one)()).toBe(1));
 });
 
 describe('what does not fit', () => {

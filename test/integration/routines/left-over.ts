@@ -108,3 +108,58 @@ export const startedAgain = routine(
   },
   { idempotent: true },
 );
+
+/** A class whose code for reading changes a variable. */
+export class Counted {}
+
+export const reads = new ContextVar<number>('left-over reads', { default: 0 });
+
+registerClass(Counted, {
+  encode: () => 0,
+  decode: () => {
+    reads.set(reads.get() + 1);
+    return new Counted();
+  },
+});
+
+export const setsCounted = routine(() => {
+  level.set(new Counted());
+  label.set('from the worker');
+});
+
+let afterTask: Promise<string> | undefined;
+
+/** Leaves a call with a token of its own, and uses that token after it has answered. */
+export const leavesCall = routine(() => {
+  const token = level.set(1);
+  const there = resetIt(token);
+  afterTask = (async () => {
+    // Behind the answer, which is given when this function is done.
+    for (let i = 0; i < 10; i += 1) await undefined;
+    return `${tryReset(token)} ${await there}`;
+  })();
+});
+
+export const whatFollowed = routine(async () => (await afterTask) as string);
+
+/** A class that only workers can read, as the test has it. */
+export class Unreadable {}
+
+registerClass(Unreadable, {
+  encode: () => 0,
+  decode: () => {
+    throw new Error('never');
+  },
+});
+
+let ended = 0;
+
+export const yieldsUnreadable = routine(async function* () {
+  try {
+    yield new Unreadable();
+  } finally {
+    ended += 1;
+  }
+});
+
+export const countEnded = routine(() => ended);

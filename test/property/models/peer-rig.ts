@@ -4,6 +4,7 @@ import { createActor, fromCallback } from 'xstate';
 import type { BalancerEvent } from '../../../src/actors/balancer.ts';
 import type { Call, CallEvent } from '../../../src/actors/call.ts';
 import { Peer } from '../../../src/actors/peer.ts';
+import { processHome } from '../../../src/context/home.ts';
 import { defaultLimits } from '../../../src/transport/link.ts';
 import { GoodbyeReason, NackReason, PROTOCOL_VERSION } from '../../../src/wire/frame.ts';
 import { encodeArgs } from '../../../src/wire/value.ts';
@@ -55,6 +56,7 @@ export class PeerRig implements Rig {
       env: this.world.env,
       limits: defaultLimits,
       lostAfterMs: Number.POSITIVE_INFINITY,
+      home: processHome,
       epoch: 'caller',
       connect: () => {
         if (this.#barred) throw new Error('no transport for it');
