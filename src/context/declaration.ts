@@ -14,6 +14,8 @@ export interface ContextVarOptions<T> {
 /** Where a variable is declared. */
 export interface Declaration {
   readonly namespace: string;
+  /** As `module:line`; undefined in code that is no file. */
+  readonly place: string | undefined;
   /** Whether it is the same declaration, made once more. */
   repeats(earlier: Declaration): boolean;
 }
@@ -23,7 +25,11 @@ type Callee = abstract new (...args: never) => unknown;
 
 type Declare = (callee: Callee, namespace: string | undefined, name: string) => Declaration;
 
-let locate: Declare = (_callee, namespace = '') => ({ namespace, repeats: () => false });
+let locate: Declare = (_callee, namespace = '') => ({
+  namespace,
+  place: undefined,
+  repeats: () => false,
+});
 
 /** Says how the place of a declaration is found, which needs to read files. */
 export function locateDeclarations(how: Declare): void {

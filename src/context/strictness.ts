@@ -66,6 +66,7 @@ export class Failures {
   readonly #strict: boolean;
   readonly #variables: string[] = [];
   readonly #errors: SerializationError[] = [];
+  readonly #advice = new Set<string>();
 
   constructor(strict: boolean) {
     this.#strict = strict;
@@ -78,6 +79,7 @@ export class Failures {
       return;
     }
     this.#variables.push(variable);
+    this.#advice.add(STUCK[where][1]);
     this.#errors.push(asSerializationError(error));
   }
 
@@ -101,9 +103,10 @@ export class Failures {
       const variable = variables[i] ?? '';
       return message.startsWith(variable) ? message : `${variable}: ${message}`;
     });
+    const advice = Array.from(this.#advice, (text) => `. ${text}`).join('');
     const more = errors.length > NAMED ? `; and ${errors.length - NAMED} more` : '';
     return new ChainSerializationError(
-      `values of context variables can't travel, and context is strict: ${named.join('; ')}${more}`,
+      `values of context variables can't travel, and context is strict: ${named.join('; ')}${more}${advice}`,
       { variables, errors },
     );
   }

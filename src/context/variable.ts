@@ -36,13 +36,10 @@ export interface TokenState {
   id: string | undefined;
 }
 
-// Neither JSON nor the structured clone algorithm has a way to say no but these: the one calls it, the
-// other can't take a function.
-function toJSON(): never {
-  throw new TypeError(
-    'a token of a context variable crosses inside of a call only: pass it as an argument or a result',
-  );
-}
+// The structured clone algorithm has no way to say no but what it can't take; the error shows this text.
+const NO_CLONE = Symbol(
+  'a token of a context variable crosses inside of a call only, as an argument or a result',
+);
 
 let createToken: <T>(variable: ContextVar<T>, state: TokenState) => Token<T>;
 let stateOf: (token: Token<unknown>) => TokenState;
@@ -55,14 +52,13 @@ let isToken: (value: unknown) => value is Token<unknown>;
  * It crosses as an argument or a result of a call, or inside of one, and in nothing else.
  */
 export class Token<T> {
-  /** The variable that it was made by. */
-  readonly var: ContextVar<T>;
+  readonly #variable: ContextVar<T>;
   readonly #state: TokenState;
 
   private constructor(variable: ContextVar<T>, state: TokenState) {
-    this.var = variable;
+    this.#variable = variable;
     this.#state = state;
-    Object.defineProperty(this, 'toJSON', { value: toJSON, enumerable: true });
+    Object.defineProperty(this, 'inCallsOnly', { value: NO_CLONE, enumerable: true });
   }
 
   static {
@@ -73,6 +69,11 @@ export class Token<T> {
     stateOf = (token) => token.#state;
     isToken = (value): value is Token<unknown> =>
       typeof value === 'object' && value !== null && #state in value;
+  }
+
+  /** The variable that it was made by. */
+  get var(): ContextVar<T> {
+    return this.#variable;
   }
 
   /**
@@ -95,6 +96,13 @@ export class Token<T> {
   /** Whether it was used, as far as this process knows. */
   get used(): boolean {
     return this.#state.used !== undefined;
+  }
+
+  /** @throws TypeError always: in JSON it is no token any more */
+  toJSON(): never {
+    throw new TypeError(
+      'a token of a context variable crosses inside of a call only: pass it as an argument or a result',
+    );
   }
 
   [inspect.custom](): string {
@@ -171,6 +179,10 @@ export class ContextVar<T> implements Variable {
       anyDeclared = true;
       variable.#declare(declaration, options);
     }
+    // Other processes know it by these.
+    for (const key of ['name', 'namespace']) {
+      Object.defineProperty(this, key, { writable: false });
+    }
     // biome-ignore lint/correctness/noConstructorReturn: a second declaration gives the same variable
     if (known !== undefined) return known;
     variables.set(this.#key, new WeakRef<ContextVar<unknown>>(this as ContextVar<unknown>));
@@ -200,6 +212,7 @@ export class ContextVar<T> implements Variable {
   get(): T;
   get<F>(fallback: F): T | F;
   get(...fallback: readonly unknown[]): unknown {
+    if (this === undefined) throw detached('get');
     const binding = currentChain()?.get(this.#key);
     if (binding !== undefined) {
       try {
@@ -210,14 +223,17 @@ export class ContextVar<T> implements Variable {
     }
     if (fallback.length > 0) return fallback[0];
     if (this.#hasDefault) return this.#default;
-    throw new ContextVarUnset(
-      `${String(this)} has no value here and no default: set it before, or read it with get(fallback)`,
-      { variable: String(this) },
-    );
+    const why = this.isDeclared
+      ? 'no default: set it before, or read it with get(fallback)'
+      : 'this process has not declared it: import the module that does, or read it with get(fallback)';
+    throw new ContextVarUnset(`${String(this)} has no value here and ${why}`, {
+      variable: String(this),
+    });
   }
 
   /** Gives the variable a value in the chain of the code that runs, until `reset` takes it back. */
   set(value: T): Token<T> {
+    if (this === undefined) throw detached('set');
     const chain = enterChain();
     const old = chain.get(this.#key);
     chain.set(this.#key, Binding.of(this as ContextVar<unknown>, value));
@@ -241,6 +257,7 @@ export class ContextVar<T> implements Variable {
    * @throws TokenChainError when it belongs to another chain
    */
   reset(token: Token<T>): void {
+    if (this === undefined) throw detached('reset');
     if (!isToken(token)) {
       throw new TypeError(
         `reset(token) takes what set() of ${String(this)} gave, not ${inspect(token, { depth: 0 })}`,
@@ -260,9 +277,7 @@ export class ContextVar<T> implements Variable {
       );
     }
     if (chain === undefined || !hasRight(chain, state)) {
-      throw new TokenChainError(
-        `${describe(token)} ${whyNot(state)}: it can be reset only by the code that set it and what that awaits`,
-      );
+      throw new TokenChainError(`${describe(token)} ${whyNot(state)}`);
     }
     state.used = 'was used before: a token resets its variable once';
     chain.set(this.#key, state.old);
@@ -289,8 +304,10 @@ export class ContextVar<T> implements Variable {
       const same =
         hasDefault === this.#hasDefault && isDeepStrictEqual(options.default, this.#default);
       if (same) return;
+      const earlier = showDefault(this.#hasDefault, this.#default);
+      const now = showDefault(hasDefault, options.default);
       throw new ContextVarCollision(
-        `the context variable ${String(this)} was declared before with another default: ` +
+        `the context variable ${String(this)} was declared before${at(before)}, with ${earlier}, and now${at(declaration)} with ${now}: ` +
           'give one of the two another name, or a namespace',
         { variable: String(this) },
       );
@@ -301,6 +318,19 @@ export class ContextVar<T> implements Variable {
   }
 }
 
+function at({ place }: Declaration): string {
+  return place === undefined ? '' : ` at ${place}`;
+}
+
+/** Characters of a default that an error shows. */
+const SHOWN = 80;
+
+function showDefault(hasDefault: boolean, value: unknown): string {
+  if (!hasDefault) return 'no default';
+  const text = inspect(value, { depth: 1, breakLength: Infinity });
+  return `the default ${text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text}`;
+}
+
 /** Whether the chain may use the token. */
 export function hasRight({ right: { id, place } }: Chain, { right }: TokenState): boolean {
   return id !== undefined && right?.id === id && right.place === place;
@@ -308,8 +338,18 @@ export function hasRight({ right: { id, place } }: Chain, { right }: TokenState)
 
 /** Why a token can't be used that the chain has no right to. */
 function whyNot({ incomplete, right }: TokenState): string {
-  if (incomplete) return 'has an old value that could not travel here';
-  return right === undefined ? 'does not belong to any chain here' : 'belongs to another chain';
+  if (incomplete) {
+    return 'has an old value that could not travel here: it can be reset where it was made only';
+  }
+  const where =
+    right === undefined ? 'does not belong to any chain here' : 'belongs to another chain';
+  return `${where}: it was made in a fork, or in a call or a step of a generator that overlapped another call of its chain, or comes from a task that has answered. Only the code that set it, and what that awaits, can reset it. Where calls overlap, make the other one in fork(() => ...)`;
+}
+
+function detached(method: string): TypeError {
+  return new TypeError(
+    `${method} of a context variable was called without the variable: call it as variable.${method}(...)`,
+  );
 }
 
 function describe(token: Token<unknown>): string {

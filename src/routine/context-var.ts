@@ -15,6 +15,10 @@ class LocatedDeclaration implements Declaration {
     this.#site = site;
   }
 
+  get place(): string | undefined {
+    return this.#site && `${this.#site.module}:${this.#site.line}`;
+  }
+
   repeats(earlier: Declaration): boolean {
     const before = earlier instanceof LocatedDeclaration ? earlier.#site : undefined;
     return before !== undefined && this.#site !== undefined && isReplacedAt(before, this.#site);

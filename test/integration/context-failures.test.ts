@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   ChainSerializationError,
   ContextVar,
+  ContextVarUnset,
   fork,
   SerializationError,
   WorkerPool,
@@ -21,6 +22,7 @@ import {
   declareAndCall,
   declareAndRead,
   Fickle,
+  getThere,
   giveUnencodable,
   look,
   make,
@@ -126,6 +128,7 @@ describe('a value that the caller can’t encode', () => {
       ]);
       expect(error.message).toContain('failures:odd');
       expect(error.message).toContain('failures:other');
+      expect(error.message.match(/Set a value that can travel/g)).toHaveLength(1);
       odd.set('good');
       other.set('good');
       // The chain is as if the call had not been.
@@ -579,6 +582,13 @@ describe('a value that the worker has not got', () => {
       expect(odd.get('unset')).toEqual(value);
     });
   });
+});
+
+test('a variable that the worker has not declared has no default there, and an error says so', async () => {
+  const here = new ContextVar('only here', { default: 'x' });
+  const error = await rejection(lenient.run(() => getThere(here)));
+  expect(error).toBeInstanceOf(ContextVarUnset);
+  expect(String(error)).toMatch(/only here .*has not declared it: import the module that does/);
 });
 
 describe('the old value of a token', () => {

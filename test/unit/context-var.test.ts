@@ -11,6 +11,8 @@ import {
   ContextVarCollision,
   type ContextVarOptions,
   ContextVarUnset,
+  fork,
+  TokenChainError,
 } from '../../src/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'skein-context-'));
@@ -140,10 +142,19 @@ describe('a second declaration', () => {
       variable: `skein:collides: ${what}`,
     });
     expect(error.message).toContain(`skein:collides: ${what}`);
+    expect(error.message.match(/context-var\.test\.ts:\d+/g)).toHaveLength(2);
     // The first one goes on as it was.
     if ('default' in one) expect(variable.get()).toBe(one.default);
     else expect(() => variable.get()).toThrow(ContextVarUnset);
     expect(new ContextVar(`collides: ${what}`, one)).toBe(variable);
+  });
+
+  test('with another default is refused with both of them', () => {
+    new ContextVar('both', { default: 'x'.repeat(200) });
+    expect(() => new ContextVar('both', { default: { locale: 'de' } })).toThrow(
+      /test\.ts:\d+, with the default 'x{79}\.\.\., and now at .*test\.ts:\d+ with the default { locale: 'de' }: /,
+    );
+    expect(() => new ContextVar('both')).toThrow(/ with no default: give one/);
   });
 
   test('by the same module, evaluated anew, gives the same variable, with the new default', async () => {
@@ -191,6 +202,46 @@ describe('wrong arguments are a TypeError that says what is wrong', () => {
   test('and nothing is declared by them', () => {
     expect(() => new ContextVar('after a wrong one', { namespace: '' })).toThrow(TypeError);
     expect(new ContextVar('after a wrong one', { default: 1 }).get()).toBe(1);
+  });
+});
+
+test('name and namespace of a variable, and the variable of a token, are fixed', () => {
+  const variable = new ContextVar('fixed') as { name: string; namespace: string } & ContextVar<1>;
+  const token = variable.set(1) as { var: unknown };
+  expect(() => {
+    variable.name = 'other';
+  }).toThrow(TypeError);
+  expect(() => {
+    variable.namespace = 'other';
+  }).toThrow(TypeError);
+  expect(() => {
+    token.var = undefined;
+  }).toThrow(TypeError);
+  expect(String(variable)).toBe('skein:fixed');
+});
+
+test('methods without their variable are a TypeError that says so', () => {
+  const { get, set, reset } = new ContextVar<unknown>('without');
+  for (const [name, method] of Object.entries({ get, set, reset })) {
+    expect(() => (method as () => unknown)()).toThrow(`call it as variable.${name}(...)`);
+  }
+});
+
+describe('an error says what to do', () => {
+  const variable = new ContextVar<string>('advised');
+
+  test('with a token of another chain', () => {
+    const token = fork(() => variable.set('inside'));
+    const error = thrown(() => variable.reset(token)) as Error;
+    expect(error).toBeInstanceOf(TokenChainError);
+    expect(error.message).toMatch(/overlapped another call.*make the other one in fork\(\(\)/);
+  });
+
+  test('with a copy of a token', () => {
+    const token = variable.set('here');
+    expect(() => structuredClone([token])).toThrow(/^Symbol\(a token .* an argument or a result\)/);
+    expect(() => structuredClone([token])).toThrow(DOMException);
+    expect(() => JSON.stringify([token])).toThrow(TypeError);
   });
 });
 

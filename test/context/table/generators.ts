@@ -83,7 +83,7 @@ export const generators: Group = {
       id: 'G04',
       situation: 'set before a `yield`, and reset with the token behind it',
       python: 'works, if one flow asks for both steps; else `ValueError`',
-      here: 'the same; else `TokenChainError`',
+      here: 'the same, if no other call of the flow is out meanwhile; else `TokenChainError`',
       async run() {
         const seen: unknown[] = [];
         for await (const inside of around()) seen.push(inside, step.get());

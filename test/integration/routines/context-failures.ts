@@ -157,3 +157,5 @@ export const scoped = routine(async function* (value: unknown) {
     odd.reset(token);
   }
 });
+
+export const getThere = routine((variable: ContextVar<unknown>) => variable.get());
