@@ -55,6 +55,8 @@ export class OutboundContext implements Crossing {
   readonly #maxBytes: number;
   #chain: Chain | undefined;
   #scope: Scope | undefined;
+  /** The id that the chain had when the call, or the present step, began. */
+  #chainId: string | undefined;
   /** The call, or the present step, goes on with the chain. */
   #continues = false;
   /** Tokens that went out or came back with the right to use them, until both sides know that they were used. */
@@ -99,7 +101,7 @@ export class OutboundContext implements Crossing {
 
   /** Whether the right to use it is with the worker for the time of the call, or of the present step. */
   #isLent({ chain }: SharedToken): boolean {
-    return this.#continues && chain === this.#chain?.id;
+    return this.#continues && this.#chain !== undefined && chain === this.#chainId;
   }
 
   /**
@@ -121,6 +123,7 @@ export class OutboundContext implements Crossing {
     // What the program's code does meanwhile comes before the call.
     const encoded = withTokens(tokens, encode);
     this.#continues = chain.begin(this);
+    this.#chainId = chain.id;
     try {
       this.#sent = this.#encode(chain, tokens, this.#maxBytes - sizeOf(encoded));
       return encoded;
