@@ -19,7 +19,9 @@ interface Where {
   readonly depth: number;
   /** Forks, and calls that are out, that they may nest in this task. */
   readonly nesting: number;
-  /** In a function on a worker, which may leave calls behind. */
+  /** On a worker, where calls may be left behind. */
+  readonly inTask?: boolean;
+  /** In a function there, which may go on when it was answered. */
   readonly inFunction?: boolean;
   /** Whether they may end the task with an error. */
   readonly mayFail?: boolean;
@@ -104,7 +106,7 @@ function operationsAtOnce(where: Where): fc.Arbitrary<Op[]> {
 }
 
 function compound(where: Where): Choice[] {
-  const { depth, nesting, inFunction = false, mayFail = false, faults } = where;
+  const { depth, nesting, inTask = false, inFunction = false, mayFail = false, faults } = where;
   const choices: Choice[] = [];
   const often = faults ? 3 : 1;
   if (mayFail) choices.push(choice(1, 'fail', { give: places }));
@@ -118,7 +120,7 @@ function compound(where: Where): Choice[] {
     choice(1, 'all', { calls: fc.array(called, { minLength: 2, maxLength: 3 }) }),
   );
   choices.push(choice(often, 'wake', {}));
-  if (inFunction) choices.push(choice(often, 'leave', { call: called }));
+  if (inTask) choices.push(choice(often, 'leave', { call: called }));
   if (nesting === 0) return choices;
   choices.push(choice(5, 'during', { call: called, ops: inner, cancel: sometimes }));
   return choices;
@@ -160,7 +162,7 @@ function body(where: Where, maxLength: number): fc.Arbitrary<Body> {
 }
 
 function call(depth: number, faults: boolean): fc.Arbitrary<Call> {
-  const where = { depth, nesting: 1, inFunction: true, mayFail: true, faults };
+  const where = { depth, nesting: 1, inTask: true, inFunction: true, mayFail: true, faults };
   return fc.record({
     body: body(where, 3 + (depth > 0 ? 1 : 0)),
     pass: places,
@@ -169,7 +171,7 @@ function call(depth: number, faults: boolean): fc.Arbitrary<Call> {
 }
 
 function generatorBody(depth: number, faults: boolean): fc.Arbitrary<GeneratorBody> {
-  const where = { depth, nesting: 1, faults };
+  const where = { depth, nesting: 1, inTask: true, faults };
   return fc.record({
     parts: fc.array(body({ ...where, mayFail: true }, 2), { minLength: 2, maxLength: 4 }),
     catches: fc.boolean(),

@@ -231,10 +231,12 @@ class CallOut {
     return new Map(changed.map((variable) => [variable, values.get(variable)]));
   }
 
-  /** What was used there is used here, and so is what a call of its own still has. */
+  /** What was used there is used here, and so is what crossed and a call of its own still has. */
   #learn(back: Iterable<OracleToken>): void {
     const remote = this.#remoteSite;
-    for (const { lent } of this.remote.callsOut) for (const token of lent) remote.use(token);
+    for (const { lent } of this.remote.callsOut) {
+      for (const token of lent) if (this.crossed.has(token)) remote.use(token);
+    }
     for (const token of [...back, ...this.lent]) if (remote.isUsed(token)) this.#site.use(token);
   }
 

@@ -937,4 +937,38 @@ export const ROWS: readonly Row[] = [
         r.1.1 returned
       reset v0 with r:1: ok`,
   },
+  {
+    what: 'a token that a body has left out with a call when it yields counts as used',
+    script: [
+      set(0),
+      generate([body([leave(to([], { pass: [0] }))]), body([reset(0)])], { pass: [0] }),
+      next(),
+      reset(0),
+      next(),
+    ],
+    trace: `
+      set v0 = r:1, was unset
+      generator r.1
+      next of r.1
+        got r:1: v0, was unset
+        call r.1.1
+      r.1 yielded
+      reset v0 with r:1: TokenUsedError
+      next of r.1
+        reset v0 with r:1: TokenUsedError
+      r.1 returned`,
+  },
+  {
+    what: 'a token that a task has left out with a call is contended for code that goes on',
+    script: [call([set(0), leave(to([reset(0)], { pass: [0] })), detach(reset(0), get(0))]), wake],
+    trace: `
+      call r.1
+        set v0 = r.1:1, was unset
+        call r.1.1
+        detach
+      r.1 returned
+      wake
+        reset v0 with r.1:1: ChainContention
+        get v0: r.1:1`,
+  },
 ];
