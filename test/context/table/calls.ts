@@ -55,7 +55,6 @@ const isDone = routine(async () => {
 
 export const calls: Group = {
   title: 'Calls',
-  file: 'calls.ts',
   rows: [
     {
       id: 'R01',

@@ -28,7 +28,6 @@ async function serve(handle: () => void): Promise<void> {
 
 export const chains: Group = {
   title: 'Chains',
-  file: 'chains.ts',
   rows: [
     {
       id: 'C01',

@@ -9,7 +9,6 @@ const look = routine(() => [sound.get(), unsound.get()]);
 
 export const failures: Group = {
   title: 'Values that can not travel',
-  file: 'failures.ts',
   rows: [
     {
       id: 'E01',

@@ -28,7 +28,6 @@ const around = routine(async function* () {
 
 export const generators: Group = {
   title: 'Generators',
-  file: 'generators.ts',
   rows: [
     {
       id: 'G01',

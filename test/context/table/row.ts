@@ -22,8 +22,6 @@ export interface Row {
 export interface Group {
   /** Begins with a capital letter. */
   readonly title: string;
-  /** The file in `test/context/table/`. */
-  readonly file: string;
   readonly rows: readonly Row[];
 }
 

@@ -18,7 +18,6 @@ const reset = (token: unknown, variable = item) => outcome(() => variable.reset(
 
 export const tokens: Group = {
   title: 'Tokens',
-  file: 'tokens.ts',
   rows: [
     {
       id: 'T01',

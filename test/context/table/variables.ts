@@ -23,7 +23,6 @@ const isOne = routine(() => list.get() === alias.get());
 
 export const variables: Group = {
   title: 'Variables',
-  file: 'variables.ts',
   rows: [
     {
       id: 'V01',
