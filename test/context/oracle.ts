@@ -324,9 +324,12 @@ class Generator implements Steps {
     }
   }
 
-  /** The same chain goes on when it asks again; its values are brought up to date. */
+  /**
+   * The same chain goes on when it asks again; its values are brought up to date. One that is not armed can't
+   * be told from another: it is a new one each time.
+   */
   #chainOf(id: string | undefined): Chain {
-    const known = this.#chains.find((chain) => chain.id === id);
+    const known = id === undefined ? undefined : this.#chains.find((chain) => chain.id === id);
     if (known) return known;
     const chain = new Chain(id);
     this.#chains.push(chain);
