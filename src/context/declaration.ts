@@ -1,5 +1,6 @@
 /** The declarations of context variables. */
 import { inspect } from 'node:util';
+import { shared } from './shared.ts';
 
 export interface ContextVarOptions<T> {
   /** What `get` gives where nothing was set. Default: `get` throws `ContextVarUnset` there. */
@@ -25,15 +26,13 @@ type Callee = abstract new (...args: never) => unknown;
 
 type Declare = (callee: Callee, namespace: string | undefined, name: string) => Declaration;
 
-let locate: Declare = (_callee, namespace = '') => ({
-  namespace,
-  place: undefined,
-  repeats: () => false,
-});
+const locate = shared('locate', (): { how: Declare } => ({
+  how: (_callee, namespace = '') => ({ namespace, place: undefined, repeats: () => false }),
+}));
 
 /** Says how the place of a declaration is found, which needs to read files. */
 export function locateDeclarations(how: Declare): void {
-  locate = how;
+  locate.how = how;
 }
 
 /** @throws whatever finding the place throws, where no namespace is given */
@@ -42,7 +41,7 @@ export function declaredBy(
   namespace: string | undefined,
   name: string,
 ): Declaration {
-  return locate(callee, namespace, name);
+  return locate.how(callee, namespace, name);
 }
 
 const UNFIT = /[\0\p{Surrogate}]/u;

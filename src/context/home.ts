@@ -1,5 +1,6 @@
 /** What a process knows of the tokens that have crossed its border, and the ids that it gives. */
 import { type Env, systemEnv } from '../env.ts';
+import { shared } from './shared.ts';
 
 export class ContextHome {
   readonly #env: Pick<Env, 'uid'>;
@@ -46,4 +47,4 @@ export class ContextHome {
 }
 
 /** That of code outside of any task. */
-export const processHome = new ContextHome(systemEnv);
+export const processHome = shared('home', () => new ContextHome(systemEnv));

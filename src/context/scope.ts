@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Chain } from './chain.ts';
 import { type ContextHome, processHome } from './home.ts';
+import { shared } from './shared.ts';
 
 /** The floors above say what their parts are. */
 export interface Scope {
@@ -14,7 +15,7 @@ export interface Scope {
   readonly importing: unknown;
 }
 
-export const storage = new AsyncLocalStorage<Scope>();
+export const storage = shared('storage', () => new AsyncLocalStorage<Scope>());
 
 /** A scope that is part of nothing. */
 export function bareScope(): Scope {

@@ -1,4 +1,5 @@
 /** Decides where a call goes, and with which options. */
+import { shared } from '../context/shared.ts';
 import { MainModuleError, NoPoolError } from '../errors.ts';
 import type { Abortable, Dispatcher, DispatchTarget, NestedOptions } from './dispatcher.ts';
 import { dispatcherOf } from './dispatcher.ts';
@@ -23,8 +24,13 @@ export const MAIN_MODULE_ADVICE =
   'Put the routines into a module of their own, or guard the main part: ' +
   "import { isWorker } from 'skein'; if (!isWorker) { ... }";
 
-const open = new Set<Dispatcher>();
-let home: Dispatcher | undefined;
+interface Gate {
+  readonly open: Set<Dispatcher>;
+  home: Dispatcher | undefined;
+}
+
+const gate = shared('gate', (): Gate => ({ open: new Set(), home: undefined }));
+const { open } = gate;
 
 /** A pool was opened in this process. */
 export function addDispatcher(dispatcher: Dispatcher): void {
@@ -37,7 +43,7 @@ export function removeDispatcher(dispatcher: Dispatcher): void {
 
 /** On a worker: where the calls of its tasks go, back into the pool that it belongs to. */
 export function setHomeDispatcher(dispatcher: Dispatcher | undefined): void {
-  home = dispatcher;
+  gate.home = dispatcher;
 }
 
 /**
@@ -64,7 +70,7 @@ export function findDispatcher(
         `use ${formOf(routine, 'on(pool)')}, or pool.run(() => ...) around it`,
     );
   }
-  if (home) return home;
+  if (gate.home) return gate.home;
   throw new NoPoolError(
     `no pool is open for the call of '${routine}': open one with WorkerPool.open(), ` +
       `or call the plain function with ${formOf(routine, 'local')}`,
@@ -149,15 +155,15 @@ function firstOf(
   task: Abortable | undefined,
 ): Abortable | undefined {
   if (own === undefined && (around === undefined || around.length === 0)) return task;
-  const signals: Abortable[] = (around ?? []).map(shared);
-  if (own) signals.push(shared(own));
+  const signals: Abortable[] = (around ?? []).map(fanOf);
+  if (own) signals.push(fanOf(own));
   if (task) signals.push(task);
   return signals.length === 1 ? signals[0] : new FirstOf(signals);
 }
 
 const fans = new WeakMap<AbortSignal, Fan>();
 
-function shared(signal: AbortSignal): Abortable {
+function fanOf(signal: AbortSignal): Abortable {
   let fan = fans.get(signal);
   if (fan === undefined) {
     fan = new Fan(signal);

@@ -27,6 +27,28 @@ function programsOf(page: string, folder = ''): Program[] {
   }));
 }
 
+/** The runtime of a worker is an ES module; what this file requires there, is another copy of it. */
+const COMMONJS = `
+import { ContextVar, isWorker, routine, WorkerPool } from 'skein';
+
+const word = new ContextVar<string>('word', { default: 'default' });
+const read = routine(async () => word.get());
+const write = routine(async () => word.set('there'));
+
+async function main() {
+  const pool = await WorkerPool.open({ size: 1 });
+  word.set('here');
+  console.log(await read()); // here
+  const token = await write();
+  console.log(word.get()); // there
+  word.reset(token);
+  console.log(word.get()); // here
+  await pool.close();
+}
+
+if (!isWorker) void main();
+`;
+
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const programs = [
   ...programsOf(readme),
@@ -102,6 +124,15 @@ describe('the installed package', () => {
       expect(words(stdout)).toBe('3 0 1 4');
     },
   );
+
+  test('is one in a process, though a loader makes two of it for CommonJS', async () => {
+    const cwd = join(folder, 'commonjs');
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, 'package.json'), '{ "name": "commonjs" }');
+    writeFileSync(join(cwd, 'main.ts'), COMMONJS);
+    const { stdout, stderr } = await run(process.execPath, [tool('tsx'), 'main.ts'], { cwd });
+    expect({ out: words(stdout), err: stderr }).toEqual({ out: promised(COMMONJS), err: '' });
+  });
 
   test('has types that the tsconfig.json of README.md is enough for', async () => {
     expect(programs.map(({ file }) => file)).toContain('tsconfig.json');
