@@ -3,6 +3,7 @@ import { SerializationError } from '../errors.ts';
 import { isVariableKey, MAX_TOKENS, type VariableKey } from './context-kinds.ts';
 import * as generated from './generated/worker.js';
 import { Reader, Writer } from './pbf.ts';
+import { briefBuffer } from './slab.ts';
 
 export {
   MAX_TOKENS,
@@ -66,7 +67,7 @@ const writer = new Writer();
 export function encodeContext(context: SentContext): Uint8Array {
   const { chain = '', whole, variables, tokens, spent } = context;
   const head = 3 * chain.length + HEADS_BYTES;
-  writer.begin(Buffer.allocUnsafe(head + variables.length));
+  writer.begin(briefBuffer(head + variables.length));
   // First, where a receiver finds them again that has just had the same.
   writer.append(variables);
   generated.writeContext({ chain, whole }, writer);

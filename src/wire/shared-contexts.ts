@@ -1,6 +1,7 @@
 /** Contexts of the tasks of one envelope: most begin with the same variables, which travel once. */
 import { ProtocolError } from '../errors.ts';
 import type { Task, Value } from './generated/worker.js';
+import { briefBuffer } from './slab.ts';
 
 /** Bytes that all tasks of one envelope may leave out, so that a small one can't become any size. */
 const MAX_SHARED_BYTES = 4 << 20;
@@ -40,7 +41,7 @@ export class SharedContexts {
     if (shared > last.length || this.#total > MAX_SHARED_BYTES) {
       throw new ProtocolError('a context that shares more with another one than there is');
     }
-    const context = Buffer.allocUnsafe(shared + rest.length);
+    const context = briefBuffer(shared + rest.length);
     context.set(last.subarray(0, shared));
     context.set(rest, shared);
     args.context = context;
