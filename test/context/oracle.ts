@@ -65,6 +65,7 @@ function valueWith(held: readonly Held[]): Value {
 
 /** What one task knows. */
 class Site {
+  readonly callsOut = new Set<CallOut>();
   readonly #used = new Set<OracleToken>();
   readonly #spent: Set<string>;
 
@@ -80,6 +81,11 @@ class Site {
   use(token: OracleToken): void {
     this.#used.add(token);
     this.#spent.add(token.name);
+  }
+
+  /** The task is answered: what calls still have that it made in whichever chain may be said to be used. */
+  answer(): void {
+    for (const { lent } of this.callsOut) for (const { name } of lent) this.#spent.add(name);
   }
 }
 
@@ -195,11 +201,13 @@ class CallOut {
 
     chain.loseMerges();
     chain.callsOut.add(this);
+    site.callsOut.add(this);
   }
 
   /** The worker answered, with a result or an error. */
   end(held: readonly Held[]): void {
-    this.#chain.callsOut.delete(this);
+    this.#over();
+    this.#remoteSite.answer();
     const changed = this.#changes();
     const back = tokensIn([valueWith(held), ...changed.values()]);
     for (const token of back) this.crossed.add(token);
@@ -217,8 +225,13 @@ class CallOut {
 
   /** It ended, and the worker did not say how: it may have used what it was lent. */
   lose(): void {
-    this.#chain.callsOut.delete(this);
+    this.#over();
     for (const token of this.lent) this.#site.use(token);
+  }
+
+  #over(): void {
+    this.#chain.callsOut.delete(this);
+    this.#site.callsOut.delete(this);
   }
 
   /** The variables that are not as they were sent; undefined for unset. */
