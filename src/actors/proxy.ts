@@ -309,9 +309,10 @@ export class PoolProxy implements Dispatcher {
     if (timeoutMs !== undefined) {
       call.deadline = this.#deadlines.add(Math.max(0, timeoutMs), () => {
         const ms = Math.round(timeoutMs);
-        const error = new DispatchTimeout(`the call of '${label}' did not end within ${ms} ms`, {
-          timeoutMs,
-        });
+        const refused = call.place === '' && call.declined !== undefined;
+        const why = refused ? ': it never began, as no worker wanted it (backpressure)' : '';
+        const message = `the call of '${label}' did not end within ${ms} ms${why}`;
+        const error = new DispatchTimeout(message, { timeoutMs });
         this.#cancel(call, error, CancelReason.TIMEOUT);
       });
     }

@@ -167,7 +167,9 @@ describe('a task that all workers refuse', () => {
   test('fails at its timeout, and when its caller gives up', async () => {
     const file = trace(folder);
     const tag = `until:${file.path}`;
-    expect(await rejection(place.with({ tag, timeout: 200 })())).toBeInstanceOf(DispatchTimeout);
+    const error = await rejection(place.with({ tag, timeout: 200 })());
+    expect(error).toBeInstanceOf(DispatchTimeout);
+    expect(String(error)).toContain('it never began, as no worker wanted it');
     const controller = new AbortController();
     const call = rejection(place.with({ tag, signal: controller.signal })());
     await until(() => expect(pool.stats.waiting).toBe(1));
