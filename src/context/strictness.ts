@@ -61,12 +61,18 @@ function asSerializationError(error: unknown): SerializationError {
 /** Variables that the message of an error names. */
 const NAMED = 10;
 
+interface Failure {
+  /** As `namespace:name`; empty for all variables. */
+  readonly variable: string;
+  readonly error: SerializationError;
+  readonly advice: string;
+}
+
 /** Collects the failures of one frame. */
 export class Failures {
   readonly #strict: boolean;
-  readonly #variables: string[] = [];
-  readonly #errors: SerializationError[] = [];
-  readonly #advice = new Set<string>();
+  /** Made when it is needed: nearly all frames have none. */
+  #failures: Failure[] | undefined;
 
   constructor(strict: boolean) {
     this.#strict = strict;
@@ -74,18 +80,13 @@ export class Failures {
 
   /** @param variable as `namespace:name` */
   add(variable: string, where: Stuck, error: unknown): void {
-    if (!this.#strict) {
-      warnStuck(variable, where, error);
-      return;
-    }
-    this.#variables.push(variable);
-    this.#advice.add(STUCK[where][1]);
-    this.#errors.push(asSerializationError(error));
+    if (this.#strict) this.#note(variable, STUCK[where][1], error);
+    else warnStuck(variable, where, error);
   }
 
   /** The whole Context of an answer can't be read. */
   addAll(error: unknown): void {
-    if (this.#strict) this.#errors.push(asSerializationError(error));
+    if (this.#strict) this.#note('', '', error);
     else {
       const why = messageOf(error);
       warnSerialization(
@@ -96,19 +97,28 @@ export class Failures {
 
   /** What all of them amount to; undefined where there is none, or none that counts. */
   get error(): ChainSerializationError | undefined {
-    if (this.#errors.length === 0) return undefined;
-    const variables = [...this.#variables];
-    const errors = [...this.#errors];
-    const named = errors.slice(0, NAMED).map(({ message }, i) => {
-      const variable = variables[i] ?? '';
-      return message.startsWith(variable) ? message : `${variable}: ${message}`;
-    });
-    const advice = Array.from(this.#advice, (text) => `. ${text}`).join('');
-    const more = errors.length > NAMED ? `; and ${errors.length - NAMED} more` : '';
+    const failures = this.#failures;
+    if (failures === undefined) return undefined;
+    const named = failures
+      .slice(0, NAMED)
+      .map(({ variable, error: { message } }) =>
+        message.startsWith(variable) ? message : `${variable}: ${message}`,
+      );
+    const texts = new Set(failures.map(({ advice }) => advice).filter(Boolean));
+    const advice = Array.from(texts, (text) => `. ${text}`).join('');
+    const more = failures.length > NAMED ? `; and ${failures.length - NAMED} more` : '';
     return new ChainSerializationError(
       `values of context variables can't travel, and context is strict: ${named.join('; ')}${more}${advice}`,
-      { variables, errors },
+      {
+        variables: failures.map(({ variable }) => variable).filter(Boolean),
+        errors: failures.map(({ error }) => error),
+      },
     );
+  }
+
+  #note(variable: string, advice: string, error: unknown): void {
+    this.#failures ??= [];
+    this.#failures.push({ variable, advice, error: asSerializationError(error) });
   }
 }
 
