@@ -5,7 +5,7 @@
 import type { AnyActorRef } from 'xstate';
 import { FrameTokens } from '../context/frame-tokens.ts';
 import { InboundContext } from '../context/inbound.ts';
-import { hasTokens } from '../context/variable.ts';
+import { hasTokens, hasVariables } from '../context/variable.ts';
 import {
   type ChainSerializationError,
   RoutineNotFound,
@@ -245,18 +245,21 @@ function run(execution: Execution): void {
   const { routine, args, scope } = execution;
   execution.args = [];
   const threw = (error: unknown) => tell(execution, { type: 'threw', error });
-  // What it gives is encoded in its scope, too: getters and classes may have code of their own.
-  runInScope(scope, () => {
-    let result: unknown;
-    try {
-      result = invoke(routine, args);
-    } catch (error) {
-      threw(error);
-      return;
-    }
+  const settleIt = (result: unknown) => {
     if (isThenable(result)) result.then((value) => settle(execution, 'returned', value), threw);
     else settle(execution, 'returned', result);
-  });
+  };
+  let result: unknown;
+  try {
+    result = runInScope(scope, () => invoke(routine, args));
+  } catch (error) {
+    threw(error);
+    return;
+  }
+  // Where there are variables, what it gives is encoded in its scope, too: getters and classes may have code
+  // of their own.
+  if (hasVariables()) runInScope(scope, () => settleIt(result));
+  else settleIt(result);
 }
 
 /** A plain call, so that `this` in the body is nothing of the runtime's. */
