@@ -6,6 +6,7 @@ import type { AnyActorRef } from 'xstate';
 import type {
   LoadBalancer,
   BalancerContext as PolicyContext,
+  TaskView,
   WorkerView,
 } from '../balancing/balancer.ts';
 import { outside } from '../context/scope.ts';
@@ -209,19 +210,27 @@ export class Balancer {
     return { workers };
   }
 
+  /** The first of `able` that the policy names. A policy that is a generator runs here, and not before. */
+  #pick(task: TaskView, able: PolicyContext): string | undefined {
+    for (const uid of this.#policy.delegate(task, able)) {
+      if (typeof uid !== 'string') {
+        throw new LoadBalancerError(
+          `the load balancer yielded ${String(uid)}, not the uid of a worker`,
+        );
+      }
+      if (able.workers.some((worker) => worker.uid === uid)) return uid;
+    }
+    return undefined;
+  }
+
   /** Returns false when none of `able` is chosen. */
   #choose(call: Call, able: PolicyContext): boolean {
     if (able.workers.length === 0) return false;
     const { routine, tag } = call.request;
     try {
       const task = { routine: routine.key, tag };
-      for (const uid of outside(() => this.#policy.delegate(task, able))) {
-        if (typeof uid !== 'string') {
-          throw new LoadBalancerError(
-            `the load balancer yielded ${String(uid)}, not the uid of a worker`,
-          );
-        }
-        if (!able.workers.some((worker) => worker.uid === uid)) continue;
+      const uid = outside(() => this.#pick(task, able));
+      if (uid !== undefined) {
         call.actor?.send({ type: 'assigned', worker: uid });
         return true;
       }

@@ -48,10 +48,6 @@ export class Chain {
     if (values !== undefined) this.#values = values;
   }
 
-  get home(): ContextHome {
-    return this.#home;
-  }
-
   get id(): string | undefined {
     return this.right.id;
   }

@@ -2,7 +2,7 @@
 import type { ChainSerializationError } from '../errors.ts';
 import { decodeContext } from '../wire/context.ts';
 import { Chain, type Right, Values } from './chain.ts';
-import { FrameTokens } from './frame-tokens.ts';
+import type { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
 import {
   changesBetween,
@@ -172,11 +172,6 @@ export class InboundContext {
   leave(): void {
     this.#chain.leave();
     for (const earlier of this.#earlier?.values() ?? []) earlier.deref()?.leave();
-  }
-
-  /** The tokens that the values of the next answer refer to. */
-  begin(): FrameTokens {
-    return new FrameTokens(this.#home);
   }
 
   /**

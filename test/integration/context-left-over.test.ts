@@ -154,6 +154,22 @@ test('a token that a call of an ended task has, is used nowhere else', async () 
   }
 });
 
+test('a load balancer runs in no chain, also one that is a generator', async () => {
+  const seen: unknown[] = [];
+  const loadBalancer = {
+    *delegate(_task: unknown, { workers }: { workers: readonly { uid: string }[] }) {
+      seen.push(label.get('none'));
+      for (const { uid } of workers) yield uid;
+    },
+  };
+  await using pool = await WorkerPool.open({ size: 1, loadBalancer });
+  await fork(async () => {
+    label.set('mine');
+    await countEnded.on(pool)();
+  });
+  expect(seen).toEqual(['none']);
+});
+
 test('a generator whose value can not be read here, ends there, too', async () => {
   const steps = yieldsUnreadable.on(one)();
   await expect(steps.next()).rejects.toThrow(/never/);
