@@ -39,11 +39,6 @@ export class ContextHome {
   find(id: string): object | undefined {
     return this.#tokens.get(id)?.deref();
   }
-
-  /** Tokens that have crossed and are still there, for tests. */
-  get size(): number {
-    return this.#tokens.size;
-  }
 }
 
 /** That of code outside of any task. */
