@@ -157,6 +157,18 @@ export class ProtocolError extends SkeinError {
   readonly code = 'PROTOCOL';
 }
 
+/** No worker answered at an address: nobody listens there, or something else does; the message says why. */
+export class WorkerUnreachable extends SkeinError {
+  readonly code = 'WORKER_UNREACHABLE';
+  /** The address, e.g. `tcp://10.0.0.7:4000`. */
+  readonly address: string;
+
+  constructor(message: string, options: SkeinErrorOptions & { address: string }) {
+    super(message, options);
+    this.address = options.address;
+  }
+}
+
 /** The address can't be listened on. */
 export class ListenError extends SkeinError {
   readonly code = 'LISTEN';

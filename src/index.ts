@@ -37,6 +37,7 @@ export {
   ValueTooLarge,
   WorkerLost,
   WorkerStartError,
+  WorkerUnreachable,
 } from './errors.ts';
 export { type BackpressureRoutine, type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
 export { ContextVar } from './routine/context-var.ts';

@@ -3,10 +3,12 @@
  * of all calls, and says of each call whether it may have started when the link is lost. Charted in
  * docs/statecharts.md.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { AnyActorRef } from 'xstate';
 import type { WorkerView } from '../balancing/balancer.ts';
 import type { ContextHome } from '../context/home.ts';
 import { outside } from '../context/scope.ts';
+import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env, Timer } from '../env.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
@@ -208,8 +210,13 @@ const PARTING_MS = 1_000;
 const REFUSED = { type: 'refused' } as const;
 
 export class Peer {
-  readonly view: WorkerView & { inFlight: number; stalled: boolean };
-  readonly #beat: string | undefined;
+  readonly view: WorkerView & {
+    tags: readonly string[];
+    capacity: number;
+    inFlight: number;
+    stalled: boolean;
+  };
+  #beat: string | undefined;
   readonly #ports: PeerPorts;
   readonly #actor: AnyActorRef;
   /** Calls that wait for the link. */
@@ -352,7 +359,8 @@ export class Peer {
       channel,
       { env, limits, uid: epoch, expects: uid },
       {
-        up: () => {
+        up: (_hello, about) => {
+          if (about) this.#describe(about);
           this.view.stalled = false;
           this.send({ type: 'up' });
         },
@@ -370,14 +378,26 @@ export class Peer {
     const watch = this.#watchOver(link);
   }
 
+  /** What the worker says of itself counts more than what others say of it. */
+  #describe({ tags = [], beat, channel }: WorkerAbout): void {
+    // Whoever named the worker may have a way of its own to the beat.
+    this.#beat ??= beat;
+    const capacity = channel?.concurrency ?? Number.POSITIVE_INFINITY;
+    const same = capacity === this.view.capacity && isDeepStrictEqual(tags, this.view.tags);
+    if (same) return;
+    this.view.tags = tags;
+    this.view.capacity = capacity;
+    this.#ports.balance({ type: 'leave', uid: this.view.uid });
+    this.announce();
+  }
+
   #watchOver(link: Link): Watch {
     const { env, lostAfterMs, connect, lost } = this.#ports;
-    const beat = this.#beat;
     return new Watch(this.#actor, {
       env,
       lostAfterMs,
       link,
-      beat: beat === undefined ? undefined : () => connect(beat),
+      beat: () => (this.#beat === undefined ? undefined : connect(this.#beat)),
       stalled: (stalled) => {
         this.view.stalled = stalled;
       },

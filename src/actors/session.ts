@@ -6,6 +6,7 @@ import type { AnyActorRef } from 'xstate';
 import type { Load } from '../context/manifest.ts';
 import { causedBy } from '../context/strictness.ts';
 import { hasVariables } from '../context/variable.ts';
+import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher, Received } from '../routine/dispatcher.ts';
@@ -110,6 +111,8 @@ export interface SessionPorts {
   readonly env: Env;
   readonly limits: Limits;
   readonly uid: string;
+  /** What the worker says of itself to callers. */
+  readonly about?: WorkerAbout | undefined;
   /** The caller is given up when it gave no sign of life for so many milliseconds; Infinity: never. */
   readonly callerLostAfterMs: number;
   /** Whether errors take their stacks along to the caller. */
@@ -166,7 +169,7 @@ export class Session {
     const { env, limits, uid, callerLostAfterMs } = ports;
     this.#link = new Link(
       channel,
-      { env, limits, uid, accepts: true },
+      { env, limits, uid, accepts: true, about: ports.about },
       {
         up: ({ uid: epoch }) => this.send({ type: 'up', epoch }),
         frame: (frame) => this.#receive(frame),

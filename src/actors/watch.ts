@@ -101,8 +101,8 @@ export interface WatchOptions {
   /** The other side is given up when nothing was heard of it for so many milliseconds; Infinity: never. */
   readonly lostAfterMs: number;
   readonly link: Pick<Link, 'packets' | 'ping'>;
-  /** Opens a channel to the beat of the other side; absent: the silence of the link alone decides. */
-  readonly beat?: (() => Channel) | undefined;
+  /** Opens a channel to the beat of the other side; where there is none the silence of the link alone decides. */
+  readonly beat?: (() => Channel | undefined) | undefined;
   /** Whether the other side does not answer at present: its loop is blocked, or worse. */
   stalled?(stalled: boolean): void;
   /**

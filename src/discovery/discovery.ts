@@ -17,15 +17,8 @@ export interface ChannelOptions {
   readonly concurrency?: number | undefined;
 }
 
-/**
- * What is known of a worker. A property that is undefined is not known: of a worker that was found by
- * its address alone, the worker itself must be asked for the rest.
- */
-export interface WorkerMetadata {
-  /** New at every start of the worker. */
-  readonly uid?: string | undefined;
-  /** Where it listens, e.g. `tcp://10.0.0.7:4000`. */
-  readonly address: string;
+/** What a worker says of itself to whoever connects. A property that is undefined is not known. */
+export interface WorkerAbout {
   /** Where a thread answers for its process while its event loop is blocked. */
   readonly beat?: string | undefined;
   readonly pid?: number | undefined;
@@ -39,6 +32,17 @@ export interface WorkerMetadata {
   /** Whether it takes encrypted connections only. */
   readonly secure?: boolean | undefined;
   readonly channel?: ChannelOptions | undefined;
+}
+
+/**
+ * What is known of a worker. Of one that was found by its address alone, the worker itself must be asked
+ * for the rest.
+ */
+export interface WorkerMetadata extends WorkerAbout {
+  /** New at every start of the worker. */
+  readonly uid?: string | undefined;
+  /** Where it listens, e.g. `tcp://10.0.0.7:4000`. */
+  readonly address: string;
 }
 
 /** What a worker says of itself. */

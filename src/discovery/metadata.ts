@@ -1,5 +1,5 @@
 /** Metadata of workers from outside: whoever wrote it may have meant harm, or another version. */
-import type { AnnouncedWorker, ChannelOptions, WorkerMetadata } from './discovery.ts';
+import type { AnnouncedWorker, ChannelOptions, WorkerAbout, WorkerMetadata } from './discovery.ts';
 
 /** Longest uid, in characters. */
 export const MAX_UID_LENGTH = 64;
@@ -22,7 +22,7 @@ const channelOptions = [
   'concurrency',
 ] as const satisfies readonly (keyof ChannelOptions)[];
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * A copy of metadata with nothing in it but what is known here, always in the same order.
@@ -31,11 +31,23 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function parseMetadata(value: unknown): WorkerMetadata {
   if (!isObject(value)) throw new TypeError('the metadata of a worker must be an object');
-  const { address, uid, beat, pid, host, version, tags, extra, secure, channel } = value;
+  const { address, uid } = value;
   if (address === undefined) throw new TypeError('address is missing');
   return defined({
     uid: optional(uid, (uid) => matching('uid', uid, UID, 'up to 64 letters, digits, _ and -')),
     address: addressOf('address', address),
+    ...parseAbout(value),
+  });
+}
+
+/**
+ * The same for what a worker says of itself in its Hello.
+ *
+ * @throws TypeError that names the property which is wrong, and repeats nothing of its value
+ */
+export function parseAbout(value: Fields): WorkerAbout {
+  const { beat, pid, host, version, tags, extra, secure, channel } = value;
+  return defined({
     beat: optional(beat, (beat) => addressOf('beat', beat)),
     pid: optional(pid, (pid) => whole('pid', pid)),
     host: optional(host, (host) => text('host', host)),

@@ -2,6 +2,7 @@
 import { type Server, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { PbfReader, PbfWriter } from 'pbf';
 import { readStopRequest, writeStatusReply } from '../wire/generated/worker.js';
+import { toAbout } from './about.ts';
 import { identity } from './grpc-channel.ts';
 import type { ListenerService } from './transport.ts';
 
@@ -61,9 +62,17 @@ function readStop(bytes: Buffer): { graceMs: number | undefined } {
 }
 
 function statusReply(service: ListenerService): Buffer {
-  const { uid, inFlight, idleMs, draining } = service.status();
+  const { uid, inFlight, idleMs, draining, uptimeMs, about } = service.status();
   const writer = new PbfWriter();
-  writeStatusReply({ uid, in_flight: inFlight, idle_ms: idleMs, draining }, writer);
+  const reply = {
+    uid,
+    in_flight: inFlight,
+    idle_ms: idleMs,
+    draining,
+    about: about && toAbout(about),
+    uptime_ms: uptimeMs,
+  };
+  writeStatusReply(reply, writer);
   return Buffer.from(writer.finish());
 }
 

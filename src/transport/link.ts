@@ -6,6 +6,7 @@
  * channel has lost or repeated, and knows which calls it has written. It knows nothing of what calls
  * mean.
  */
+import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env, Timer } from '../env.ts';
 import { ProtocolError, type SerializationError, ValueTooLarge } from '../errors.ts';
 import {
@@ -23,6 +24,7 @@ import {
   PROTOCOL_VERSION,
   type Value,
 } from '../wire/frame.ts';
+import { fromAbout, toAbout } from './about.ts';
 import { hasLostBytes, Inbox, type Limits, lostBytes, Outbox } from './chunks.ts';
 import type { Channel, CloseReason } from './transport.ts';
 
@@ -41,8 +43,12 @@ export interface Received {
 
 /** What a link tells its owner. Nothing comes after `closed`. */
 export interface LinkHandlers {
-  /** Both sides have greeted: frames may be sent. */
-  up(hello: Hello): void;
+  /**
+   * Both sides have greeted: frames may be sent.
+   *
+   * @param about what the worker says of itself, if it does
+   */
+  up(hello: Hello, about?: WorkerAbout): void;
   /** A frame of a call, or a Routine. Its values are whole. */
   frame(frame: Frame): void;
   /** Frames are about to go out: the last chance to add to them. */
@@ -64,6 +70,8 @@ export interface LinkOptions {
   readonly expects?: string;
   /** Whether this side accepted the channel, and so checks what the caller expects. */
   readonly accepts?: boolean;
+  /** What the worker says of itself. */
+  readonly about?: WorkerAbout | undefined;
 }
 
 /** Frames are cut into envelopes of about this size. */
@@ -127,6 +135,7 @@ export class Link {
         expects: options.expects ?? '',
         max_value_bytes: options.limits.maxValueBytes,
         window: options.limits.windowBytes,
+        about: options.about && toAbout(options.about),
       },
     });
   }
@@ -358,11 +367,12 @@ export class Link {
       const message = `worker ${hello.uid} answered in place of ${expects}`;
       return this.#refuse(GoodbyeReason.WRONG_WORKER, message);
     }
+    const about = accepts || hello.about === undefined ? undefined : fromAbout(hello.about);
     this.#greeting?.cancel();
     this.#state = 'up';
     this.#outbox.limit(hello.max_value_bytes, hello.window);
     this.#schedule();
-    this.#handlers.up(hello);
+    this.#handlers.up(hello, about);
   }
 
   #refuse(reason: GoodbyeReason, message: string): void {

@@ -7,6 +7,8 @@
  * or doubled all the same is noticed when the next one comes.
  */
 
+import type { WorkerAbout } from '../discovery/discovery.ts';
+
 /** Why a channel (and the link on it) ended. */
 export interface CloseReason {
   readonly code: /** One side closed on purpose, after its work was done. */
@@ -84,6 +86,9 @@ export interface WorkerStatus {
   /** Milliseconds since the last task ended; 0 while tasks run. */
   readonly idleMs: number;
   readonly draining: boolean;
+  /** Milliseconds since it started. */
+  readonly uptimeMs: number;
+  readonly about?: WorkerAbout | undefined;
 }
 
 export interface Listener {

@@ -8,6 +8,7 @@ import { Reader, Writer } from './pbf.ts';
 import { SharedContexts } from './shared-contexts.ts';
 
 export type {
+  About,
   Chunk,
   Dispatch,
   Goodbye,
@@ -45,6 +46,9 @@ export type OutFrame = {
 
 /** A value to be sent, as it stands in a frame. */
 export type OutValue = generated.Init<generated.Value>;
+
+/** What a worker says of itself, to be sent. */
+export type OutAbout = generated.Init<generated.About>;
 
 /** An envelope that was received. */
 export interface Envelope {

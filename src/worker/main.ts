@@ -1,5 +1,6 @@
 /** The entry of a worker process that a pool spawned. */
 import { rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { processHome } from '../context/home.ts';
 import { isStrict } from '../context/strictness.ts';
 import { systemEnv } from '../env.ts';
@@ -8,6 +9,7 @@ import { setHomeDispatcher } from '../routine/gate.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
+import { VERSION } from '../transport/version.ts';
 import { startBeat } from './beat.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
 import { resolveHook } from './resolve.ts';
@@ -41,6 +43,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       lostAfterMs: setup.lostAfterMs,
       address: setup.address,
       tags: setup.tags,
+      about: { host: hostname(), pid: process.pid, version: VERSION },
       concurrency: setup.concurrency,
       stacks: setup.stacks,
       allowInline: setup.allowInline,
@@ -54,8 +57,10 @@ async function start(setup: WorkerSetup): Promise<void> {
     setHomeDispatcher(worker.dispatcher);
     // The thread takes its time to start. Where its address is known before, nobody waits for it.
     const known = setup.beat.startsWith('beat+unix:');
+    if (known) worker.beat = setup.beat;
     if (known) send({ skein: 'started', uid, address, beat: setup.beat });
     const beat = await startBeat(setup.beat, folder);
+    worker.beat = beat;
     if (!known) send({ skein: 'started', uid, address, beat });
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));

@@ -8,6 +8,8 @@ import { Session, type SessionPorts } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import type { ContextHome } from '../context/home.ts';
+import type { WorkerAbout } from '../discovery/discovery.ts';
+import { parseAbout } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import type { Limits } from '../transport/link.ts';
@@ -30,6 +32,8 @@ export interface WorkerOptions {
   /** Where it listens. */
   readonly address: string;
   readonly tags?: readonly string[];
+  /** What it says of itself to callers, beside its tags and its concurrency. Default: no more than these. */
+  readonly about?: Omit<WorkerAbout, 'tags' | 'channel'> | undefined;
   /**
    * Tasks that may run at a time; callers go elsewhere or wait with more. Calls that its tasks make to
    * itself always run. Default: no limit.
@@ -136,15 +140,22 @@ export class Worker {
   #listeners: Listener[] = [];
   #roster = new Map<string, WorkerAddress>();
   #running = 0;
+  readonly #startedAt: number;
   #idleSince: number;
+  #about: WorkerAbout;
   #draining = false;
   #over = false;
   #grace: Timer | undefined;
 
+  /** @throws TypeError when what it says of itself is wrong */
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.uid = options.env.uid();
-    this.#idleSince = options.env.now();
+    this.#startedAt = options.env.now();
+    this.#idleSince = this.#startedAt;
+    const { about, tags = [], concurrency: places } = options;
+    const concurrency = places === Number.POSITIVE_INFINITY ? undefined : places;
+    this.#about = parseAbout({ ...about, tags, channel: { concurrency } });
     this.#memory = memoryTransport(options.env);
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
@@ -220,6 +231,16 @@ export class Worker {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 
+  /** What it says of itself to callers that connect from now on. */
+  get about(): WorkerAbout {
+    return this.#about;
+  }
+
+  /** The address of its beat, which may be known only when it listens. */
+  set beat(beat: string) {
+    this.#about = parseAbout({ ...this.#about, beat });
+  }
+
   get stats(): WorkerStats {
     let heldBytes = 0;
     for (const session of this.#sessions) heldBytes += session.heldBytes;
@@ -232,6 +253,8 @@ export class Worker {
       inFlight: this.#running,
       idleMs: this.#running > 0 ? 0 : this.#options.env.now() - this.#idleSince,
       draining: this.#draining,
+      uptimeMs: this.#options.env.now() - this.#startedAt,
+      about: this.#about,
     };
   }
 
@@ -258,6 +281,8 @@ export class Worker {
       env: this.#options.env,
       limits: this.#options.limits,
       uid: this.uid,
+      // Its own tasks know it, and no limit holds for what they call here.
+      about: nested ? undefined : this.#about,
       callerLostAfterMs: this.#options.callerLostAfterMs ?? Number.POSITIVE_INFINITY,
       stacks: this.#options.stacks ?? true,
       dispatcher: this.#proxy,

@@ -15,7 +15,7 @@ if (role === 'listen') {
   const listener = await grpcTransport().listen(address, {
     link: (channel) => channel.open(handlers(() => channel.send(Buffer.from('hello')))),
     stop: async () => {},
-    status: () => ({ uid: 'child', inFlight: 0, idleMs: 0, draining: false }),
+    status: () => ({ uid: 'child', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 }),
   });
   tell(listener.address);
 } else {

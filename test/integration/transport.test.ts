@@ -25,7 +25,7 @@ import type {
 import { readStatusReply, writeStopRequest } from '../../src/wire/generated/worker.js';
 
 const MiB = 1024 * 1024;
-const idle: WorkerStatus = { uid: 'w', inFlight: 0, idleMs: 5, draining: false };
+const idle: WorkerStatus = { uid: 'w', inFlight: 0, idleMs: 5, draining: false, uptimeMs: 50 };
 const directory = mkdtempSync(join(tmpdir(), 'skein-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -579,13 +579,25 @@ describe.each(subjects)('$name', ({ name, make, hasty, place, deserted, bad }) =
 
   test('Stop and Status are answered', async () => {
     const worker = await listen(make(), place());
-    worker.status = { uid: 'w7', inFlight: 3, idleMs: 0, draining: true };
+    const about = { host: 'a', pid: 7, tags: ['gpu'], extra: { zone: 'b' }, channel: {} };
+    worker.status = { uid: 'w7', inFlight: 3, idleMs: 0, draining: true, uptimeMs: 9, about };
     const status = await unary(worker.address, '/skein.v1.Worker/Status', new Uint8Array());
     expect(readStatusReply(new PbfReader(status))).toEqual({
       uid: 'w7',
       in_flight: 3,
       idle_ms: 0,
       draining: true,
+      uptime_ms: 9,
+      about: {
+        host: 'a',
+        pid: 7,
+        version: '',
+        tags: ['gpu'],
+        concurrency: 0,
+        beat: '',
+        extra: [{ key: 'zone', value: 'b' }],
+        secure: false,
+      },
     });
 
     await unary(worker.address, '/skein.v1.Worker/Stop', stopRequest(250));

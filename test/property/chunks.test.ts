@@ -50,7 +50,7 @@ describe('values', () => {
         open(channel, 'worker', 1);
       },
       stop: async () => {},
-      status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false }),
+      status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 }),
     });
     const links: Link[] = [];
     const heard: [number[], number[]] = [[], []];

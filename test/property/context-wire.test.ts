@@ -269,7 +269,7 @@ async function meet(spoil: Spoil) {
       });
     },
     stop: async () => {},
-    status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false }),
+    status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 }),
   });
   const proxy = new PoolProxy(root, {
     ...shared,

@@ -83,7 +83,7 @@ async function meet(weather: Weather, attempts = 1) {
       });
     },
     stop: async () => {},
-    status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false }),
+    status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 }),
   });
   const transport = {
     ...inner,

@@ -45,6 +45,17 @@ const value: fc.Arbitrary<Value> = fc.record({
 });
 const maybeValue = fc.option(value, { nil: undefined });
 
+const about = fc.record({
+  host: text,
+  pid: uint32,
+  version: text,
+  tags: fc.array(text, { maxLength: 4 }),
+  concurrency: uint32,
+  beat: text,
+  extra: fc.array(fc.record({ key: text, value: text }), { maxLength: 4 }),
+  secure: fc.boolean(),
+});
+
 /** All fields of all frames. */
 const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Body]>> } = {
   hello: fc.record({
@@ -53,6 +64,7 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
     max_value_bytes: uint64,
     window: uint32,
     expects: text,
+    about: fc.option(about, { nil: undefined }),
   }),
   goodbye: fc.record({
     reason: oneOf(GoodbyeReason),

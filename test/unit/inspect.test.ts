@@ -86,7 +86,7 @@ async function inspected() {
       });
     },
     stop: async () => {},
-    status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false }),
+    status: () => ({ uid: 'worker', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 }),
   });
   const options = { ...shared, transports: [transport], policy: roundRobin(), maxQueue: 10 };
   const proxy = new PoolProxy(root, options);

@@ -40,7 +40,7 @@ function record(channel: Channel, log: string[], name: string): Channel {
 }
 
 function serviceOf(link: (channel: Channel) => void): ListenerService {
-  const status = () => ({ uid: 'w', inFlight: 0, idleMs: 0, draining: false });
+  const status = () => ({ uid: 'w', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 });
   return { link, stop: async () => {}, status };
 }
 

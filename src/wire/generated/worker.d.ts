@@ -47,9 +47,30 @@ export interface Hello {
   max_value_bytes: number;
   window: number;
   expects: string;
+  about: About | undefined;
 }
 export function readHello(pbf: PbfReader, end?: number): Hello;
 export function writeHello(obj: Init<Hello>, pbf: PbfWriter): void;
+
+export interface About {
+  host: string;
+  pid: number;
+  version: string;
+  tags: string[];
+  concurrency: number;
+  beat: string;
+  extra: AboutEntry[];
+  secure: boolean;
+}
+export function readAbout(pbf: PbfReader, end?: number): About;
+export function writeAbout(obj: Init<About>, pbf: PbfWriter): void;
+
+export interface AboutEntry {
+  key: string;
+  value: string;
+}
+export function readAboutEntry(pbf: PbfReader, end?: number): AboutEntry;
+export function writeAboutEntry(obj: Init<AboutEntry>, pbf: PbfWriter): void;
 
 export interface Goodbye {
   reason: GoodbyeReason;
@@ -265,6 +286,8 @@ export interface StatusReply {
   in_flight: number;
   idle_ms: number;
   draining: boolean;
+  about: About | undefined;
+  uptime_ms: number;
 }
 export function readStatusReply(pbf: PbfReader, end?: number): StatusReply;
 export function writeStatusReply(obj: Init<StatusReply>, pbf: PbfWriter): void;

@@ -62,7 +62,7 @@ export function writeFrame(obj, pbf) {
 }
 
 export function readHello(pbf, end) {
-    const obj = {version: 0, uid: "", max_value_bytes: 0, window: 0, expects: ""};
+    const obj = {version: 0, uid: "", max_value_bytes: 0, window: 0, expects: "", about: undefined};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.version = pbf.readVarint();
@@ -70,6 +70,7 @@ export function readHello(pbf, end) {
         else if (field === 3) obj.max_value_bytes = pbf.readVarint();
         else if (field === 4) obj.window = pbf.readVarint();
         else if (field === 5) obj.expects = pbf.readString();
+        else if (field === 6) obj.about = readAbout(pbf, pbf.readVarint() + pbf.pos);
     }
     return obj;
 }
@@ -79,6 +80,47 @@ export function writeHello(obj, pbf) {
     if (obj.max_value_bytes) pbf.writeVarintField(3, obj.max_value_bytes);
     if (obj.window) pbf.writeVarintField(4, obj.window);
     if (obj.expects) pbf.writeStringField(5, obj.expects);
+    if (obj.about) pbf.writeMessage(6, writeAbout, obj.about);
+}
+
+export function readAbout(pbf, end) {
+    const obj = {host: "", pid: 0, version: "", tags: [], concurrency: 0, beat: "", extra: [], secure: false};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.host = pbf.readString();
+        else if (field === 2) obj.pid = pbf.readVarint();
+        else if (field === 3) obj.version = pbf.readString();
+        else if (field === 4) obj.tags.push(pbf.readString());
+        else if (field === 5) obj.concurrency = pbf.readVarint();
+        else if (field === 6) obj.beat = pbf.readString();
+        else if (field === 7) obj.extra.push(readAboutEntry(pbf, pbf.readVarint() + pbf.pos));
+        else if (field === 8) obj.secure = pbf.readBoolean();
+    }
+    return obj;
+}
+export function writeAbout(obj, pbf) {
+    if (obj.host) pbf.writeStringField(1, obj.host);
+    if (obj.pid) pbf.writeVarintField(2, obj.pid);
+    if (obj.version) pbf.writeStringField(3, obj.version);
+    if (obj.tags) for (const item of obj.tags) pbf.writeStringField(4, item);
+    if (obj.concurrency) pbf.writeVarintField(5, obj.concurrency);
+    if (obj.beat) pbf.writeStringField(6, obj.beat);
+    if (obj.extra) for (const item of obj.extra) pbf.writeMessage(7, writeAboutEntry, item);
+    if (obj.secure) pbf.writeBooleanField(8, obj.secure);
+}
+
+export function readAboutEntry(pbf, end) {
+    const obj = {key: "", value: ""};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.key = pbf.readString();
+        else if (field === 2) obj.value = pbf.readString();
+    }
+    return obj;
+}
+export function writeAboutEntry(obj, pbf) {
+    if (obj.key) pbf.writeStringField(1, obj.key);
+    if (obj.value) pbf.writeStringField(2, obj.value);
 }
 
 export function readGoodbye(pbf, end) {
@@ -437,13 +479,15 @@ export function readStatusRequest(pbf, end) {
 export function writeStatusRequest(obj, pbf) {}
 
 export function readStatusReply(pbf, end) {
-    const obj = {uid: "", in_flight: 0, idle_ms: 0, draining: false};
+    const obj = {uid: "", in_flight: 0, idle_ms: 0, draining: false, about: undefined, uptime_ms: 0};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.uid = pbf.readString();
         else if (field === 2) obj.in_flight = pbf.readVarint();
         else if (field === 3) obj.idle_ms = pbf.readDouble();
         else if (field === 4) obj.draining = pbf.readBoolean();
+        else if (field === 5) obj.about = readAbout(pbf, pbf.readVarint() + pbf.pos);
+        else if (field === 6) obj.uptime_ms = pbf.readDouble();
     }
     return obj;
 }
@@ -452,4 +496,6 @@ export function writeStatusReply(obj, pbf) {
     if (obj.in_flight) pbf.writeVarintField(2, obj.in_flight);
     if (obj.idle_ms) pbf.writeDoubleField(3, obj.idle_ms);
     if (obj.draining) pbf.writeBooleanField(4, obj.draining);
+    if (obj.about) pbf.writeMessage(5, writeAbout, obj.about);
+    if (obj.uptime_ms) pbf.writeDoubleField(6, obj.uptime_ms);
 }
