@@ -17,7 +17,7 @@ import { proxyChart } from '../src/actors/proxy.ts';
 import { sessionChart } from '../src/actors/session.ts';
 import { type Chart, transitionsOf } from '../src/actors/statechart.ts';
 import { watchChart } from '../src/actors/watch.ts';
-import { workerChart } from '../src/worker/worker.ts';
+import { workerChart } from '../src/worker/core.ts';
 
 /** What is drawn of a chart; its functions play no part. */
 type ChartShape = Pick<
@@ -35,7 +35,7 @@ const charts: readonly [file: string, chart: ChartShape][] = [
   ['src/actors/balancer.ts', balancerChart],
   ['src/actors/proxy.ts', proxyChart],
   ['src/actors/pool.ts', poolChart],
-  ['src/worker/worker.ts', workerChart],
+  ['src/worker/core.ts', workerChart],
 ];
 
 const INTRODUCTION = `# Statecharts

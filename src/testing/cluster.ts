@@ -9,8 +9,8 @@ import { lookup, type RegisteredRoutine } from '../routine/registry.ts';
 import { newScope, runInScope } from '../routine/task.ts';
 import type { Limits } from '../transport/link.ts';
 import type { Backpressure } from '../worker/backpressure.ts';
+import { WorkerCore } from '../worker/core.ts';
 import { isInline, resolveInline } from '../worker/inline.ts';
-import { Worker } from '../worker/worker.ts';
 import type { Clock } from './clock.ts';
 import type { Network } from './network.ts';
 import type { Observer } from './observer.ts';
@@ -40,7 +40,7 @@ export class WorkerHost {
   readonly #index: number;
   #processes = 0;
   #process: SimulatedProcess | undefined;
-  #worker: Worker | undefined;
+  #worker: WorkerCore | undefined;
   /** Those who wait for its end. */
   readonly #mourners: (() => void)[] = [];
   /** The most at a time: answers that nobody reads must not pile up. */
@@ -56,7 +56,7 @@ export class WorkerHost {
     return this.#process?.isDead ? undefined : this.#process;
   }
 
-  get worker(): Worker | undefined {
+  get worker(): WorkerCore | undefined {
     return this.process && this.#worker;
   }
 
@@ -78,7 +78,7 @@ export class WorkerHost {
     const process = new SimulatedProcess(world, `worker-${this.#index + 1}.${this.#processes}`);
     this.#process = process;
     process.within(() => {
-      const worker: Worker = new Worker({
+      const worker: WorkerCore = new WorkerCore({
         env: process.env,
         limits,
         transports: [network.transport(process)],

@@ -11,9 +11,9 @@ import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { VERSION } from '../transport/version.ts';
 import { startBeat } from './beat.ts';
+import { WorkerCore } from './core.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
 import { resolveHook } from './resolve.ts';
-import { Worker } from './worker.ts';
 
 markAsWorker();
 
@@ -23,7 +23,7 @@ const ABORT_MS = 1_000;
 /** Where the pool's workers have their sockets. An argument, so that it is known at once. */
 const [folder] = process.argv.splice(2);
 
-let worker: Worker | undefined;
+let worker: WorkerCore | undefined;
 let stopping = false;
 let alone = false;
 
@@ -35,7 +35,7 @@ function send(message: FromWorker, sent = () => {}): void {
 async function start(setup: WorkerSetup): Promise<void> {
   try {
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
-    worker = new Worker({
+    worker = new WorkerCore({
       env: systemEnv,
       limits: { ...defaultLimits, maxValueBytes: setup.maxValueBytes },
       transports: [grpcTransport()],

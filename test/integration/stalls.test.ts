@@ -21,7 +21,7 @@ import { beatTransport } from '../../src/transport/beat.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { defaultLimits } from '../../src/transport/link.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
-import { Worker } from '../../src/worker/worker.ts';
+import { WorkerCore } from '../../src/worker/core.ts';
 import {
   isAlive,
   ROOT,
@@ -335,7 +335,7 @@ describe('a connection that carries nothing any more', () => {
   });
 
   test('ends the tasks of a caller that the worker hears nothing of', async () => {
-    const worker = new Worker({
+    const worker = new WorkerCore({
       env: systemEnv,
       limits: defaultLimits,
       transports: [grpcTransport()],

@@ -16,7 +16,7 @@ import {
   toLogic,
 } from '../../src/actors/statechart.ts';
 import { watchChart } from '../../src/actors/watch.ts';
-import { workerChart } from '../../src/worker/worker.ts';
+import { workerChart } from '../../src/worker/core.ts';
 import {
   type Compile,
   type EventArbitraries,

@@ -12,7 +12,7 @@ import { type PoolInput, poolChart } from '../../src/actors/pool.ts';
 import { proxyChart } from '../../src/actors/proxy.ts';
 import { sessionChart } from '../../src/actors/session.ts';
 import { type WatchContext, watchChart } from '../../src/actors/watch.ts';
-import { workerChart } from '../../src/worker/worker.ts';
+import { workerChart } from '../../src/worker/core.ts';
 import { CallRig } from './models/call-rig.ts';
 import { ExecutionRig, type TaskKind } from './models/execution-rig.ts';
 import { Inspector } from './models/inspector.ts';

@@ -12,7 +12,7 @@ import { probe } from '../../src/transport/probe.ts';
 import type { ListenerService } from '../../src/transport/transport.ts';
 import { VERSION } from '../../src/transport/version.ts';
 import { EnvelopeWriter, type OutFrame, PROTOCOL_VERSION } from '../../src/wire/frame.ts';
-import { Worker, type WorkerOptions } from '../../src/worker/worker.ts';
+import { WorkerCore, type WorkerCoreOptions } from '../../src/worker/core.ts';
 import { until } from '../integration/helpers.ts';
 
 const shared = { env: systemEnv, limits: { ...defaultLimits, helloTimeoutMs: 200 } };
@@ -24,8 +24,8 @@ afterEach(async () => {
   for (const clean of cleanups.splice(0).reverse()) await clean();
 });
 
-async function start(options: Partial<WorkerOptions>): Promise<Worker> {
-  const worker = new Worker({ ...shared, transports: [transport], address, ...options });
+async function start(options: Partial<WorkerCoreOptions>): Promise<WorkerCore> {
+  const worker = new WorkerCore({ ...shared, transports: [transport], address, ...options });
   await worker.start();
   cleanups.push(() => worker.stop(0));
   return worker;
@@ -108,7 +108,7 @@ describe('a probe', () => {
 
 test('a worker can say nothing of itself that its callers refuse', () => {
   const options = { ...shared, transports: [transport], address };
-  expect(() => new Worker({ ...options, tags: [''] })).toThrow('each of tags must be a text');
+  expect(() => new WorkerCore({ ...options, tags: [''] })).toThrow('each of tags must be a text');
 });
 
 test('a caller takes tags and places from the Hello', async () => {

@@ -1,4 +1,7 @@
-/** A worker: listens for callers, runs their tasks, and has a proxy for the calls that these make. */
+/**
+ * A worker without its surroundings: listens for callers, runs their tasks, and has a proxy for the calls that
+ * these make. `host.ts` puts it into a process, and the simulation into one of its own.
+ */
 import { type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
 import { Admission } from '../actors/admission.ts';
 import { aborted } from '../actors/execution.ts';
@@ -25,7 +28,7 @@ import type {
 import { asker, type Backpressure } from './backpressure.ts';
 import { resolver } from './resolve.ts';
 
-export interface WorkerOptions {
+export interface WorkerCoreOptions {
   readonly env: Env;
   readonly limits: Limits;
   readonly transports: readonly Transport[];
@@ -124,9 +127,9 @@ export const workerChart = defineChart<null, WorkerEvent>({
   },
 });
 
-export class Worker {
+export class WorkerCore {
   readonly uid: string;
-  readonly #options: WorkerOptions;
+  readonly #options: WorkerCoreOptions;
   readonly #actor: AnyActorRef;
   readonly #sessions = new Set<Session>();
   /** Those of the worker's own tasks. */
@@ -148,7 +151,7 @@ export class Worker {
   #grace: Timer | undefined;
 
   /** @throws TypeError when what it says of itself is wrong */
-  constructor(options: WorkerOptions) {
+  constructor(options: WorkerCoreOptions) {
     this.#options = options;
     this.uid = options.env.uid();
     this.#startedAt = options.env.now();
