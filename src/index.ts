@@ -52,6 +52,12 @@ export {
   serializable,
 } from './routine/serializable.ts';
 export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
+export {
+  type WorkerStatusOptions,
+  type WorkerStatusReport,
+  workerStatus,
+} from './transport/status.ts';
+export { type StopWorkerOptions, stopWorker } from './transport/stop.ts';
 export type { Backpressure, OfferedTask } from './worker/backpressure.ts';
 
 /**

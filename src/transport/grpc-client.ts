@@ -131,7 +131,7 @@ export function grpcTarget(address: Address): string {
 }
 
 /** The cause without what grpc-js puts around it, e.g. `connect ECONNREFUSED 127.0.0.1:4000`. */
-function connectProblem(error: ServiceError | undefined): string {
+export function connectProblem(error: ServiceError | undefined): string {
   if (error === undefined) return 'the link was ended at once';
   if (error.code === status.UNIMPLEMENTED) return 'the gRPC server there is not a Skein worker';
   const inner = /Last error: (?:Error: )?(.+?)\.? Resolution note:/.exec(error.details)?.[1];

@@ -1,54 +1,51 @@
 /** Stops a worker by its addresses, also one whose event loop is blocked. */
-import { Client, credentials } from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
 import { encodeBeat } from '../wire/beat.js';
 import { writeStopRequest } from '../wire/generated/worker.js';
-import { parseAddress } from './address.ts';
 import { beatTransport } from './beat.ts';
-import { identity } from './grpc-channel.ts';
-import { grpcTarget } from './grpc-client.ts';
+import { callWorker } from './grpc-unary.ts';
 
 const STOP_PATH = '/skein.v1.Worker/Stop';
 
-export interface StopTarget {
-  /** Where the worker listens. */
-  readonly address: string;
-  /** Its beat, which ends the process when the worker can't; without one a blocked worker ends later. */
+export interface StopWorkerOptions {
+  /**
+   * Milliseconds that tasks may go on before they are aborted; 0 at once.
+   *
+   * @default Infinity: as long as they take
+   */
+  readonly grace?: number | undefined;
+  /**
+   * Its beat, as `workerStatus` gives it. With it and a grace time the process is killed 2 s after that
+   * time where it can't end by itself; without, a worker that a task blocks ends when the task does.
+   */
   readonly beat?: string | undefined;
 }
 
 /**
  * Asks a worker to stop, and resolves when no task of it runs any more, or its process has ended.
  *
- * @param graceMs milliseconds that tasks may go on before they are aborted; 2 s later the process is
- * killed, if need be. Undefined and Infinity wait for all of them.
- * @throws Error when the worker can't be reached, or its connection is lost and it has no beat that tells
- * whether its process has ended
+ * @param address where it listens, e.g. `tcp://10.0.0.7:4000`
+ * @throws TypeError when the address is none
+ * @throws RangeError when the grace time is no time
+ * @throws WorkerUnreachable when no worker answers, or its connection is lost and it has no beat that
+ * tells whether its process has ended
  */
-export async function stopWorker(target: StopTarget, graceMs?: number): Promise<void> {
-  const { address, beat } = target;
-  const ms = graceMs === Number.POSITIVE_INFINITY ? undefined : graceMs;
+export async function stopWorker(address: string, options: StopWorkerOptions = {}): Promise<void> {
+  const { beat, grace } = options;
+  if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
+    throw new RangeError(`grace must be a number of milliseconds, 0 or more, not ${String(grace)}`);
+  }
+  const ms = grace === Number.POSITIVE_INFINITY ? undefined : grace;
   const killed = beat === undefined || ms === undefined ? undefined : stopBeat(beat, ms);
   try {
-    await stopCall(address, ms);
+    const writer = new PbfWriter();
+    writeStopRequest(ms === undefined ? {} : { grace_ms: ms }, writer);
+    await callWorker(address, STOP_PATH, Buffer.from(writer.finish()));
   } catch (error) {
     if (!(await killed?.ended)) throw error;
   } finally {
     killed?.leave();
   }
-}
-
-/** Asks by the Stop call, which a worker answers whose event loop turns. */
-function stopCall(address: string, graceMs: number | undefined): Promise<void> {
-  const writer = new PbfWriter();
-  writeStopRequest(graceMs === undefined ? {} : { grace_ms: graceMs }, writer);
-  const request = Buffer.from(writer.finish());
-  const client = new Client(grpcTarget(parseAddress(address)), credentials.createInsecure());
-  return new Promise<void>((resolve, reject) => {
-    client.makeUnaryRequest(STOP_PATH, identity, identity, request, (error) =>
-      error === null ? resolve() : reject(error),
-    );
-  }).finally(() => client.close());
 }
 
 /** Asks the beat. `ended` tells whether the process has ended, and not that the beat was never there. */

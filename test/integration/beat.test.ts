@@ -87,14 +87,9 @@ test.each([
 });
 
 test('Stop of a worker that is not there fails with the reason', async () => {
-  const target = {
-    address: 'unix:///nowhere/at/all.sock',
-    beat: 'beat+unix:///nowhere/at/all.beat',
-  };
-  expect(await rejection(stopWorker(target, 0))).toHaveProperty(
-    'message',
-    expect.stringContaining('ENOENT'),
-  );
+  const beat = 'beat+unix:///nowhere/at/all.beat';
+  const stopped = stopWorker('unix:///nowhere/at/all.sock', { beat, grace: 0 });
+  expect(await rejection(stopped)).toHaveProperty('message', expect.stringContaining('ENOENT'));
 });
 
 test.each(['unix', 'tcp'])(

@@ -131,7 +131,8 @@ describe('a worker that is blocked for longer than lostAfter', () => {
     const blocked = rejection(block.on(pool)(file.path, 60_000));
     await file.has('start');
     const own = pidOf(pool);
-    await stopWorker(pool.workers[0] as PoolWorker, 100);
+    const { address, beat } = pool.workers[0] as PoolWorker;
+    await stopWorker(address, { beat, grace: 100 });
     expect(await blocked).toMatchObject({ code: 'WORKER_LOST', phase: 'offered' });
     await untilGone([own]);
     await until(async () => expect(await pid.on(pool)()).not.toBe(own));

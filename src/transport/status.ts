@@ -1,0 +1,96 @@
+/** Asks a worker, by its address, how it is. */
+import { PbfReader } from 'pbf';
+import { WorkerUnreachable } from '../errors.ts';
+import { readStatusReply } from '../wire/generated/worker.js';
+import { fromAbout } from './about.ts';
+import { callWorker } from './grpc-unary.ts';
+
+const STATUS_PATH = '/skein.v1.Worker/Status';
+const DEFAULT_TIMEOUT_MS = 5_000;
+
+/** How a worker is, and what it says of itself. What it does not say is undefined. */
+export interface WorkerStatusReport {
+  readonly uid: string;
+  /** Tasks that run now. */
+  readonly inFlight: number;
+  /** Milliseconds since its last task ended, or since it started; 0 while tasks run. */
+  readonly idleTime: number;
+  /** Milliseconds since it started. */
+  readonly uptime: number;
+  /** Whether it has stopped taking tasks, and ends with those that it has. */
+  readonly draining: boolean;
+  readonly host: string | undefined;
+  readonly pid: number | undefined;
+  /** The version of Skein that it runs. */
+  readonly version: string | undefined;
+  readonly tags: readonly string[];
+  /** What its owner says of it beyond that. */
+  readonly extra: Readonly<Record<string, string>>;
+  /** Tasks that it runs at a time; undefined for any number. */
+  readonly concurrency: number | undefined;
+  /** Where its beat answers, which `stopWorker` takes; undefined for none. */
+  readonly beat: string | undefined;
+}
+
+export interface WorkerStatusOptions {
+  /**
+   * Milliseconds in which the answer must have come. A worker whose event loop a task blocks does not
+   * answer. Infinity: it may take as long as it likes.
+   *
+   * @default 5000
+   */
+  readonly timeout?: number | undefined;
+}
+
+/**
+ * Asks a worker how it is, and what it says of itself.
+ *
+ * @param address where it listens, e.g. `tcp://10.0.0.7:4000`
+ * @throws TypeError when the address is none
+ * @throws RangeError when the time is none
+ * @throws WorkerUnreachable when no worker answers, with the reason
+ * @example
+ * ```ts
+ * const { inFlight, idleTime } = await workerStatus('tcp://10.0.0.7:4000');
+ * if (inFlight === 0 && idleTime > 600_000) await stopWorker('tcp://10.0.0.7:4000');
+ * ```
+ */
+export async function workerStatus(
+  address: string,
+  options: WorkerStatusOptions = {},
+): Promise<WorkerStatusReport> {
+  const { timeout = DEFAULT_TIMEOUT_MS } = options;
+  if (!(typeof timeout === 'number' && timeout > 0)) {
+    throw new RangeError(
+      `timeout must be a number of milliseconds above 0, not ${String(timeout)}`,
+    );
+  }
+  const bytes = await callWorker(address, STATUS_PATH, Buffer.alloc(0), { timeoutMs: timeout });
+  try {
+    return report(bytes);
+  } catch (cause) {
+    const message = `what answers at ${address} is no worker: ${(cause as Error).message}`;
+    throw new WorkerUnreachable(message, { address, cause });
+  }
+}
+
+/** @throws Error when the bytes are no report */
+function report(bytes: Buffer): WorkerStatusReport {
+  const reply = readStatusReply(new PbfReader(bytes));
+  const about = reply.about && fromAbout(reply.about);
+  const { host, pid, version, tags = [], extra = {}, beat, channel } = about ?? {};
+  return {
+    uid: reply.uid,
+    inFlight: reply.in_flight,
+    idleTime: reply.idle_ms,
+    uptime: reply.uptime_ms,
+    draining: reply.draining,
+    host,
+    pid,
+    version,
+    tags,
+    extra,
+    concurrency: channel?.concurrency,
+    beat,
+  };
+}
