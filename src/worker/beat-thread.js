@@ -1,7 +1,7 @@
 /**
  * The thread that answers for its worker's process while the event loop is blocked: listens on an
- * address of its own, ends the process when it must end and can't by itself, and says how long ago
- * the loop turned. Started by beat.ts. JavaScript, since Node 20 starts no thread from TypeScript.
+ * address of its own, says how long ago the loop turned and, where the process is the worker's own, ends
+ * it when it must end and can't by itself. Started by beat.ts. JavaScript, since Node 20 starts no thread from TypeScript.
  */
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -12,12 +12,13 @@ import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
  * @typedef {object} BeatSetup
  * @property {{ path: string } | { host: string, port: number }} listen
  * @property {BigInt64Array<SharedArrayBuffer>} turned when the main loop turned last, by `process.hrtime`
- * @property {number} parent the process id of the parent
+ * @property {boolean} mayKill whether the process ends with the worker
+ * @property {number | undefined} parent the process id of the parent that the process ends with, if it does
  * @property {string | undefined} folder the workers' sockets: removed with the process of an orphan
  */
 
 /** @type {BeatSetup} */
-const { listen, turned, parent, folder } = workerData;
+const { listen, turned, mayKill, parent, folder } = workerData;
 
 /** How often it looks whether the parent lives. */
 const PARENT_MS = 1_000;
@@ -55,7 +56,7 @@ function stop(graceMs) {
 function answer(packet) {
   const request = decodeBeat(packet);
   if (request === undefined || request.kind === 'beat') return undefined;
-  if (request.kind === 'stop') stop(request.ms);
+  if (request.kind === 'stop' && mayKill) stop(request.ms);
   return encodeBeat('beat', idle());
 }
 
@@ -79,8 +80,10 @@ server.listen(listen, () => {
   parentPort?.postMessage({ port });
 });
 
-setInterval(() => {
-  if (process.ppid === parent || idle() < BLOCKED_MS) return;
-  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  kill();
-}, PARENT_MS);
+if (parent !== undefined) {
+  setInterval(() => {
+    if (process.ppid === parent || idle() < BLOCKED_MS) return;
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    kill();
+  }, PARENT_MS);
+}

@@ -8,14 +8,30 @@ import type { BeatSetup } from './beat-thread.js';
 /** How often the loop notes that it turns. */
 const TURN_MS = 100;
 
+export interface BeatOptions {
+  /** Whether the process is there for the worker alone, so that Stop may end it where the worker can't. */
+  readonly mayKill: boolean;
+  /**
+   * The process ends with its parent, also while the loop is blocked, and the folder is removed then.
+   * Default: it outlives its parent.
+   */
+  readonly orphan?: { readonly parent: number; readonly folder: string | undefined } | undefined;
+}
+
+export interface Beat {
+  /** Where it listens. */
+  readonly address: string;
+  /** Answers nobody any more, and frees the address. */
+  close(): Promise<void>;
+}
+
 /**
- * Listens on `address` (`beat+unix:///path`, `beat+tcp://host:port`), and resolves with the real one.
- * Neither the thread nor its timer keeps the process alive.
+ * Listens on `address` (`beat+unix:///path`, `beat+tcp://host:port`). Neither the thread nor its timer keeps
+ * the process alive.
  *
- * @param folder what is removed with the process when its parent is gone and the loop is blocked
  * @throws ListenError when the address can't be used
  */
-export async function startBeat(address: string, folder: string | undefined): Promise<string> {
+export async function startBeat(address: string, { mayKill, orphan }: BeatOptions): Promise<Beat> {
   const target = parseAddress(beatTarget(address));
   const turned = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
   const turn = () => {
@@ -25,10 +41,16 @@ export async function startBeat(address: string, folder: string | undefined): Pr
     setImmediate(() => setImmediate(() => Atomics.store(turned, 0, now)).unref()).unref();
   };
   Atomics.store(turned, 0, process.hrtime.bigint());
-  setInterval(turn, TURN_MS).unref();
+  const turning = setInterval(turn, TURN_MS).unref();
   const listen =
     target.scheme === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
-  const workerData: BeatSetup = { listen, turned, parent: process.ppid, folder };
+  const workerData: BeatSetup = {
+    listen,
+    turned,
+    mayKill,
+    parent: orphan?.parent,
+    folder: orphan?.folder,
+  };
   const thread = new Worker(new URL('./beat-thread.js', import.meta.url), {
     name: 'beat',
     workerData,
@@ -38,8 +60,15 @@ export async function startBeat(address: string, folder: string | undefined): Pr
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 },
   });
   thread.unref();
+  let closed = false;
+  const close = async () => {
+    closed = true;
+    clearInterval(turning);
+    await thread.terminate();
+  };
   const port = await new Promise<number | undefined>((resolve, reject) => {
     const fail = (message: string) => {
+      void close();
       reject(new ListenError(`Can't listen on ${address}: ${message}`));
     };
     thread.once('message', (message: { port?: number; error?: string }) =>
@@ -49,8 +78,9 @@ export async function startBeat(address: string, folder: string | undefined): Pr
   });
   // Without it this worker is taken for gone when it is busy for long, and for nothing else.
   thread.on('error', (error) => {
-    process.emitWarning(`the thread that says that this worker lives has ended: ${error}`);
+    if (!closed)
+      process.emitWarning(`the thread that says that this worker lives has ended: ${error}`);
   });
-  if (target.scheme === 'unix') return address;
-  return toBeatAddress(formatAddress({ ...target, port: port ?? target.port }));
+  const real = target.scheme === 'unix' ? target : { ...target, port: port ?? target.port };
+  return { address: toBeatAddress(formatAddress(real)), close };
 }

@@ -59,9 +59,10 @@ async function start(setup: WorkerSetup): Promise<void> {
     const known = setup.beat.startsWith('beat+unix:');
     if (known) worker.beat = setup.beat;
     if (known) send({ skein: 'started', uid, address, beat: setup.beat });
-    const beat = await startBeat(setup.beat, folder);
-    worker.beat = beat;
-    if (!known) send({ skein: 'started', uid, address, beat });
+    const orphan = { parent: process.ppid, folder };
+    const beat = await startBeat(setup.beat, { mayKill: true, orphan });
+    worker.beat = beat.address;
+    if (!known) send({ skein: 'started', uid, address, beat: beat.address });
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));
   }

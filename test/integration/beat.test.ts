@@ -6,6 +6,7 @@ import { beatTransport } from '../../src/transport/beat.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
 import { type Beat, decodeBeat, encodeBeat } from '../../src/wire/beat.js';
+import { startBeat } from '../../src/worker/beat.ts';
 import { WorkerProcess } from '../../src/worker/process.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { block } from './routines/busy.ts';
@@ -73,6 +74,22 @@ describe.each(['unix', 'tcp'] as const)('the beat of a worker, over %s', (transp
     good.channel.close({ code: 'closed', message: 'enough' });
   });
 });
+
+test.each(['beat+tcp://127.0.0.1:0', `beat+unix://${join(folder, 'closed.beat')}`])(
+  'a beat that is closed answers no more, and frees %s',
+  async (place) => {
+    const beat = await startBeat(place, { mayKill: false });
+    const line = dial(beat.address);
+    line.channel.send(encodeBeat('poke'));
+    await until(() => expect(line.beats).toHaveLength(1));
+    await beat.close();
+    expect(await line.closed).toMatchObject({ code: 'lost' });
+    expect(await dial(beat.address).closed).toMatchObject({ code: 'unreachable' });
+    const next = await startBeat(beat.address, { mayKill: false });
+    expect(next.address).toBe(beat.address);
+    await next.close();
+  },
+);
 
 test.each([
   ['beat+unix:///nowhere/at/all.beat', /No beat answers at .*ENOENT/],
