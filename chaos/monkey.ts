@@ -1,7 +1,7 @@
 /** Does harm to the workers of a pool and to their connections, as a seed decides. */
 import { once, setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PoolWorker, WorkerPool } from '../src/pool.ts';
+import type { PoolWorker, WorkerPool } from '../src/pool/pool.ts';
 import type { Random } from '../src/testing/random.ts';
 import type { Fault, FaultKind } from './history.ts';
 import type { Direction, Front, Relay } from './relay.ts';

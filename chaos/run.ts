@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openWith, WorkerPool } from '../src/pool.ts';
+import { openWith, WorkerPool } from '../src/pool/pool.ts';
 import { Random } from '../src/testing/random.ts';
 import { Calls } from './calls.ts';
 import type { Execution, Fault, History } from './history.ts';

@@ -15,6 +15,7 @@ export {
   ClassRegistrationError,
   ContextVarCollision,
   ContextVarUnset,
+  DiscoveryError,
   DispatchTimeout,
   InlineFunctionError,
   InlineNotAllowed,
@@ -39,7 +40,8 @@ export {
   WorkerStartError,
   WorkerUnreachable,
 } from './errors.ts';
-export { type BackpressureRoutine, type PoolOptions, type PoolWorker, WorkerPool } from './pool.ts';
+export type { BackpressureRoutine, PoolOptions } from './pool/options.ts';
+export { type PoolWorker, WorkerPool } from './pool/pool.ts';
 export { ContextVar } from './routine/context-var.ts';
 export type { RoutineOptions } from './routine/definition.ts';
 export { type CallOptions, withDispatch } from './routine/gate.ts';

@@ -31,6 +31,8 @@ export type BalancerEvent =
   | { type: 'freed'; uid: string }
   /** A call that workers do not want has paused: they may want it now. */
   | { type: 'rested'; call: Call }
+  /** A call has waited for a long time: it fails if there is no worker. */
+  | { type: 'starved'; call: Call }
   /** A call no longer looks for a worker. */
   | { type: 'forget'; call: Call }
   /** No worker will come any more; calls that wait or come later fail with `error`. */
@@ -59,7 +61,8 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
     empty: {
       description: 'no worker: calls wait',
       on: {
-        ask: { effects: ['queue'] },
+        ask: { effects: ['queue', 'bear'] },
+        starved: { effects: ['starve'] },
         rested: { effects: ['reconsider'] },
         forget: { effects: ['forget'] },
         join: { target: 'serving', assign: 'joined', effects: ['add', 'serve'] },
@@ -76,7 +79,7 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
         freed: { effects: ['serve'] },
         join: { assign: 'joined', effects: ['add', 'serve'] },
         leave: [
-          { target: 'empty', guard: 'last', assign: 'left', effects: ['remove'] },
+          { target: 'empty', guard: 'last', assign: 'left', effects: ['remove', 'bearAll'] },
           { assign: 'left', effects: ['remove'] },
         ],
         close: { target: 'closed', assign: 'closed', effects: ['turnAwayAll'] },
@@ -96,6 +99,10 @@ export interface BalancerOptions {
   readonly policy: LoadBalancer;
   /** Calls that may wait for a worker at a time. */
   readonly maxQueue: number;
+  /** Milliseconds that a call waits at most while there is no worker. Default: Infinity. */
+  readonly patienceMs?: number;
+  /** Why there may be no workers, for people. Default: nothing is said. */
+  readonly why?: () => string;
 }
 
 /** The first pause of a call that no worker wants, and the longest, in milliseconds. */
@@ -109,6 +116,8 @@ export class Balancer {
   readonly #deadlines: Deadlines;
   readonly #policy: LoadBalancer;
   readonly #maxQueue: number;
+  readonly #patienceMs: number;
+  readonly #why: () => string;
   readonly #workers = new Map<string, WorkerView>();
   /** All of them, as policies see them. */
   #all: PolicyContext = { workers: [] };
@@ -124,15 +133,17 @@ export class Balancer {
     this.#deadlines = options.deadlines;
     this.#policy = options.policy;
     this.#maxQueue = options.maxQueue;
+    this.#patienceMs = options.patienceMs ?? Number.POSITIVE_INFINITY;
+    this.#why = options.why ?? (() => '');
     const logic = toLogic(balancerChart, {
       add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
         this.#workers.set(worker.uid, worker);
-        this.#count();
+        this.recount();
       },
       remove: (_context, { uid }: EventOf<BalancerEvent, 'leave'>) => {
         this.#workers.delete(uid);
         this.#full.delete(uid);
-        this.#count();
+        this.recount();
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
         const able = this.#able(call, refused);
@@ -144,6 +155,11 @@ export class Balancer {
         this.#wait(call, able);
       },
       queue: (_context, { call }: EventOf<BalancerEvent, 'ask'>) => this.#wait(call, NOBODY),
+      bear: (_context, { call }: EventOf<BalancerEvent, 'ask'>) => this.#bear(call),
+      bearAll: () => {
+        for (const call of this.#queue.calls) this.#bear(call);
+      },
+      starve: (_context, { call }: EventOf<BalancerEvent, 'starved'>) => this.#starve(call),
       reconsider: (_context, { call }: EventOf<BalancerEvent, 'rested'>) => this.#reconsider(call),
       forget: (_context, { call }: EventOf<BalancerEvent, 'forget'>) => {
         this.#queue.delete(call);
@@ -190,7 +206,8 @@ export class Balancer {
     return this.#full.has(uid) && this.#queue.waitsFor(uid);
   }
 
-  #count(): void {
+  /** The workers have changed, or what they can do. */
+  recount(): void {
     const workers = [...this.#workers.values()];
     this.#all = { workers };
     this.#bounded = workers.some(({ capacity }) => capacity !== Number.POSITIVE_INFINITY);
@@ -269,6 +286,22 @@ export class Balancer {
     const waiting = this.#maxQueue;
     const unwanted = call.declined ? ', or do not want the call' : '';
     const message = `all workers are full${unwanted}, and ${waiting} calls wait already (maxQueue is ${waiting})`;
+    call.actor?.send({ type: 'unavailable', error: new NoWorkersAvailable(message) });
+  }
+
+  /** It waits for a worker to come, though not for ever. */
+  #bear(call: Call): void {
+    if (this.#patienceMs === Number.POSITIVE_INFINITY) return;
+    call.hunger ??= this.#deadlines.add(this.#patienceMs, () => {
+      call.hunger = undefined;
+      this.send({ type: 'starved', call });
+    });
+  }
+
+  #starve(call: Call): void {
+    if (!this.#queue.delete(call)) return;
+    const why = this.#why();
+    const message = `no worker was there for ${this.#patienceMs} ms${why && `: ${why}`}`;
     call.actor?.send({ type: 'unavailable', error: new NoWorkersAvailable(message) });
   }
 

@@ -48,6 +48,8 @@ export interface Call {
   /** The chain that goes along with the task, or with the present step. */
   context: OutboundContext | undefined;
   declined: Declined | undefined;
+  /** How long it still waits while there is no worker. */
+  hunger: Deadline | undefined;
   /** The step of a generator that has not been answered. */
   step: Step | undefined;
   deadline: Deadline | undefined;

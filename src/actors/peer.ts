@@ -179,8 +179,13 @@ export interface PeerPorts {
   balance(event: BalancerEvent): void;
   /** Whether calls wait for the worker, which refused one as one too many. */
   isFull(uid: string): boolean;
-  /** The peer is over; the worker is not used any more. `number` is the last that it gave to a call. */
-  gone(uid: string, number: number): void;
+  /**
+   * The peer is over; the worker is not used any more. `number` is the last that it gave to a call; the
+   * worker refused the link for the reason, if there is one.
+   */
+  gone(uid: string, number: number, refusal: CloseReason | undefined): void;
+  /** The link failed, or never came up; it is tried again after a pause. */
+  failed(uid: string, reason: CloseReason): void;
   /** The worker's process has given no sign of life, and was given up. */
   lost(uid: string, message: string): void;
   /** A frame for a call that is no longer in progress was dropped. */
@@ -209,13 +214,10 @@ const PARTING_MS = 1_000;
 
 const REFUSED = { type: 'refused' } as const;
 
+type Changing<T> = { -readonly [K in keyof T]: T[K] };
+
 export class Peer {
-  readonly view: WorkerView & {
-    tags: readonly string[];
-    capacity: number;
-    inFlight: number;
-    stalled: boolean;
-  };
+  readonly view: Changing<WorkerView>;
   #beat: string | undefined;
   readonly #ports: PeerPorts;
   readonly #actor: AnyActorRef;
@@ -225,6 +227,7 @@ export class Peer {
   #link: Link | undefined;
   #timer: Timer | undefined;
   #busy: Timer | undefined;
+  #refusal: CloseReason | undefined;
   /** It ends with the last of its calls. */
   #retiring = false;
   #over = false;
@@ -269,7 +272,8 @@ export class Peer {
       waitForEnd: () => {
         this.#timer = ports.env.timer(PARTING_MS, () => this.send({ type: 'silent' }));
       },
-      pause: ({ failures }) => {
+      pause: ({ failures }, event) => {
+        if (event.type === 'down') ports.failed(this.view.uid, event.reason);
         const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
         const jitter = 0.5 + ports.env.random() / 2;
         this.#timer = ports.env.timer(ms * jitter, () => this.send({ type: 'retry' }));
@@ -292,11 +296,17 @@ export class Peer {
         this.#over = true;
         this.#timer?.cancel();
         this.#busy?.cancel();
-        ports.gone(this.view.uid, this.#offers.lastNumber);
+        ports.gone(this.view.uid, this.#offers.lastNumber, this.#refusal);
       },
     });
     this.#actor = createLightActor(logic, parent, undefined, `peer ${worker.uid}`);
     this.#actor.start();
+  }
+
+  /** What is known of the worker has changed. A link that is up stays; the next one goes to the new address. */
+  update({ address, beat, tags, capacity = Number.POSITIVE_INFINITY }: WorkerAddress): void {
+    this.#beat = beat ?? this.#beat;
+    Object.assign(this.view, { address, tags, capacity });
   }
 
   /** Tells the balancer that calls may come. */
@@ -310,6 +320,7 @@ export class Peer {
   }
 
   send(event: PeerEvent): void {
+    if (event.type === 'down' && event.reason.code === 'refused') this.#refusal = event.reason;
     // XState complains of events for an actor that has ended; the end of its link is one.
     if (!this.#over) this.#actor.send(event);
   }

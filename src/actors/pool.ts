@@ -11,6 +11,10 @@ export type PoolEvent =
   | { type: 'exited'; slot: number; at: number; why: string }
   /** A worker that was told to end takes no more tasks, and ends when those that it has are over. */
   | { type: 'leaving'; slot: number }
+  /** Discovery has answered: the workers that it names are known, or will be. */
+  | { type: 'found' }
+  /** Discovery has failed before it could answer. */
+  | { type: 'unfindable'; error: unknown }
   /** The user closes the pool; undefined waits for all calls. */
   | { type: 'close'; graceMs: number | undefined }
   /** The last call has ended. */
@@ -21,7 +25,10 @@ export type PoolEvent =
   | { type: 'stopped' };
 
 export interface PoolInput {
+  /** Workers that it spawns. */
   readonly size: number;
+  /** Whether it looks for others by discovery. */
+  readonly looking: boolean;
   /** How many deaths of workers are made good within `windowMs`. */
   readonly maxRestarts: number;
   readonly windowMs: number;
@@ -48,6 +55,7 @@ export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
   context: (input) => ({ ...input, up: 0, deaths: [], leaving: [], why: '', graceMs: undefined }),
   assigns: {
     up: ({ up }) => ({ up: up + 1 }),
+    found: () => ({ looking: false }),
     down: ({ up }) => ({ up: up - 1 }),
     death: (context, event) => {
       const { at } = event as EventOf<PoolEvent, 'exited'>;
@@ -64,10 +72,12 @@ export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
       why: (event as EventOf<PoolEvent, 'exited'>).why,
       graceMs: 0,
     }),
+    unfindable: () => ({ graceMs: 0 }),
     grace: (_context, event) => ({ graceMs: (event as EventOf<PoolEvent, 'close'>).graceMs }),
   },
   guards: {
-    all: ({ up, size }) => up + 1 === size,
+    all: ({ up, size, looking }) => up + 1 === size && !looking,
+    allUp: ({ up, size }) => up === size,
     left: ({ leaving }, event) => leaving.includes((event as EventOf<PoolEvent, 'exited'>).slot),
     atOnce: (_context, event) => (event as EventOf<PoolEvent, 'close'>).graceMs === 0,
     replaceable: (context, event) =>
@@ -75,13 +85,18 @@ export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
   },
   states: {
     starting: {
-      description: 'the workers come up',
+      description: 'the workers come up, and discovery is asked for others',
       entry: ['spawnAll'],
       on: {
         started: [
           { target: 'open', guard: 'all', assign: 'up', effects: ['use', 'opened'] },
           { assign: 'up', effects: ['use'] },
         ],
+        found: [
+          { target: 'open', guard: 'allUp', assign: 'found', effects: ['opened'] },
+          { assign: 'found' },
+        ],
+        unfindable: { target: 'stopping', assign: 'unfindable', effects: ['fail'] },
         exited: { target: 'stopping', assign: 'failure', effects: ['drop', 'abort'] },
         close: { target: 'stopping', assign: 'grace', effects: ['abort'] },
       },

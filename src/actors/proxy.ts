@@ -7,7 +7,7 @@ import type { LoadBalancer, WorkerView } from '../balancing/balancer.ts';
 import { ContextHome } from '../context/home.ts';
 import type { OutboundContext } from '../context/outbound.ts';
 import type { Env } from '../env.ts';
-import { DispatchTimeout, PoolClosed, ProtocolError } from '../errors.ts';
+import { DispatchTimeout, PoolClosed } from '../errors.ts';
 import type {
   CallRequest,
   Dispatcher,
@@ -17,7 +17,7 @@ import type {
   StepResult,
 } from '../routine/dispatcher.ts';
 import type { Limits } from '../transport/link.ts';
-import type { Dialer } from '../transport/transport.ts';
+import { type CloseReason, type Dialer, dialerOf } from '../transport/transport.ts';
 import { CancelReason } from '../wire/frame.ts';
 import type { Encoded } from '../wire/value.ts';
 import { createLightActor } from './actor.ts';
@@ -30,6 +30,8 @@ import { defineChart, type EventOf, toLogic } from './statechart.ts';
 export type ProxyEvent =
   /** A worker can be used from now on, or again. */
   | { type: 'added'; worker: WorkerAddress }
+  /** Other things are known of it: where it is, its tags, how many tasks it runs at a time. */
+  | { type: 'updated'; worker: WorkerAddress }
   /** Discovery names a worker no more, which may be a mistake: it gets no new calls. */
   | { type: 'unlisted'; uid: string }
   /** The process of a worker has ended. */
@@ -52,6 +54,7 @@ export const proxyChart = defineChart<null, ProxyEvent>({
       description: 'takes calls',
       on: {
         added: { effects: ['add'] },
+        updated: { effects: ['update'] },
         unlisted: { effects: ['unlist'] },
         dropped: { effects: ['drop'] },
         deserted: { effects: ['desert'] },
@@ -64,6 +67,7 @@ export const proxyChart = defineChart<null, ProxyEvent>({
       entry: ['settle', 'checkIdle'],
       on: {
         added: { effects: ['add'] },
+        updated: { effects: ['update'] },
         unlisted: { effects: ['unlist'] },
         dropped: { effects: ['drop'] },
         deserted: { effects: ['desert'] },
@@ -91,6 +95,20 @@ export interface ProxyOptions {
   readonly lostAfterMs?: number;
   /** The process of a worker has given no sign of life, and was given up. */
   readonly lost?: (uid: string, message: string) => void;
+  /**
+   * A worker is not used any more; it refused the link for the reason, if there is one. One that is still
+   * there may be added again.
+   */
+  readonly gone?: (uid: string, refusal: CloseReason | undefined) => void;
+  /** The link to a worker failed, or never came up; it is tried again after a pause. */
+  readonly failed?: (uid: string, reason: CloseReason) => void;
+  /**
+   * A call fails, with `NoWorkersAvailable`, when it has waited for so many milliseconds and there is no
+   * worker at all. Default: Infinity, it waits.
+   */
+  readonly patienceMs?: number;
+  /** Why there may be no workers, for that error. Default: nothing is said. */
+  readonly why?: () => string;
   /** Connects to each worker when it is added, and not when the first call goes there. */
   readonly eager?: boolean;
   /** What the process knows of tokens. Default: one of its own. */
@@ -169,15 +187,17 @@ export class PoolProxy implements Dispatcher {
       limits: { ...limits, helloTimeoutMs: Math.max(limits.helloTimeoutMs, leastMs) },
       epoch: this.epoch,
       home: this.home,
-      connect: (address) => this.#connect(address),
+      connect: (address) => dialerOf(options.transports, address).connect(address),
       balance: (event) => this.#balancer.send(event),
       isFull: (uid) => this.#balancer.isFull(uid),
       lostAfterMs,
       lost: (uid, message) => options.lost?.(uid, message),
-      gone: (uid, number) => {
+      gone: (uid, number, refusal) => {
         this.#peers.delete(uid);
         this.#lastNumber = Math.max(this.#lastNumber, number);
+        options.gone?.(uid, refusal);
       },
+      failed: (uid, reason) => options.failed?.(uid, reason),
       dropped: () => {
         this.#dropped += 1;
       },
@@ -271,6 +291,7 @@ export class PoolProxy implements Dispatcher {
       number: 0,
       context,
       declined: undefined,
+      hunger: undefined,
       step,
       deadline: undefined,
       unlisten: undefined,
@@ -352,6 +373,7 @@ export class PoolProxy implements Dispatcher {
     call.unlisten?.();
     if (call.deadline) this.#deadlines.remove(call.deadline);
     if (call.declined?.pause) this.#deadlines.remove(call.declined.pause);
+    if (call.hunger) this.#deadlines.remove(call.hunger);
     this.#inFlight -= 1;
     call.actor = undefined;
     if (call.request.generator) this.#generators.delete(call);
@@ -377,6 +399,10 @@ export class PoolProxy implements Dispatcher {
         this.#peers.set(worker.uid, peer);
         peer.announce();
         if (this.#options.eager) peer.send({ type: 'connect' });
+      },
+      update: (_context: null, { worker }: EventOf<ProxyEvent, 'updated'>) => {
+        this.#peers.get(worker.uid)?.update(worker);
+        this.#balancer.recount();
       },
       unlist: (_context: null, { uid }: EventOf<ProxyEvent, 'unlisted'>) =>
         this.#peers.get(uid)?.unlist(),
@@ -409,13 +435,6 @@ export class PoolProxy implements Dispatcher {
 
   #everyCall(): Call[] {
     return [...this.#balancer.queued, ...[...this.#peers.values()].flatMap((peer) => peer.calls)];
-  }
-
-  #connect(address: string) {
-    const scheme = address.slice(0, address.indexOf(':'));
-    const transport = this.#options.transports.find((one) => one.schemes.includes(scheme));
-    if (!transport) throw new ProtocolError(`no transport for the address ${address}`);
-    return transport.connect(address);
   }
 }
 

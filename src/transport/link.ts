@@ -389,8 +389,9 @@ export class Link {
         : reason === GoodbyeReason.PROTOCOL
           ? 'protocol'
           : 'refused';
+    const stopping = reason === GoodbyeReason.DRAINING;
     this.#channel.close({ code, message });
-    this.#end({ code, message });
+    this.#end({ code, message, ...(stopping && { stopping }) });
   }
 
   #fail(code: CloseReason['code'], message: string): void {

@@ -9,6 +9,8 @@
 
 import type { WorkerAbout } from '../discovery/discovery.ts';
 
+import { ProtocolError } from '../errors.ts';
+
 /** Why a channel (and the link on it) ended. */
 export interface CloseReason {
   readonly code: /** One side closed on purpose, after its work was done. */
@@ -24,6 +26,8 @@ export interface CloseReason {
   /** One sentence for people. */
   readonly message: string;
   readonly cause?: unknown;
+  /** With `refused`: the worker stops, and nothing is wrong. */
+  readonly stopping?: boolean;
 }
 
 /**
@@ -112,4 +116,16 @@ export interface Dialer {
 export interface Transport extends Dialer {
   /** Listens on `address`. Rejects with `ListenError` when the address can't be used. */
   listen(address: string, service: ListenerService): Promise<Listener>;
+}
+
+/**
+ * The one that serves the address.
+ *
+ * @throws ProtocolError when there is none
+ */
+export function dialerOf<D extends Dialer>(dialers: readonly D[], address: string): D {
+  const scheme = address.slice(0, address.indexOf(':'));
+  const dialer = dialers.find(({ schemes }) => schemes.includes(scheme));
+  if (!dialer) throw new ProtocolError(`no transport for the address ${address}`);
+  return dialer;
 }

@@ -114,7 +114,7 @@ describe('WorkerPool.open', () => {
     [
       'name',
       { sizee: 1 },
-      /^WorkerPool\.open\(options\) has no option 'sizee'; it may have size, tags/,
+      /^WorkerPool\.open\(options\) has no option 'sizee'; it may have size, discovery/,
     ],
     [
       'object',

@@ -103,12 +103,14 @@ describe('each chart of the runtime', () => {
     leave: fc.record({ uid: text }),
     full: fc.record({ uid: text }),
     freed: fc.record({ uid: text }),
+    starved: fc.record({ call: opaque }),
     rested: fc.record({ call: opaque }),
     forget: fc.record({ call: opaque }),
     close: fc.record({ error: opaque }),
   });
   check(proxyChart, fc.constant(undefined), {
     added: fc.record({ worker: opaque }),
+    updated: fc.record({ worker: opaque }),
     unlisted: fc.record({ uid: text }),
     dropped: fc.record({ uid: text, message: text }),
     deserted: fc.record({ error: opaque }),
@@ -116,16 +118,22 @@ describe('each chart of the runtime', () => {
     idle: none,
     abort: fc.record({ error: opaque }),
   });
-  const size = fc.integer({ min: 1, max: 3 });
-  check(poolChart, fc.record({ size, maxRestarts: fc.nat(2), windowMs: fc.nat(50) }), {
-    started: fc.record({ slot: fc.nat(3) }),
-    leaving: fc.record({ slot: fc.nat(3) }),
-    exited: fc.record({ slot: fc.nat(3), at: fc.nat(100), why: text }),
-    close: fc.record({ graceMs }),
-    drained: none,
-    expired: none,
-    stopped: none,
-  });
+  const size = fc.integer({ min: 0, max: 3 });
+  check(
+    poolChart,
+    fc.record({ size, looking: fc.boolean(), maxRestarts: fc.nat(2), windowMs: fc.nat(50) }),
+    {
+      started: fc.record({ slot: fc.nat(3) }),
+      leaving: fc.record({ slot: fc.nat(3) }),
+      exited: fc.record({ slot: fc.nat(3), at: fc.nat(100), why: text }),
+      found: none,
+      unfindable: fc.record({ error: opaque }),
+      close: fc.record({ graceMs }),
+      drained: none,
+      expired: none,
+      stopped: none,
+    },
+  );
   check(workerChart, fc.constant(undefined), {
     drain: fc.record({ graceMs }),
     expired: none,

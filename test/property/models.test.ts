@@ -115,9 +115,10 @@ const compiled: readonly Walkable[] = [
       { type: 'leaving', slot: 0 },
     ],
     inputs: [
-      { size: 1, maxRestarts: 1, windowMs: 1_000 },
-      { size: 1, maxRestarts: 0, windowMs: 1_000 },
-      { size: 2, maxRestarts: 1, windowMs: 1_000 },
+      { size: 1, looking: false, maxRestarts: 1, windowMs: 1_000 },
+      { size: 1, looking: true, maxRestarts: 1, windowMs: 1_000 },
+      { size: 1, looking: false, maxRestarts: 0, windowMs: 1_000 },
+      { size: 2, looking: false, maxRestarts: 1, windowMs: 1_000 },
     ] satisfies PoolInput[],
   },
   {

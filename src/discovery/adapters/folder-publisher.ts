@@ -36,8 +36,6 @@ interface Announced {
 }
 
 export class FolderPublisher implements DiscoveryPublisher {
-  /** Records are for one machine. */
-  readonly bindHost = '127.0.0.1';
   readonly #options: FolderPublisherOptions;
   readonly #announced = new Map<string, Announced>();
   /** What is being done for each worker, one after the other. */

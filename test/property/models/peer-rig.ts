@@ -72,6 +72,7 @@ export class PeerRig implements Rig {
       gone: () => {
         this.#gone += 1;
       },
+      failed: () => {},
       lost: () => {},
       dropped: () => {},
       duplicate: () => {},
@@ -184,6 +185,7 @@ export class PeerRig implements Rig {
       place: '',
       number: 0,
       declined: undefined,
+      hunger: undefined,
       step: undefined,
       deadline: undefined,
       unlisten: undefined,

@@ -1,0 +1,368 @@
+/**
+ * Takes the workers that a discovery names into a proxy: those that a pool wants, as many as it may have.
+ * Whether one that is named is there, and is what it was said to be, shows on the link to it.
+ */
+import {
+  type DiscoveryEvent,
+  type DiscoveryLike,
+  type WorkerMetadata,
+  workerKey,
+} from '../discovery/discovery.ts';
+import { parseMetadata } from '../discovery/metadata.ts';
+import type { Env, Timer } from '../env.ts';
+import type { CloseReason } from '../transport/transport.ts';
+import type { WorkerAddress } from './peer.ts';
+import type { ProxyEvent } from './proxy.ts';
+
+export interface FinderOptions {
+  readonly env: Env;
+  readonly discovery: DiscoveryLike;
+  /** What the proxy is told. */
+  readonly send: (event: ProxyEvent) => void;
+  /** Asks the worker at an address what it is, where discovery knows no more of it. */
+  readonly probe: (address: string) => Promise<WorkerMetadata>;
+  /** Whether the pool wants the worker. Default: each. */
+  readonly accept?: ((worker: WorkerMetadata) => boolean) | undefined;
+  /** As many workers are taken at a time. Default: Infinity. */
+  readonly lease?: number | undefined;
+  /** Workers that the proxy knows without discovery. Default: none. */
+  readonly own?: (uid: string) => boolean;
+  /** The version of Skein here: a worker of another one is left out. */
+  readonly version: string;
+  /** Something that people should know; never with the same words twice in a row for one worker. */
+  readonly warn: (message: string) => void;
+}
+
+/** A worker that discovery names. */
+interface Candidate {
+  metadata: WorkerMetadata;
+  /** Known when it was found by its address alone, and has answered. */
+  answer: WorkerMetadata | undefined;
+  /**
+   * `new`: to be looked at; `asked`: it was asked what it is; `ready`: wanted, and there was no place yet;
+   * `taken`: the proxy has it; `out`: not wanted, or not to be used as long as nothing changes.
+   */
+  state: 'new' | 'asked' | 'ready' | 'taken' | 'out';
+  failures: number;
+  timer: Timer | undefined;
+  warned: string;
+}
+
+/** The pause after a first failure, and the longest, in milliseconds. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
+export class Finder {
+  readonly #options: FinderOptions;
+  readonly #lease: number;
+  readonly #candidates = new Map<string, Candidate>();
+  /** Those that the proxy has, by their uid. */
+  readonly #taken = new Map<string, Candidate>();
+  /** Wanted ones that found no place, the longest waiting first. */
+  readonly #ready = new Set<Candidate>();
+  readonly #began: Promise<void>;
+  #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+  #events: AsyncIterator<DiscoveryEvent> | undefined;
+  #pause: Timer | undefined;
+  #failure: unknown;
+  #failures = 0;
+  #over = false;
+
+  constructor(options: FinderOptions) {
+    this.#options = options;
+    this.#lease = options.lease ?? Number.POSITIVE_INFINITY;
+    this.#began = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // Not everybody waits for it.
+    this.#began.catch(() => {});
+  }
+
+  /** Begins to look, and goes on until `stop`. */
+  start(): void {
+    void this.#listen();
+  }
+
+  /** Resolves with the first word of the discovery, and rejects with what it fails with before. */
+  get began(): Promise<void> {
+    return this.#began;
+  }
+
+  /** Ends the subscription. The proxy keeps the calls of workers that were taken, and gets no more of them. */
+  stop(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pause?.cancel();
+    for (const key of [...this.#candidates.keys()]) this.#drop(key);
+    this.#settle?.resolve();
+    // Whether the discovery ends in peace matters to nobody any more.
+    void Promise.resolve(this.#events?.return?.()).catch(() => {});
+  }
+
+  /** The workers that discovery names, as far as they are known; also those that the pool does not take. */
+  get workers(): readonly WorkerMetadata[] {
+    return [...this.#candidates.values()].map(knownOf);
+  }
+
+  /** The workers that the proxy was given. */
+  get taken(): readonly WorkerAddress[] {
+    return [...this.#taken.values()].map((candidate) => addressOf(knownOf(candidate)));
+  }
+
+  /** What is known of a worker that was taken. */
+  metadata(uid: string): WorkerMetadata | undefined {
+    const candidate = this.#taken.get(uid);
+    return candidate && knownOf(candidate);
+  }
+
+  /** Why there may be no workers, for people. */
+  get why(): string {
+    if (this.#failure !== undefined) return `discovery failed: ${describe(this.#failure)}`;
+    const count = this.#candidates.size;
+    if (count === 0) return 'discovery has named none';
+    const last = [...this.#candidates.values()].findLast(({ warned }) => warned !== '');
+    const named = `discovery has named ${count}`;
+    return last ? `${named}; of the last of them: ${last.warned}` : `${named}, and none is wanted`;
+  }
+
+  /** The proxy uses a worker no more; it has refused the link for the reason, if there is one. */
+  gone(uid: string, refusal: CloseReason | undefined): void {
+    const candidate = this.#taken.get(uid);
+    if (candidate === undefined) return;
+    this.#taken.delete(uid);
+    const wrong = refusal?.stopping !== true;
+    if (candidate.metadata.uid === undefined) {
+      // Another worker may be there now.
+      if (refusal && wrong) this.#warn(candidate, `it refused the link: ${refusal.message}`);
+      candidate.state = 'new';
+      this.#retry(candidate);
+    } else {
+      candidate.state = 'out';
+      if (refusal && wrong) {
+        this.#warn(candidate, `it refused the link, and is left out: ${refusal.message}`);
+      }
+    }
+    this.#fill();
+  }
+
+  /** The link to a worker failed, or never came up. If another one waits for a place, it gets this one's. */
+  failed(uid: string, reason: CloseReason): void {
+    const candidate = this.#taken.get(uid);
+    if (candidate === undefined || reason.code !== 'unreachable') return;
+    this.#warn(candidate, `it does not answer: ${reason.message}`);
+    if (this.#ready.size === 0) return;
+    this.#taken.delete(uid);
+    this.#options.send({ type: 'unlisted', uid });
+    this.#wait(candidate);
+    this.#fill();
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      const events = this.#options.discovery.subscribe()[Symbol.asyncIterator]();
+      this.#events = events;
+      for (;;) {
+        const { done, value } = await events.next();
+        if (this.#over) return;
+        if (done) return this.#ended(new Error('it has ended'));
+        this.#failure = undefined;
+        this.#failures = 0;
+        this.#take(value);
+        this.#settle?.resolve();
+      }
+    } catch (error) {
+      if (!this.#over) this.#ended(error);
+    }
+  }
+
+  /** Workers that are known are kept: what they know of themselves shows on their links. */
+  #ended(error: unknown): void {
+    const { env, warn } = this.#options;
+    if (this.#failures === 0) {
+      warn(`workers can't be found; those that are known are kept: ${describe(error)}`);
+    }
+    this.#failure = error;
+    this.#failures += 1;
+    this.#settle?.reject(error);
+    const ms = pauseAfter(this.#failures);
+    this.#pause = env.timer(ms, () => void this.#listen());
+  }
+
+  #take({ type, worker }: DiscoveryEvent): void {
+    let metadata: WorkerMetadata;
+    try {
+      metadata = parseMetadata(worker);
+    } catch (error) {
+      this.#options.warn(`discovery names a worker that can't be used: ${describe(error)}`);
+      return;
+    }
+    const key = workerKey(metadata);
+    if (type === 'worker-dropped') this.#drop(key);
+    else this.#put(key, metadata);
+    this.#fill();
+  }
+
+  #put(key: string, metadata: WorkerMetadata): void {
+    const known = this.#candidates.get(key);
+    if (known === undefined) {
+      const candidate: Candidate = {
+        metadata,
+        answer: undefined,
+        state: 'new',
+        failures: 0,
+        timer: undefined,
+        warned: '',
+      };
+      this.#candidates.set(key, candidate);
+      return this.#consider(candidate);
+    }
+    known.metadata = metadata;
+    if (known.state === 'asked') return;
+    if (known.state !== 'taken' || !this.#isWanted(known)) {
+      this.#leave(known);
+      return this.#consider(known);
+    }
+    this.#options.send({ type: 'updated', worker: addressOf(knownOf(known)) });
+  }
+
+  #drop(key: string): void {
+    const candidate = this.#candidates.get(key);
+    if (candidate === undefined) return;
+    this.#candidates.delete(key);
+    this.#leave(candidate);
+    // It may have stood in the way of another that names the same worker.
+    const uid = knownOf(candidate).uid;
+    for (const other of this.#candidates.values()) {
+      if (other.state === 'out' && uid !== undefined && other.answer?.uid === uid) {
+        this.#consider(other);
+      }
+    }
+  }
+
+  /** It is none of those any more that the proxy has or may have. */
+  #leave(candidate: Candidate): void {
+    candidate.timer?.cancel();
+    this.#ready.delete(candidate);
+    const { uid } = knownOf(candidate);
+    if (uid !== undefined && this.#taken.get(uid) === candidate) {
+      this.#taken.delete(uid);
+      this.#options.send({ type: 'unlisted', uid });
+    }
+    candidate.state = 'new';
+  }
+
+  #consider(candidate: Candidate): void {
+    if (this.#over) return;
+    const { uid } = knownOf(candidate);
+    if (uid === undefined) return void this.#ask(candidate);
+    candidate.state = 'out';
+    if (this.#options.own?.(uid) || this.#taken.has(uid)) return;
+    if (this.#isWanted(candidate)) this.#wait(candidate);
+  }
+
+  #wait(candidate: Candidate): void {
+    candidate.state = 'ready';
+    this.#ready.add(candidate);
+  }
+
+  #isWanted(candidate: Candidate): boolean {
+    const { version: here, accept } = this.#options;
+    const worker = knownOf(candidate);
+    if (worker.version !== undefined && !goTogether(worker.version, here)) {
+      const message = `it runs Skein ${worker.version}, and this is ${here}: it is left out`;
+      this.#warn(candidate, message);
+      return false;
+    }
+    try {
+      return accept === undefined || accept(worker) === true;
+    } catch (error) {
+      this.#warn(candidate, `the filter threw, and it is left out: ${describe(error)}`);
+      return false;
+    }
+  }
+
+  /** Gives the places that there are to those that wait for one. */
+  #fill(): void {
+    if (this.#over) return;
+    for (const candidate of [...this.#ready]) {
+      if (this.#taken.size >= this.#lease) return;
+      this.#ready.delete(candidate);
+      const worker = addressOf(knownOf(candidate));
+      if (this.#taken.has(worker.uid)) {
+        candidate.state = 'out';
+        continue;
+      }
+      candidate.state = 'taken';
+      this.#taken.set(worker.uid, candidate);
+      this.#options.send({ type: 'added', worker });
+      // It may be known from before, when it was somewhere else.
+      this.#options.send({ type: 'updated', worker });
+    }
+  }
+
+  async #ask(candidate: Candidate): Promise<void> {
+    candidate.state = 'asked';
+    const { address } = candidate.metadata;
+    try {
+      const answer = await this.#options.probe(address);
+      if (!this.#isCurrent(candidate)) return;
+      candidate.failures = 0;
+      // It need not know by which of its addresses it is reached.
+      candidate.answer = { ...answer, address: candidate.metadata.address };
+      this.#consider(candidate);
+      this.#fill();
+    } catch (error) {
+      if (!this.#isCurrent(candidate)) return;
+      this.#warn(candidate, `it does not answer: ${describe(error)}`);
+      this.#retry(candidate);
+    }
+  }
+
+  /** Asks it again after a pause. */
+  #retry(candidate: Candidate): void {
+    if (!this.#isCurrent(candidate)) return;
+    candidate.failures += 1;
+    candidate.answer = undefined;
+    const ms = pauseAfter(candidate.failures);
+    candidate.timer = this.#options.env.timer(ms, () => this.#consider(candidate));
+  }
+
+  #isCurrent(candidate: Candidate): boolean {
+    return !this.#over && this.#candidates.get(workerKey(candidate.metadata)) === candidate;
+  }
+
+  #warn(candidate: Candidate, message: string): void {
+    if (candidate.warned === message) return;
+    candidate.warned = message;
+    const { uid, address } = knownOf(candidate);
+    const name = uid === undefined ? 'the worker' : `worker ${uid.slice(0, 8)}`;
+    this.#options.warn(`${name} at ${address}: ${message}`);
+  }
+}
+
+/** What the worker has said of itself is newer than what others say of it. */
+function knownOf({ metadata, answer }: Candidate): WorkerMetadata {
+  return answer === undefined ? metadata : { ...metadata, ...answer };
+}
+
+function addressOf({ uid = '', address, beat, tags = [], channel }: WorkerMetadata): WorkerAddress {
+  return { uid, address, beat, tags, capacity: channel?.concurrency };
+}
+
+function pauseAfter(failures: number): number {
+  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10));
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether two versions speak the same protocol: those with the same first number that is not 0. */
+export function goTogether(one: string, other: string): boolean {
+  return lineOf(one) === lineOf(other);
+}
+
+function lineOf(version: string): string {
+  const [major = '', minor = ''] = version.split('.');
+  return major === '0' ? `0.${minor}` : major;
+}

@@ -1,0 +1,201 @@
+/** The workers that a pool spawns: where they listen, who they are, and who is told of them. */
+import { rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { WorkerAddress } from '../actors/peer.ts';
+import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
+import { formatAddress, parseAddress } from '../transport/address.ts';
+import { toBeatAddress } from '../transport/beat.ts';
+import { VERSION } from '../transport/version.ts';
+import type { WorkerSetup } from '../worker/ipc.ts';
+import { WorkerProcess } from '../worker/process.ts';
+import { makeFolder } from './sockets.ts';
+
+export interface ChildrenOptions {
+  /** What each worker is told, but for where it listens. */
+  readonly setup: Omit<WorkerSetup, 'address' | 'beat'>;
+  readonly startTimeoutMs: number;
+  /** Unix sockets, or TCP on this host. */
+  readonly listen: { readonly unix: true } | { readonly host: string };
+  /** Where what listens at an address is reached by others. */
+  readonly reach: (address: string) => string;
+  /** Who is told of the workers, so that other programs find them. */
+  readonly publisher: DiscoveryPublisher | undefined;
+  readonly extra: Readonly<Record<string, string>> | undefined;
+  readonly started: (slot: number) => void;
+  readonly leaving: (slot: number) => void;
+  readonly exited: (slot: number, why: string) => void;
+  readonly warn: (message: string) => void;
+}
+
+interface Child {
+  readonly process: WorkerProcess;
+  /** Known when it is up. */
+  worker: WorkerAddress | undefined;
+  /** As it was announced. */
+  announced: AnnouncedWorker | undefined;
+}
+
+const KILL_TIMEOUT_MS = 2_000;
+
+export class Children {
+  readonly #options: ChildrenOptions;
+  readonly #slots = new Map<number, Child>();
+  /** Where they have their sockets, if they have some. */
+  readonly #folder: string | undefined;
+  #nextSlot = 0;
+  /** One word to a publisher comes after the other. */
+  #publishing: Promise<void> = Promise.resolve();
+
+  /** @throws WorkerStartError when there can be no folder for sockets */
+  constructor(options: ChildrenOptions) {
+    this.#options = options;
+    if ('unix' in options.listen) this.#folder = makeFolder();
+  }
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** Those that are up. */
+  get workers(): WorkerAddress[] {
+    return [...this.#slots.values()].flatMap(({ worker }) => worker ?? []);
+  }
+
+  /** What is known of one that is up; undefined when it is none of these. */
+  find(uid: string): { pid: number | undefined; beat: string | undefined } | undefined {
+    const child = this.#find(uid);
+    return child && { pid: child.process.pid, beat: child.worker?.beat };
+  }
+
+  worker(slot: number): WorkerAddress | undefined {
+    return this.#slots.get(slot)?.worker;
+  }
+
+  spawn(): void {
+    this.#nextSlot += 1;
+    const slot = this.#nextSlot;
+    const { setup, startTimeoutMs, reach, started, leaving, exited } = this.#options;
+    const listen = {
+      address: this.#address(slot, 'sock'),
+      beat: toBeatAddress(this.#address(slot, 'beat')),
+    };
+    const timeouts = { startTimeoutMs, killTimeoutMs: KILL_TIMEOUT_MS };
+    const process = new WorkerProcess({ ...setup, ...listen }, timeouts, {
+      started: (uid, address, beat) => {
+        const child = this.#slots.get(slot);
+        if (child) {
+          child.worker = {
+            uid,
+            address: reach(here(address)),
+            beat: beat === undefined ? undefined : reach(hereBeat(beat)),
+            tags: setup.tags,
+            capacity: setup.concurrency,
+          };
+          this.#publish(child, address, beat);
+        }
+        started(slot);
+      },
+      leaving: () => {
+        this.#withdraw(this.#slots.get(slot));
+        leaving(slot);
+      },
+      exited: (why) => exited(slot, why),
+    });
+    this.#slots.set(slot, { process, worker: undefined, announced: undefined });
+  }
+
+  /** Forgets one whose process has ended. */
+  forget(slot: number): void {
+    this.#withdraw(this.#slots.get(slot));
+    this.#slots.delete(slot);
+  }
+
+  /** Tells them of each other and of the pool's other workers, for nested calls. */
+  announce(others: readonly WorkerAddress[]): void {
+    const workers = [...this.workers, ...others];
+    for (const { process } of this.#slots.values()) process.send({ skein: 'roster', workers });
+  }
+
+  /** So that it is replaced: a process that is stopped would hold its place for ever. */
+  kill(uid: string, why: string): void {
+    this.#find(uid)?.process.giveUp(why);
+  }
+
+  /** Asks all of them to end. */
+  stop(): void {
+    for (const child of this.#slots.values()) {
+      this.#withdraw(child);
+      child.process.stop(0);
+    }
+  }
+
+  /** Resolves when the publisher knows all that it was told. */
+  get published(): Promise<void> {
+    return this.#publishing;
+  }
+
+  cleanUp(): void {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #find(uid: string): Child | undefined {
+    for (const child of this.#slots.values()) if (child.worker?.uid === uid) return child;
+    return undefined;
+  }
+
+  /** Where the worker of a slot, and its beat, listen. A socket's path is used once: it may outlive a killed worker. */
+  #address(slot: number, kind: 'sock' | 'beat'): string {
+    const { listen } = this.#options;
+    if (this.#folder !== undefined) return `unix://${join(this.#folder, `${slot}.${kind}`)}`;
+    const host = 'host' in listen ? listen.host : '127.0.0.1';
+    return formatAddress({ scheme: 'tcp', host, port: 0 });
+  }
+
+  #publish(child: Child, address: string, beat: string | undefined): void {
+    const { publisher, setup, extra } = this.#options;
+    const { worker, process } = child;
+    if (publisher === undefined || worker === undefined || process.pid === undefined) return;
+    child.announced = {
+      uid: worker.uid,
+      address,
+      beat,
+      pid: process.pid,
+      host: hostname(),
+      version: VERSION,
+      tags: setup.tags,
+      ...(extra && { extra }),
+      ...(setup.concurrency && { channel: { concurrency: setup.concurrency } }),
+    };
+    this.#tell('worker-added', child.announced);
+  }
+
+  #withdraw(child: Child | undefined): void {
+    if (child?.announced === undefined) return;
+    this.#tell('worker-dropped', child.announced);
+    child.announced = undefined;
+  }
+
+  #tell(type: 'worker-added' | 'worker-dropped', worker: AnnouncedWorker): void {
+    const { publisher, warn } = this.#options;
+    this.#publishing = this.#publishing
+      .then(() => publisher?.publish(type, worker))
+      .catch((error: unknown) => {
+        const what = type === 'worker-added' ? 'announced' : 'taken back';
+        warn(`worker ${worker.uid.slice(0, 8)} can't be ${what}: ${String(error)}`);
+      });
+  }
+}
+
+/** How what listens on all addresses of this host is reached on this host. */
+function here(text: string): string {
+  const address = parseAddress(text);
+  if (address.scheme !== 'tcp') return text;
+  if (address.host === '0.0.0.0') return formatAddress({ ...address, host: '127.0.0.1' });
+  return address.host === '::' ? formatAddress({ ...address, host: '::1' }) : text;
+}
+
+function hereBeat(text: string): string {
+  const [, target = '', token = ''] = /^beat\+([^#]*)(#.*)?$/.exec(text) ?? [];
+  return `${toBeatAddress(here(target))}${token}`;
+}

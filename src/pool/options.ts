@@ -1,0 +1,191 @@
+/** What a pool can be told, and whether it makes sense. */
+import type { InspectionEvent, Observer } from 'xstate';
+import type { LoadBalancer } from '../balancing/balancer.ts';
+import type { WorkerMetadata } from '../discovery/discovery.ts';
+import type { DiscoveryGiven } from '../discovery/given.ts';
+import { parseMetadata } from '../discovery/metadata.ts';
+import { hookName } from '../routine/hook.ts';
+import { checkNames } from '../routine/options.ts';
+import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
+
+export interface PoolOptions {
+  /**
+   * Worker processes to spawn; never a limit on how many are found. Default: the number of CPUs, or 0 with
+   * `discovery`.
+   */
+  readonly size?: number;
+  /**
+   * Finds workers that others have started. Those that the pool spawns are announced there too, where
+   * workers can be. What a function gives is disposed of when the pool has closed. Default: none.
+   */
+  readonly discovery?: DiscoveryGiven;
+  /** As many of the workers that are found are used at a time. Default: all. */
+  readonly lease?: number;
+  /** Which of the workers that are found are used. Default: those with all `tags`. */
+  readonly filter?: (worker: WorkerMetadata) => boolean;
+  /**
+   * Labels of the spawned workers, for load balancers to see, and which a worker must have that is found.
+   * Default: none.
+   */
+  readonly tags?: readonly string[];
+  /** What else is announced of the spawned workers. Default: nothing. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Whether a worker is connected to with the first call that goes there, and not at once. Default: true. */
+  readonly lazy?: boolean;
+  /** Who gets the next task. Default: `roundRobin()`. */
+  readonly loadBalancer?: LoadBalancer;
+  /**
+   * How spawned workers are reached. Default: `tcp` with `host`, or where discovery says on which host they
+   * have to listen; else `unix`, or `tcp` on loopback where there are no Unix sockets.
+   */
+  readonly transport?: 'unix' | 'tcp';
+  /** Where spawned workers listen, for `tcp`. Default: what discovery says, or 127.0.0.1. */
+  readonly host?: string;
+  /**
+   * Tasks that one worker runs at a time; more of them wait. A task may call routines of its own worker
+   * beyond that. Default: no limit.
+   */
+  readonly concurrency?: number;
+  /** Calls that may wait for a worker; more of them fail with `NoWorkersAvailable`. Default: no limit. */
+  readonly maxQueue?: number;
+  /** Largest argument list or result, in bytes. Default: 256 MiB. */
+  readonly maxValueBytes?: number;
+  /** Whether errors take the worker's stack along; leave it out where callers are not trusted. Default: true. */
+  readonly stacks?: boolean;
+  /**
+   * Whether the workers run functions by value (`routine.inline`): code that whoever can call them sends,
+   * and not only that of modules that they can import. Default: false.
+   */
+  readonly allowInline?: boolean;
+  /**
+   * Whether a call fails, with `ChainSerializationError`, when a value of a context variable can't travel.
+   * Otherwise the call goes on without the value, and a process warning says so
+   * (`SkeinSerializationWarning`). Default: whether the environment has `SKEIN_CONTEXT=strict`, which
+   * each worker looks at, too.
+   */
+  readonly strict?: boolean;
+  /**
+   * A routine whose plain function each worker runs before it takes a task, and that returns true to
+   * refuse it: the task goes to another worker, or comes again after a pause. Default: none.
+   */
+  readonly backpressure?: BackpressureRoutine;
+  /** How often within `windowMs` a worker that died is replaced. Default: 10 in 60,000 ms. */
+  readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
+  /**
+   * Milliseconds in which a worker must have come up. With `discovery` a call that finds no worker at all
+   * for so long fails with `NoWorkersAvailable`. Default: 30,000.
+   */
+  readonly startTimeout?: number;
+  /**
+   * A worker is given up when it gave no sign of life for so many milliseconds: its process is stopped, or
+   * the connection is dead. One that is merely busy gives signs of life. At least 1,000; Infinity: never.
+   * Default: 10,000.
+   */
+  readonly lostAfter?: number;
+  /** XState's inspector: sees all actors of the pool. */
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+/** What `routine(hook)` gives for a function that tells of an offered task whether to refuse it. */
+export interface BackpressureRoutine {
+  (task: OfferedTask): Promise<boolean>;
+  readonly local: Backpressure;
+}
+
+/** On a busy machine every process is silent for some hundred milliseconds now and then. */
+const LEAST_LOST_AFTER_MS = 1_000;
+
+const POOL_OPTIONS = [
+  'size',
+  'discovery',
+  'lease',
+  'filter',
+  'tags',
+  'extra',
+  'lazy',
+  'loadBalancer',
+  'transport',
+  'host',
+  'concurrency',
+  'maxQueue',
+  'maxValueBytes',
+  'stacks',
+  'allowInline',
+  'strict',
+  'backpressure',
+  'restarts',
+  'startTimeout',
+  'lostAfter',
+  'inspect',
+];
+
+/** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
+export function checkOptions(options: PoolOptions): PoolOptions {
+  checkNames('WorkerPool.open(options)', options, POOL_OPTIONS);
+  const { size, concurrency, maxQueue, maxValueBytes, startTimeout, restarts, lostAfter } = options;
+  const { discovery, lease } = options;
+  if (restarts !== undefined) checkNames('restarts', restarts, ['limit', 'windowMs']);
+  // Without discovery nobody else would come.
+  checkWhole('size', size, discovery === undefined ? 1 : 0);
+  checkWhole('lease', lease, 1);
+  if (size === Number.POSITIVE_INFINITY) throw new RangeError('size must be finite');
+  checkWhole('concurrency', concurrency, 1);
+  checkWhole('maxQueue', maxQueue, 0);
+  checkWhole('maxValueBytes', maxValueBytes, 1);
+  checkWhole('restarts.limit', restarts?.limit, 0);
+  checkTime('restarts.windowMs', restarts?.windowMs);
+  checkTime('startTimeout', startTimeout);
+  const { filter, host, lazy, extra } = options;
+  if (filter !== undefined && typeof filter !== 'function') {
+    throw new TypeError('filter must be a function that takes the metadata of a worker');
+  }
+  if (host !== undefined && (typeof host !== 'string' || host === '')) {
+    throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
+  }
+  if (extra !== undefined) parseMetadata({ address: 'tcp://checked:1', extra });
+  if (
+    lostAfter !== undefined &&
+    !(typeof lostAfter === 'number' && lostAfter >= LEAST_LOST_AFTER_MS)
+  ) {
+    throw new RangeError(
+      `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
+    );
+  }
+  const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict, backpressure } =
+    options;
+  if (backpressure !== undefined) hookName('backpressure', backpressure);
+  for (const [name, value] of Object.entries({ stacks, allowInline, strict, lazy })) {
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw new TypeError(`${name} must be true or false, not ${String(value)}`);
+  }
+  if (inspect !== undefined && typeof inspect !== 'function') {
+    if (typeof inspect?.next !== 'function') {
+      throw new TypeError('inspect must be a function, or an observer with a method next(event)');
+    }
+  }
+  if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
+    throw new TypeError(`transport must be 'unix' or 'tcp', not ${String(transport)}`);
+  }
+  if (host !== undefined && transport === 'unix') {
+    throw new TypeError("host is for transport: 'tcp', and 'unix' was given");
+  }
+  const isTags = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
+  if (tags !== undefined && !isTags) throw new TypeError('tags must be an array of strings');
+  if (loadBalancer !== undefined && typeof loadBalancer?.delegate !== 'function') {
+    throw new TypeError('loadBalancer must have a method delegate(task, { workers })');
+  }
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as PoolOptions;
+}
+
+function checkWhole(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || value === Number.POSITIVE_INFINITY) return;
+  if (Number.isInteger(value) && value >= least) return;
+  throw new RangeError(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
+}
+
+function checkTime(name: string, value: number | undefined): void {
+  if (value === undefined || (typeof value === 'number' && value > 0)) return;
+  throw new RangeError(`${name} must be a number of milliseconds above 0, not ${String(value)}`);
+}

@@ -1,0 +1,540 @@
+/** `WorkerPool`: what a user opens. */
+import { availableParallelism, hostname } from 'node:os';
+import { type AnyActorRef, createActor } from 'xstate';
+import { Finder } from '../actors/finder.ts';
+import { type PoolContext, type PoolEvent, poolChart } from '../actors/pool.ts';
+import { PoolProxy, type ProxyEvent, type ProxyStats } from '../actors/proxy.ts';
+import { type EventOf, toLogic } from '../actors/statechart.ts';
+import { roundRobin } from '../balancing/policies.ts';
+import { processHome } from '../context/home.ts';
+import { isStrict } from '../context/strictness.ts';
+import type { WorkerMetadata } from '../discovery/discovery.ts';
+import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
+import { systemEnv, type Timer } from '../env.ts';
+import { MainModuleError, PoolClosed, WorkerStartError } from '../errors.ts';
+import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
+import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from '../routine/gate.ts';
+import { hookName } from '../routine/hook.ts';
+import { isImporting } from '../routine/modules.ts';
+import { checkFunction, checkNames } from '../routine/options.ts';
+import { deriveScope, runInScope } from '../routine/task.ts';
+import { beatTransport } from '../transport/beat.ts';
+import { grpcTransport } from '../transport/grpc.ts';
+import { defaultLimits, type Limits } from '../transport/link.ts';
+import { probe } from '../transport/probe.ts';
+
+import { type Dialer, dialerOf } from '../transport/transport.ts';
+import { VERSION } from '../transport/version.ts';
+
+import { Children, type ChildrenOptions } from './children.ts';
+import { checkOptions, type PoolOptions } from './options.ts';
+
+/** A worker of a pool. */
+export interface PoolWorker {
+  readonly uid: string;
+  readonly address: string;
+  /** Where its beat listens: a thread that answers for the process, also while a task blocks it. */
+  readonly beat: string | undefined;
+  /** Its process; undefined when discovery does not tell. */
+  readonly pid: number | undefined;
+  /** Name of its machine; undefined when discovery does not tell. */
+  readonly host: string | undefined;
+  readonly tags: readonly string[];
+  /** Whether this pool spawned it; if not, it was found. */
+  readonly spawned: boolean;
+  /** Calls of this pool that it has now. */
+  readonly inFlight: number;
+  /** It does not answer at present: a task blocks its event loop, or its process is stopped. */
+  readonly stalled: boolean;
+}
+
+/** What a pool takes from outside when it is opened with `openWith`. */
+export interface PoolParts {
+  /** How it reaches its workers. Default: over gRPC. */
+  readonly transports?: readonly Dialer[];
+  /**
+   * Where what listens at `address`, a worker or its beat, is reached by the pool and by the other
+   * workers. Default: there.
+   */
+  readonly reach?: (address: string) => string;
+}
+
+/** Opens a pool with other parts than its own: for tests that stand between it and its workers. */
+export const openWith: unique symbol = Symbol('skein.openWith');
+
+/** So long after it has got idle a pool may still keep the process alive. */
+const HOLD_MS = 50;
+/** A discovery that has not failed by then may take its time. */
+const FIRST_WORD_MS = 100;
+/** Whether a discovery ends in peace is waited for only so long. */
+const FAREWELL_MS = 2_000;
+/** Node's timers fire at once beyond that. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
+type Settings = PoolOptions &
+  Required<
+    Omit<
+      PoolOptions,
+      | 'inspect'
+      | 'concurrency'
+      | 'backpressure'
+      | 'restarts'
+      | 'discovery'
+      | 'filter'
+      | 'extra'
+      | 'host'
+      | 'transport'
+    >
+  >;
+
+/**
+ * Worker processes that run routines.
+ *
+ * A pool keeps the process alive while it opens or closes, and while somebody waits for a call. A program
+ * that has nothing else to do ends, and its workers with it, though the pool was not closed.
+ *
+ * @example
+ * ```ts
+ * await using pool = await WorkerPool.open({ size: 4 });
+ * console.log(await add(1, 2));
+ * ```
+ */
+export class WorkerPool implements DispatchTarget, AsyncDisposable {
+  readonly #options: Settings;
+  readonly #actor: AnyActorRef;
+  readonly #proxy: PoolProxy;
+  readonly #children: Children;
+  readonly #discovery: OwnedDiscovery | undefined;
+  readonly #finder: Finder | undefined;
+  readonly #opened: Promise<void>;
+  readonly #ended: Promise<void>;
+  #settleOpened: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+  #resolveEnded = () => {};
+  #failure: unknown;
+  #grace: Timer | undefined;
+  #graceDue = Number.POSITIVE_INFINITY;
+  #closing = false;
+  #over = false;
+  #busy = true;
+  #hold: NodeJS.Timeout | undefined;
+  #announcing = false;
+
+  /**
+   * Spawns the workers, and resolves when all are up; or finds workers that others have started, and
+   * resolves when discovery has answered: calls wait for the first of them. Or both.
+   *
+   * | options | the pool |
+   * | --- | --- |
+   * | none | spawns one worker for each CPU |
+   * | `size` | spawns as many |
+   * | `discovery` | spawns none, and uses those that it finds |
+   * | both | spawns workers, which others find too, and uses those that it finds beside |
+   *
+   * @throws WorkerStartError when one does not come up, or there is no folder for their sockets
+   * @throws DiscoveryError, or what else the discovery fails with at once
+   * @throws MainModuleError when a worker that imports the program's main module comes here
+   * @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` is
+   */
+  static async open(options: PoolOptions = {}): Promise<WorkerPool> {
+    return await WorkerPool[openWith](options, {});
+  }
+
+  static async [openWith](options: PoolOptions, parts: PoolParts): Promise<WorkerPool> {
+    if (isImporting()) {
+      throw new MainModuleError(
+        `a worker imported a module that opens a pool: the main program would run again in it. ${MAIN_MODULE_ADVICE}`,
+      );
+    }
+    const checked = checkOptions(options);
+    const discovery = checked.discovery && (await takeDiscovery(checked.discovery));
+    let pool: WorkerPool;
+    try {
+      pool = new WorkerPool(checked, parts, discovery);
+    } catch (error) {
+      await discovery?.[Symbol.asyncDispose]();
+      throw error;
+    }
+    pool.#keepAlive();
+    await pool.#opened;
+    await pool.#children.published;
+    pool.#busy = false;
+    return pool;
+  }
+
+  private constructor(
+    options: PoolOptions,
+    parts: PoolParts,
+    discovery: OwnedDiscovery | undefined,
+  ) {
+    this.#discovery = discovery;
+    this.#options = {
+      size: discovery === undefined ? availableParallelism() : 0,
+      lease: Number.POSITIVE_INFINITY,
+      tags: [],
+      lazy: true,
+      loadBalancer: roundRobin(),
+      maxQueue: Number.POSITIVE_INFINITY,
+      maxValueBytes: defaultLimits.maxValueBytes,
+      stacks: true,
+      allowInline: false,
+      strict: isStrict(process.env.SKEIN_CONTEXT),
+      startTimeout: 30_000,
+      lostAfter: 10_000,
+      ...options,
+    };
+    const { size, loadBalancer, maxQueue, maxValueBytes, restarts, lostAfter, inspect } =
+      this.#options;
+    this.#opened = new Promise((resolve, reject) => {
+      this.#settleOpened = { resolve, reject };
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    const input = {
+      size,
+      looking: discovery !== undefined,
+      maxRestarts: restarts?.limit ?? 10,
+      windowMs: restarts?.windowMs ?? 60_000,
+    };
+    if (discovery === undefined && options.lease !== undefined) {
+      warn('lease has no effect without discovery: it is for workers that are found');
+    }
+    const limits: Limits = { ...defaultLimits, maxValueBytes };
+    // Those given come first: they may have a way of their own to the beats.
+    const transports = [...(parts.transports ?? [grpcTransport()]), beatTransport()];
+    const reach = parts.reach ?? ((address: string) => address);
+    this.#children = this.#makeChildren(reach);
+    this.#actor = createActor(toLogic(poolChart, this.#effects()), {
+      id: 'pool',
+      input,
+      ...(inspect && { inspect }),
+    });
+    this.#proxy = new PoolProxy(this.#actor, {
+      env: systemEnv,
+      limits,
+      transports,
+      policy: loadBalancer,
+      maxQueue,
+      lostAfterMs: lostAfter,
+      home: processHome,
+      strictContext: this.#options.strict,
+      eager: !this.#options.lazy,
+      lost: (uid, why) => this.#children.kill(uid, why),
+      awaited: () => this.#keepAlive(),
+      gone: (uid, refusal) => this.#finder?.gone(uid, refusal),
+      failed: (uid, reason) => this.#finder?.failed(uid, reason),
+      ...(discovery && { patienceMs: this.#options.startTimeout }),
+      why: () => this.#finder?.why ?? '',
+    });
+    this.#finder = discovery && this.#makeFinder(discovery, transports, limits, reach);
+    process.once('exit', this.#cleanUp);
+    this.#actor.start();
+  }
+
+  /** The workers that are up, as far as is known; of those that are found, the ones that the pool uses. */
+  get workers(): readonly PoolWorker[] {
+    return this.#proxy.workers.map(({ uid, address, tags, inFlight, stalled }) => {
+      const child = this.#children.find(uid);
+      const found = this.#finder?.metadata(uid);
+      return {
+        uid,
+        address,
+        beat: child?.beat ?? found?.beat,
+        pid: child?.pid ?? found?.pid,
+        host: child ? hostname() : found?.host,
+        tags,
+        spawned: child !== undefined,
+        inFlight,
+        stalled,
+      };
+    });
+  }
+
+  /** What the pool has in hand now, for tests and for people who look why. */
+  get stats(): ProxyStats {
+    return this.#proxy.stats;
+  }
+
+  get [dispatcherOf](): Dispatcher {
+    return this.#proxy;
+  }
+
+  /** Runs `fn`; calls of routines inside it, also after an await, go to this pool. */
+  run<T>(fn: () => T): T {
+    checkFunction('pool.run(fn)', fn);
+    return runInScope(deriveScope({ dispatcher: this.#proxy }), fn);
+  }
+
+  /**
+   * Takes no more calls, ends the workers, and resolves when all is over. A step of a generator counts
+   * as a call: the next one fails with `PoolClosed`, so that nobody waits for a generator that nobody
+   * asks. Closing twice is harmless; a
+   * shorter grace time of the second wins.
+   *
+   * @param options.grace milliseconds that calls in flight may go on before they fail with
+   * `PoolClosed` and their tasks are aborted; 0 at once. Default: wait for all of them.
+   * @throws RangeError when the grace time is no time
+   */
+  async close(options: { grace?: number } = {}): Promise<void> {
+    checkNames('pool.close(options)', options, ['grace']);
+    const { grace } = options;
+    if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
+      throw new RangeError(
+        `grace must be a number of milliseconds, 0 or more, not ${String(grace)}`,
+      );
+    }
+    const graceMs = grace === Number.POSITIVE_INFINITY ? undefined : grace;
+    removeDispatcher(this.#proxy);
+    this.#closing = true;
+    this.#busy = true;
+    this.#keepAlive();
+    const due = systemEnv.now() + (graceMs ?? Number.POSITIVE_INFINITY);
+    if (graceMs !== undefined && due < this.#graceDue) {
+      this.#graceDue = due;
+      this.#grace?.cancel();
+      const ms = Math.min(graceMs, LONGEST_TIMER_MS);
+      this.#grace = systemEnv.timer(ms, () => this.#send({ type: 'expired' }));
+    }
+    this.#send({ type: 'close', graceMs });
+    await this.#ended;
+  }
+
+  /** Closes, and waits for all calls. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * Holds the process until nobody waits for the pool any more. That is looked at from time to time,
+   * since one call after the other would change it more often than that is worth.
+   */
+  #keepAlive(): void {
+    if (this.#over) return;
+    this.#hold ??= setInterval(() => {
+      if (!this.#busy && !this.#proxy.checkAwaited()) this.#letGo();
+    }, HOLD_MS);
+  }
+
+  #letGo(): void {
+    clearInterval(this.#hold);
+    this.#hold = undefined;
+  }
+
+  #send(event: PoolEvent): void {
+    if (!this.#over) this.#actor.send(event);
+  }
+
+  #effects() {
+    return {
+      spawnAll: ({ size }: PoolContext) => {
+        addDispatcher(this.#proxy);
+        for (let i = 0; i < size; i += 1) this.#children.spawn();
+        this.#find();
+      },
+      respawn: () => this.#children.spawn(),
+      use: (_context: PoolContext, { slot }: EventOf<PoolEvent, 'started'>) => {
+        const worker = this.#children.worker(slot);
+        if (worker) this.#proxy.send({ type: 'added', worker });
+        this.#announce();
+      },
+      drop: (_context: PoolContext, { slot, why }: EventOf<PoolEvent, 'exited'>) => {
+        const worker = this.#children.worker(slot);
+        this.#children.forget(slot);
+        if (worker) this.#proxy.send({ type: 'dropped', uid: worker.uid, message: why });
+        this.#announce();
+        if (this.#children.size > 0) return;
+        if (this.#closing) this.#desert(why);
+        this.#send({ type: 'stopped' });
+      },
+      opened: () => this.#settleOpened?.resolve(),
+      giveUp: (context: PoolContext, { why }: EventOf<PoolEvent, 'exited'>) =>
+        this.#giveUp(context, why),
+      drain: () => {
+        this.#proxy.send({ type: 'drain' });
+        void this.#proxy.closed.then(() => this.#send({ type: 'drained' }));
+      },
+      fail: (_context: PoolContext, { error }: EventOf<PoolEvent, 'unfindable'>) => {
+        this.#failure = error;
+        this.#proxy.send({ type: 'abort', error });
+      },
+      abort: ({ why }: PoolContext) => {
+        this.#failure ??=
+          why === '' ? undefined : new WorkerStartError(`a worker did not start: ${why}`);
+        const closed = new PoolClosed('the pool was closed before the call could end');
+        this.#proxy.send({ type: 'abort', error: this.#failure ?? closed });
+      },
+      stopAll: () => {
+        this.#finder?.stop();
+        this.#children.stop();
+        if (this.#children.size === 0) this.#send({ type: 'stopped' });
+      },
+      closed: () => this.#end(),
+    };
+  }
+
+  #makeChildren(reach: (address: string) => string): Children {
+    const {
+      tags,
+      extra,
+      concurrency,
+      maxValueBytes,
+      stacks,
+      allowInline,
+      strict,
+      backpressure,
+      startTimeout,
+      lostAfter,
+    } = this.#options;
+    const publisher = this.#discovery?.discovery.publisher;
+    return new Children({
+      setup: {
+        tags,
+        concurrency,
+        maxValueBytes,
+        stacks,
+        allowInline,
+        strict,
+        backpressure: backpressure && hookName('backpressure', backpressure),
+        lostAfterMs: lostAfter,
+      },
+      startTimeoutMs: startTimeout,
+      listen: listenOf(this.#options, publisher?.bindHost),
+      reach,
+      publisher,
+      extra,
+      started: (slot) => this.#send({ type: 'started', slot }),
+      leaving: (slot) => this.#send({ type: 'leaving', slot }),
+      exited: (slot, why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),
+      warn,
+    });
+  }
+
+  #makeFinder(
+    { discovery }: OwnedDiscovery,
+    transports: readonly Dialer[],
+    limits: Limits,
+    reach: (address: string) => string,
+  ): Finder {
+    const { tags, filter, lease } = this.#options;
+    const accept = (worker: WorkerMetadata) =>
+      tags.every((tag) => worker.tags?.includes(tag)) && (filter === undefined || filter(worker));
+    return new Finder({
+      env: systemEnv,
+      discovery,
+      send: (event) => this.#found(event, reach),
+      probe: async (address) => {
+        const there = reach(address);
+        return await probe(dialerOf(transports, there), there, { env: systemEnv, limits });
+      },
+      accept,
+      lease,
+      own: (uid) => this.#children.find(uid) !== undefined,
+      version: VERSION,
+      warn,
+    });
+  }
+
+  #find(): void {
+    const finder = this.#finder;
+    if (finder === undefined) return;
+    finder.start();
+    // Where there are no workers yet, a discovery has nothing to say.
+    const timer = systemEnv.timer(FIRST_WORD_MS, () => this.#send({ type: 'found' }));
+    finder.began
+      .then(
+        () => this.#send({ type: 'found' }),
+        (error: unknown) => this.#send({ type: 'unfindable', error }),
+      )
+      .finally(() => timer.cancel());
+  }
+
+  #found(event: ProxyEvent, reach: (address: string) => string): void {
+    if ('worker' in event) {
+      const { worker } = event;
+      const beat = worker.beat === undefined ? undefined : reach(worker.beat);
+      this.#proxy.send({ ...event, worker: { ...worker, address: reach(worker.address), beat } });
+    } else this.#proxy.send(event);
+    this.#announce();
+  }
+
+  readonly #cleanUp = () => this.#children.cleanUp();
+
+  /** Tells the spawned workers of all workers, for nested calls: once, when many come or go in a turn. */
+  #announce(): void {
+    if (this.#announcing) return;
+    this.#announcing = true;
+    setImmediate(() => {
+      this.#announcing = false;
+      this.#children.announce(this.#finder?.taken ?? []);
+    });
+  }
+
+  /** The last worker has died while the pool waits for its calls: those without a worker get none. */
+  #desert(why: string): void {
+    if (this.#finder) return;
+    const message = `the pool was closed, and its last worker has ended before the call: ${why}`;
+    this.#proxy.send({ type: 'deserted', error: new PoolClosed(message) });
+  }
+
+  #giveUp({ maxRestarts, windowMs }: PoolContext, why: string): void {
+    const left = this.#children.size;
+    const message =
+      `a worker is not replaced: more than ${maxRestarts} have died within ${windowMs} ms (see restarts), ` +
+      `the last because ${why}. ${left} are left`;
+    warn(message);
+    if (this.#finder) return;
+    const failure = new WorkerStartError(message);
+    this.#failure = failure;
+    if (left === 0) this.#proxy.send({ type: 'deserted', error: failure });
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#letGo();
+    removeDispatcher(this.#proxy);
+    this.#grace?.cancel();
+    process.removeListener('exit', this.#cleanUp);
+    this.#cleanUp();
+    const closed = new PoolClosed('the pool was closed before it was open');
+    void this.#takeLeave().then(() => {
+      this.#settleOpened?.reject(this.#failure ?? closed);
+      this.#resolveEnded();
+    });
+  }
+
+  /** Its workers are taken back, and the discovery ends if it is the pool's own. */
+  async #takeLeave(): Promise<void> {
+    if (this.#discovery === undefined) return;
+    const leave = this.#children.published.then(() => this.#discovery?.[Symbol.asyncDispose]());
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = systemEnv.timer(FAREWELL_MS, () => {
+        warn(`the discovery did not end within ${FAREWELL_MS} ms of the pool's end`);
+        resolve();
+      });
+    });
+    const failed = (error: unknown) => warn(`the discovery did not end well: ${String(error)}`);
+    await Promise.race([leave.catch(failed), late]);
+    timer?.cancel();
+  }
+}
+
+function warn(message: string): void {
+  process.emitWarning(message, 'SkeinWarning');
+}
+
+/** @throws TypeError when the workers can't listen where discovery says that they have to */
+function listenOf(
+  { transport, host }: PoolOptions,
+  bindHost: string | undefined,
+): ChildrenOptions['listen'] {
+  if (transport === 'unix') {
+    if (bindHost === undefined) return { unix: true };
+    throw new TypeError(
+      "the workers of this discovery are found on a network: transport 'unix' is not for it",
+    );
+  }
+  if (host !== undefined || bindHost !== undefined) return { host: host ?? bindHost ?? '' };
+  const unix = transport === undefined && process.platform !== 'win32';
+  return unix ? { unix: true } : { host: '127.0.0.1' };
+}

@@ -1,0 +1,213 @@
+/** The four ways to open a pool, with workers that are found. */
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { LocalDiscovery } from '../../src/discovery/adapters/local.ts';
+import { StaticDiscovery } from '../../src/discovery/static.ts';
+import {
+  DiscoveryError,
+  NoWorkersAvailable,
+  type PoolOptions,
+  WorkerPool,
+} from '../../src/index.ts';
+import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
+import { rejection, scratchFolder, until } from './helpers.ts';
+import { family, gate, pid } from './routines/tasks.ts';
+
+const folder = scratchFolder();
+const pools: WorkerPool[] = [];
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.close({ grace: 0 })));
+});
+
+let namespaces = 0;
+function namespace(): () => LocalDiscovery {
+  namespaces += 1;
+  const name = `pools-${namespaces}`;
+  return () => new LocalDiscovery(name, { folder: `${folder}/found` });
+}
+
+async function open(options: PoolOptions): Promise<WorkerPool> {
+  const pool = await WorkerPool.open(options);
+  pools.push(pool);
+  return pool;
+}
+
+const pids = async (pool: WorkerPool, calls = 8) =>
+  new Set(await Promise.all(Array.from({ length: calls }, () => pid.on(pool)())));
+const pidsOf = (pool: WorkerPool) => new Set(pool.workers.map((worker) => worker.pid));
+
+describe('a durable pool', () => {
+  test('uses the workers that others announce, and no longer than they are there', async () => {
+    const discovery = namespace();
+    const hybrid = await open({ size: 2, discovery, tags: ['gpu'], extra: { zone: 'b' } });
+    const durable = await open({ discovery });
+    await until(() => expect(durable.workers).toHaveLength(2));
+    expect(pidsOf(durable)).toEqual(pidsOf(hybrid));
+    expect(durable.workers.every(({ spawned, tags }) => !spawned && tags[0] === 'gpu')).toBe(true);
+    expect(await pids(durable)).toEqual(pidsOf(hybrid));
+    await hybrid.close();
+    await until(() => expect(durable.workers).toHaveLength(0));
+  });
+
+  test('lets its calls wait for the first worker', async () => {
+    const discovery = namespace();
+    const durable = await open({ discovery });
+    const call = pid.on(durable)();
+    const hybrid = await open({ size: 1, discovery });
+    expect(pidsOf(hybrid)).toContain(await call);
+  });
+
+  test('drops a worker that was killed, and goes on with its replacement', async () => {
+    const discovery = namespace();
+    const hybrid = await open({ size: 2, discovery });
+    const durable = await open({ discovery });
+    const [victim] = await pids(durable);
+    process.kill(victim as number, 'SIGKILL');
+    const killed = performance.now();
+    await until(() => expect(pidsOf(durable)).not.toContain(victim));
+    expect(performance.now() - killed).toBeLessThan(1_000);
+    expect(await pids(durable)).not.toContain(victim);
+    await until(() => expect(durable.workers).toHaveLength(2));
+    expect(pidsOf(durable)).toEqual(pidsOf(hybrid));
+  });
+
+  test('takes those with its tags, and that its filter wants', async () => {
+    const discovery = namespace();
+    const gpu = await open({ size: 1, discovery, tags: ['gpu', 'fast'] });
+    await open({ size: 1, discovery, extra: { zone: 'b' } });
+    const tagged = await open({ discovery, tags: ['gpu'] });
+    const filtered = await open({ discovery, filter: ({ extra }) => extra?.zone === 'b' });
+    await until(() => expect(filtered.workers).toHaveLength(1));
+    await until(() => expect(tagged.workers).toHaveLength(1));
+    expect(await pids(tagged)).toEqual(new Set([gpu.workers.find((w) => w.spawned)?.pid]));
+    expect(await pids(filtered)).not.toEqual(await pids(tagged));
+  });
+
+  test('uses as many as it leases', async () => {
+    const discovery = namespace();
+    await open({ size: 3, discovery });
+    const durable = await open({ discovery, lease: 2 });
+    await until(() => expect(durable.workers).toHaveLength(2));
+    expect((await pids(durable, 20)).size).toBe(2);
+  });
+
+  test('connects at once when it is not lazy', async () => {
+    const discovery = namespace();
+    await open({ size: 1, discovery });
+    const ready: unknown[] = [];
+    const inspect = (event: { type: string; snapshot?: unknown }) => {
+      if ((event.snapshot as { value?: unknown } | undefined)?.value === 'ready') ready.push(event);
+    };
+    const lazy = await open({ discovery, inspect });
+    await until(() => expect(lazy.workers).toHaveLength(1));
+    expect(ready).toEqual([]);
+    await open({ discovery, inspect, lazy: false });
+    await until(() => expect(ready).not.toEqual([]));
+  });
+
+  test('asks a worker at an address who it is', async () => {
+    const hybrid = await open({ size: 1, transport: 'tcp' });
+    const [{ address, uid } = { address: '', uid: '' }] = hybrid.workers;
+    const durable = await open({ discovery: new StaticDiscovery([address]) });
+    await until(() => expect(durable.workers).toMatchObject([{ uid, address, spawned: false }]));
+    expect(await pids(durable)).toEqual(pidsOf(hybrid));
+  });
+
+  test('without any worker fails a call after the time in which one should come', async () => {
+    const durable = await open({ discovery: namespace(), startTimeout: 100 });
+    const error = (await rejection(pid.on(durable)())) as Error;
+    expect(error).toBeInstanceOf(NoWorkersAvailable);
+    expect(error.message).toBe('no worker was there for 100 ms: discovery has named none');
+    const gone = await open({
+      discovery: new StaticDiscovery(['tcp://127.0.0.1:1']),
+      startTimeout: 200,
+    });
+    expect(((await rejection(pid.on(gone)())) as Error).message).toContain('it does not answer');
+  });
+
+  test('can be closed without any worker, also while a call waits', async () => {
+    const durable = await open({ discovery: namespace() });
+    const call = rejection(pid.on(durable)());
+    await durable.close({ grace: 0 });
+    await call;
+  });
+
+  test('does not open when nothing can be found', async () => {
+    const discovery = new LocalDiscovery('x', { folder: '/proc/nowhere' });
+    await expect(WorkerPool.open({ discovery })).rejects.toBeInstanceOf(DiscoveryError);
+    await expect(WorkerPool.open({ discovery, size: 1 })).rejects.toBeInstanceOf(DiscoveryError);
+  });
+
+  test('disposes of a discovery that it made, when it is over', async () => {
+    const dispose = vi.fn();
+    const make = () => Object.assign(new MemoryDiscovery(), { [Symbol.asyncDispose]: dispose });
+    const durable = await open({ discovery: make });
+    expect(dispose).not.toHaveBeenCalled();
+    await durable.close();
+    expect(dispose).toHaveBeenCalledOnce();
+  });
+});
+
+describe('a hybrid pool', () => {
+  test('uses its own workers and those that it finds, and does not count its own twice', async () => {
+    const discovery = namespace();
+    const one = await open({ size: 1, discovery });
+    const other = await open({ size: 2, discovery });
+    await until(() => expect(one.workers).toHaveLength(3));
+    await until(() => expect(other.workers).toHaveLength(3));
+    expect(one.workers.filter(({ spawned }) => spawned)).toHaveLength(1);
+    expect((await pids(one, 12)).size).toBe(3);
+  });
+
+  test('has the calls of its tasks go to all of them', async () => {
+    const discovery = namespace();
+    await open({ size: 1, discovery });
+    const hybrid = await open({ size: 1, discovery });
+    await until(() => expect(hybrid.workers).toHaveLength(2));
+    const own = hybrid.workers.find(({ spawned }) => spawned)?.pid;
+    await until(async () => {
+      const { pid, children } = await family.on(hybrid)(6);
+      if (pid !== own) throw new Error('it ran elsewhere');
+      expect(new Set(children.map((child) => child.pid))).toEqual(pidsOf(hybrid));
+    });
+  });
+
+  test('keeps its lease beside its size', async () => {
+    const discovery = namespace();
+    await open({ size: 3, discovery });
+    const hybrid = await open({ size: 1, discovery, lease: 1 });
+    await until(() => expect(hybrid.workers).toHaveLength(2));
+    expect((await pids(hybrid, 12)).size).toBe(2);
+  });
+});
+
+test('a pool that closes waits for calls on workers that it has found', async () => {
+  const discovery = namespace();
+  await open({ size: 1, discovery });
+  const durable = await open({ discovery });
+  const file = `${folder}/closing`;
+  const call = gate.on(durable)(file);
+  await until(() => expect(durable.workers[0]?.inFlight).toBe(1));
+  const closed = durable.close();
+  await import('node:fs').then(({ writeFileSync }) => writeFileSync(`${file}.open`, ''));
+  await call;
+  await closed;
+});
+
+test('a lease without discovery is for nothing, and a warning says so', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  await open({ size: 1, lease: 2 });
+  expect(warn.mock.calls[0]?.[0]).toContain('lease has no effect without discovery');
+});
+
+test.each<[PoolOptions, RegExp]>([
+  [{ size: 0 }, /^size must be a whole number, 1 or more/],
+  [{ discovery: new MemoryDiscovery(), size: -1 }, /^size must be a whole number, 0 or more/],
+  [{ discovery: new MemoryDiscovery(), lease: 0 }, /^lease must be a whole number, 1 or more/],
+  [{ discovery: 'local' as never }, /^discovery is a string: a discovery has subscribe/],
+  [{ filter: 'gpu' as never }, /^filter must be a function/],
+  [{ extra: { a: 1 } as never }, /^each of extra must be a text/],
+  [{ transport: 'unix', host: '::1' }, /^host is for transport: 'tcp'/],
+])('refuses %o', async (options, message) => {
+  const error = (await rejection(WorkerPool.open(options))) as Error;
+  expect(error.message).toMatch(message);
+});

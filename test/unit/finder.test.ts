@@ -1,0 +1,253 @@
+/** Which workers of a discovery a pool takes, and what it makes of those that are not what they seem. */
+import { describe, expect, test } from 'vitest';
+import { Finder, type FinderOptions, goTogether } from '../../src/actors/finder.ts';
+import type { ProxyEvent } from '../../src/actors/proxy.ts';
+import type {
+  AnnouncedWorker,
+  DiscoveryLike,
+  WorkerMetadata,
+} from '../../src/discovery/discovery.ts';
+import { StaticDiscovery } from '../../src/discovery/static.ts';
+import { systemEnv } from '../../src/env.ts';
+import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
+import { until } from '../integration/helpers.ts';
+
+const worker = (uid: string, fields: Partial<AnnouncedWorker> = {}): AnnouncedWorker => ({
+  uid,
+  address: `tcp://10.0.0.7:${4000 + uid.charCodeAt(0)}`,
+  pid: 7,
+  host: 'host',
+  version: '1.2.3',
+  ...fields,
+});
+
+/** A finder, and what it says. Its pauses are short. */
+function look(options: Partial<FinderOptions> = {}) {
+  const discovery = new MemoryDiscovery();
+  const events: ProxyEvent[] = [];
+  const warnings: string[] = [];
+  const taken = new Set<string>();
+  const finder = new Finder({
+    env: { ...systemEnv, timer: (ms, fn) => systemEnv.timer(ms / 20, fn) },
+    discovery,
+    send: (event) => {
+      events.push(event);
+      if (event.type === 'added') taken.add(event.worker.uid);
+      if (event.type === 'unlisted') taken.delete(event.uid);
+    },
+    probe: async (address) => ({ address, uid: `at-${address.slice(-4)}` }),
+    version: '1.2.0',
+    warn: (message) => warnings.push(message),
+    ...options,
+  });
+  finder.start();
+  const { publish } = discovery.publisher;
+  const has = (...uids: string[]) => until(() => expect([...taken].sort()).toEqual(uids.sort()));
+  return { finder, publish, events, warnings, has };
+}
+
+describe('a pool takes', () => {
+  test('each worker that is announced, until it is dropped', async () => {
+    const { publish, has, events, finder } = look();
+    await publish('worker-added', worker('a', { tags: ['gpu'], channel: { concurrency: 2 } }));
+    await publish('worker-added', worker('b'));
+    await has('a', 'b');
+    expect(events[0]).toMatchObject({ worker: { uid: 'a', tags: ['gpu'], capacity: 2 } });
+    expect(finder.metadata('a')).toMatchObject({ pid: 7, host: 'host' });
+    await publish('worker-dropped', worker('a'));
+    await has('b');
+    finder.stop();
+    await has();
+  });
+
+  test('what changes of them', async () => {
+    const { publish, has, events } = look();
+    await publish('worker-added', worker('a'));
+    await has('a');
+    await publish('worker-updated', worker('a', { tags: ['new'] }));
+    await until(() =>
+      expect(events.at(-1)).toMatchObject({ type: 'updated', worker: { tags: ['new'] } }),
+    );
+  });
+
+  test('those only that it wants, also when they come to be or cease to', async () => {
+    const accept = ({ tags = [] }: WorkerMetadata) => tags.includes('gpu');
+    const { publish, has } = look({ accept });
+    await publish('worker-added', worker('a'));
+    await publish('worker-added', worker('b', { tags: ['gpu'] }));
+    await has('b');
+    await publish('worker-updated', worker('a', { tags: ['gpu'] }));
+    await has('a', 'b');
+    await publish('worker-updated', worker('b', { tags: [] }));
+    await has('a');
+  });
+
+  test('as many as it may, and the next when one goes', async () => {
+    const { publish, has } = look({ lease: 2 });
+    for (const uid of ['a', 'b', 'c', 'd']) await publish('worker-added', worker(uid));
+    await has('a', 'b');
+    await publish('worker-dropped', worker('a'));
+    await has('b', 'c');
+  });
+
+  test('another one in place of one that does not answer', async () => {
+    const { publish, has, finder, warnings } = look({ lease: 1 });
+    await publish('worker-added', worker('a'));
+    await publish('worker-added', worker('b'));
+    await has('a');
+    finder.failed('a', { code: 'unreachable', message: 'nobody listens' });
+    await has('b');
+    expect(warnings).toEqual([
+      'worker a at tcp://10.0.0.7:4097: it does not answer: nobody listens',
+    ]);
+    // It is the next when the other one goes.
+    await publish('worker-dropped', worker('b'));
+    await has('a');
+  });
+
+  test('none that it has spawned itself', async () => {
+    const { publish, has } = look({ own: (uid) => uid === 'a' });
+    await publish('worker-added', worker('a'));
+    await publish('worker-added', worker('b'));
+    await has('b');
+  });
+});
+
+describe('a pool leaves out', () => {
+  test('workers of another version', async () => {
+    const { publish, has, warnings } = look();
+    await publish('worker-added', worker('a', { version: '2.0.0' }));
+    await publish('worker-added', worker('b', { version: '1.9.9' }));
+    await has('b');
+    expect(warnings).toEqual([
+      'worker a at tcp://10.0.0.7:4097: it runs Skein 2.0.0, and this is 1.2.0: it is left out',
+    ]);
+  });
+
+  test('one that refused the link, until something of it changes', async () => {
+    const { publish, has, finder, warnings, events } = look();
+    await publish('worker-added', worker('a'));
+    await has('a');
+    finder.gone('a', { code: 'refused', message: 'another authkey' });
+    expect(warnings.join()).toContain('refused the link, and is left out: another authkey');
+    const before = events.length;
+    await publish('worker-added', worker('b'));
+    await has('a', 'b');
+    expect(events.slice(before)).not.toContainEqual(
+      expect.objectContaining({ worker: expect.objectContaining({ uid: 'a' }) }),
+    );
+    await publish('worker-updated', worker('a', { tags: ['new'] }));
+    await until(() => expect(events.at(-1)).toMatchObject({ worker: { uid: 'a', tags: ['new'] } }));
+  });
+
+  test('those for which its filter throws', async () => {
+    const accept = ({ uid }: WorkerMetadata) => {
+      if (uid === 'a') throw new Error('of my own');
+      return true;
+    };
+    const { publish, has, warnings } = look({ accept });
+    await publish('worker-added', worker('a'));
+    await publish('worker-added', worker('b'));
+    await has('b');
+    expect(warnings).toEqual([
+      'worker a at tcp://10.0.0.7:4097: the filter threw, and it is left out: of my own',
+    ]);
+  });
+
+  test('what a discovery names and is none', async () => {
+    const worker = { address: 'nowhere' };
+    async function* subscribe() {
+      yield { type: 'worker-added' as const, worker };
+      await new Promise(() => {});
+    }
+    const { warnings } = look({ discovery: { subscribe } });
+    await until(() => expect(warnings.join()).toContain("a worker that can't be used: address"));
+  });
+});
+
+describe('a worker that is known by its address alone', () => {
+  test('is asked who it is', async () => {
+    const { has, finder } = look({
+      discovery: new StaticDiscovery(['tcp://10.0.0.7:4001', 'tcp://10.0.0.8:4002']),
+      accept: ({ tags }) => tags?.includes('gpu') === true,
+      probe: async (address) => ({
+        address: 'tcp://its.own.word:1',
+        uid: `at-${address.slice(-4)}`,
+        tags: address.endsWith('1') ? ['gpu'] : [],
+      }),
+    });
+    await has('at-4001');
+    expect(finder.metadata('at-4001')).toMatchObject({ address: 'tcp://10.0.0.7:4001' });
+  });
+
+  test('is one, also when it has two addresses', async () => {
+    const discovery = new StaticDiscovery(['tcp://10.0.0.7:4001', 'tcp://10.0.0.8:4001']);
+    const { has, events } = look({ discovery });
+    await has('at-4001');
+    await until(() => expect(events.filter(({ type }) => type === 'added')).toHaveLength(1));
+  });
+
+  test('is asked again until it answers, with one warning', async () => {
+    let times = 0;
+    const { has, warnings } = look({
+      discovery: new StaticDiscovery(['tcp://10.0.0.7:4001']),
+      probe: async (address) => {
+        times += 1;
+        if (times < 4) throw new Error('nobody listens');
+        return { address, uid: 'a' };
+      },
+    });
+    await has('a');
+    expect(warnings).toEqual([
+      'the worker at tcp://10.0.0.7:4001: it does not answer: nobody listens',
+    ]);
+  });
+
+  test('is asked again when another one is there', async () => {
+    let uid = 'a';
+    const { has, finder } = look({
+      discovery: new StaticDiscovery(['tcp://10.0.0.7:4001']),
+      probe: async (address) => ({ address, uid }),
+    });
+    await has('a');
+    uid = 'b';
+    finder.gone('a', { code: 'refused', message: 'this is worker b, not a' });
+    await until(() => expect(finder.metadata('b')).toBeDefined());
+  });
+});
+
+describe('a discovery that fails', () => {
+  const failing = (times: number): DiscoveryLike => {
+    const memory = new MemoryDiscovery();
+    void memory.publisher.publish('worker-added', worker('a'));
+    let left = times;
+    return {
+      subscribe: () => {
+        left -= 1;
+        if (left >= 0) throw new Error('no such folder');
+        return memory.subscribe();
+      },
+    };
+  };
+
+  test('is asked again; the first who waits learns of it', async () => {
+    const { finder, has, warnings } = look({ discovery: failing(3) });
+    await expect(finder.began).rejects.toThrow('no such folder');
+    expect(finder.why).toBe('discovery failed: no such folder');
+    await has('a');
+    expect(warnings).toHaveLength(1);
+  });
+
+  test('does not keep a finder from its end', async () => {
+    const { finder } = look({ discovery: failing(Number.POSITIVE_INFINITY) });
+    finder.stop();
+    await finder.began.catch(() => {});
+  });
+});
+
+test('versions go together that speak the same protocol', () => {
+  expect(goTogether('1.2.3', '1.9.0')).toBe(true);
+  expect(goTogether('1.2.3', '2.0.0')).toBe(false);
+  expect(goTogether('0.1.3', '0.1.9')).toBe(true);
+  expect(goTogether('0.1.3', '0.2.0')).toBe(false);
+});
