@@ -174,6 +174,11 @@ export class ListenError extends SkeinError {
   readonly code = 'LISTEN';
 }
 
+/** Someone who was called has another authkey, or none, or asks for one: nothing was told or done. */
+export class AuthenticationError extends SkeinError {
+  readonly code = 'AUTHENTICATION';
+}
+
 /** A worker process did not come up, or workers died so often that the pool gave up. */
 export class WorkerStartError extends SkeinError {
   readonly code = 'WORKER_START';

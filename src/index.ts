@@ -10,6 +10,7 @@ export type { ContextVarOptions } from './context/declaration.ts';
 export { type ChainView, currentChain, fork } from './context/fork.ts';
 export { Token } from './context/variable.ts';
 export {
+  AuthenticationError,
   ChainContention,
   ChainSerializationError,
   ClassRegistrationError,

@@ -4,6 +4,7 @@ import { PbfReader, PbfWriter } from 'pbf';
 import { readStopRequest, writeStatusReply } from '../wire/generated/worker.js';
 import { toAbout } from './about.ts';
 import { identity } from './grpc-channel.ts';
+import { HEALTH_PATH } from './grpc-guard.ts';
 import type { ListenerService } from './transport.ts';
 
 const WORKER = 'skein.v1.Worker';
@@ -47,7 +48,7 @@ export function registerCalls(server: Server, service: ListenerService): void {
     (_call, reply) => reply(null, statusReply(service)),
   );
 
-  register('/grpc.health.v1.Health/Check', readHealthCheckRequest, ({ request }, reply) => {
+  register(HEALTH_PATH, readHealthCheckRequest, ({ request }, reply) => {
     if (request.service !== '' && request.service !== WORKER) {
       reply({ code: status.NOT_FOUND, details: `There is no service ${request.service} here.` });
       return;

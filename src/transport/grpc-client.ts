@@ -9,14 +9,18 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import type { Authkey } from '../security/authkey.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import { type ChannelLimits, GrpcChannel, identity, LINK_PATH } from './grpc-channel.ts';
+import { authenticationProblem, proving } from './grpc-prover.ts';
 import type { ChannelHandlers, CloseReason } from './transport.ts';
 
 export interface ClientSettings {
   readonly limits: ChannelLimits;
   readonly credentials: ChannelCredentials;
   readonly options: ChannelOptions;
+  /** What the worker must show that it has, as this side does. */
+  readonly authkey: Authkey | undefined;
 }
 
 /**
@@ -25,6 +29,13 @@ export interface ClientSettings {
  * so it takes an end without this mark for a loss.
  */
 const LAST = Buffer.alloc(0);
+
+export const CLIENT_OPTIONS: ChannelOptions = {
+  // A channel's connection is its own: it shares no fate and no backoff with another's.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+};
 
 export class ClientChannel extends GrpcChannel {
   readonly remote: string;
@@ -48,13 +59,19 @@ export class ClientChannel extends GrpcChannel {
       setImmediate(() => handlers.closed({ code: 'unreachable', message, cause }));
       return;
     }
-    const { credentials, options } = this.#settings;
+    const { credentials, options, authkey } = this.#settings;
     let socket: Socket | undefined;
     const observed = observe(credentials, (connection) => {
       socket = connection;
     });
     const client = new Client(grpcTarget(address), observed, options);
-    const stream = client.makeBidiStreamRequest(LINK_PATH, identity, identity, new Metadata());
+    const stream = client.makeBidiStreamRequest(
+      LINK_PATH,
+      identity,
+      identity,
+      new Metadata(),
+      proving(client, authkey),
+    );
     this.#client = client;
     this.#stream = stream;
     // Packets wait until the worker has answered: so `unreachable` means that none has reached it.
@@ -89,6 +106,12 @@ export class ClientChannel extends GrpcChannel {
   /** `error` is undefined when the worker ended the stream with status OK. */
   #reason(error: ServiceError | undefined): CloseReason {
     if (!this.#connected) {
+      const given = this.#settings.authkey !== undefined;
+      const refusal = error && authenticationProblem(error, given);
+      if (refusal !== undefined) {
+        const message = `There is no link with the worker at ${this.remote}: ${refusal}.`;
+        return { code: 'refused', message, cause: error };
+      }
       const message = `No worker answers at ${this.remote}: ${connectProblem(error)}.`;
       return { code: 'unreachable', message, cause: error };
     }

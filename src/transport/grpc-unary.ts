@@ -1,55 +1,34 @@
 /** The caller's end of the gRPC calls of a worker that are not links. */
-import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
-import { WorkerUnreachable } from '../errors.ts';
-import { type Address, parseAddress } from './address.ts';
-import { identity } from './grpc-channel.ts';
-import { connectProblem, grpcTarget } from './grpc-client.ts';
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { AuthenticationError, WorkerUnreachable } from '../errors.ts';
+import { type CallerOptions, GrpcCaller } from './grpc-caller.ts';
+import { connectProblem } from './grpc-client.ts';
 
-export interface UnaryOptions {
+export interface UnaryOptions extends CallerOptions {
   /** The answer must have come after so many milliseconds. Default: it may take as long as it likes. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** Node's timers fire at once beyond that. */
-const LONGEST_TIMER_MS = 0x7fffffff;
-
 /**
  * Calls a method of the worker at an address, on a connection of its own.
  *
- * @throws TypeError when the address is none
+ * @throws TypeError when the address or the authkey is none
+ * @throws AuthenticationError when the worker has another authkey, or only one side has one
  * @throws WorkerUnreachable when there is no answer; the cause is what gRPC says
  */
 export async function callWorker(
-  text: string,
+  address: string,
   path: string,
-  request: Buffer,
-  { timeoutMs = Number.POSITIVE_INFINITY }: UnaryOptions = {},
+  request: Uint8Array,
+  { timeoutMs, authkey }: UnaryOptions = {},
 ): Promise<Buffer> {
-  const address: Address = parseAddress(text);
-  const client = new Client(grpcTarget(address), credentials.createInsecure(), {
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.service_config_disable_resolution': 1,
-    'grpc.enable_http_proxy': 0,
-  });
-  let late = false;
-  let timer: NodeJS.Timeout | undefined;
+  using caller = new GrpcCaller(address, { authkey });
   try {
-    return await new Promise<Buffer>((resolve, reject) => {
-      const call = client.makeUnaryRequest(path, identity, identity, request, (error, reply) => {
-        if (error === null) return resolve(reply as Buffer);
-        const why = late ? `it gave no answer within ${timeoutMs} ms` : problem(error);
-        const message = `No worker answers at ${text}: ${why}.`;
-        reject(new WorkerUnreachable(message, { address: text, cause: error }));
-      });
-      if (timeoutMs > LONGEST_TIMER_MS) return;
-      timer = setTimeout(() => {
-        late = true;
-        call.cancel();
-      }, timeoutMs);
-    });
-  } finally {
-    clearTimeout(timer);
-    client.close();
+    return await caller.unary(path, request, timeoutMs);
+  } catch (cause) {
+    if (cause instanceof AuthenticationError) throw cause;
+    const message = `No worker answers at ${address}: ${problem(cause as ServiceError)}.`;
+    throw new WorkerUnreachable(message, { address, cause });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Links over gRPC, on TCP (`tcp://host:port`) and on Unix sockets (`unix:///path`). */
 import { type ChannelCredentials, credentials, ServerCredentials } from '@grpc/grpc-js';
-import { ClientChannel } from './grpc-client.ts';
+import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { CLIENT_OPTIONS, ClientChannel } from './grpc-client.ts';
 import { serveGrpc } from './grpc-server.ts';
 import type { Transport } from './transport.ts';
 
@@ -31,11 +32,20 @@ export interface GrpcOptions {
   readonly closeTimeoutMs?: number;
   /** @default plain text, and whoever reaches the address is let in */
   readonly credentials?: GrpcCredentials;
+  /**
+   * A secret that both ends have. Each shows to the other that it does before anything else passes, and
+   * it crosses no wire. A link whose other end has another one, or none, closes with `refused`.
+   *
+   * @default whoever reaches the address is let in
+   */
+  readonly authkey?: AuthkeyGiven | undefined;
 }
 
 const MiB = 1024 * 1024;
 
+/** @throws TypeError when the authkey is empty, or no key */
 export function grpcTransport(options: GrpcOptions = {}): Transport {
+  const authkey = options.authkey === undefined ? undefined : new Authkey(options.authkey);
   const limits = {
     maxPacketBytes: options.maxPacketBytes ?? 8 * MiB,
     maxUnsentBytes: options.maxUnsentBytes ?? MiB,
@@ -51,17 +61,13 @@ export function grpcTransport(options: GrpcOptions = {}): Transport {
   };
   const client = {
     limits,
+    authkey,
     credentials: options.credentials?.client ?? credentials.createInsecure(),
-    options: {
-      ...common,
-      // A channel's connection is its own: it shares no fate and no backoff with another's.
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.service_config_disable_resolution': 1,
-      'grpc.enable_http_proxy': 0,
-    },
+    options: { ...common, ...CLIENT_OPTIONS },
   };
   const server = {
     limits,
+    authkey,
     credentials: options.credentials?.server ?? ServerCredentials.createInsecure(),
     options: common,
   };

@@ -1,6 +1,7 @@
 /** Asks a worker, by its address, how it is. */
 import { PbfReader } from 'pbf';
 import { WorkerUnreachable } from '../errors.ts';
+import type { AuthkeyGiven } from '../security/authkey.ts';
 import { readStatusReply } from '../wire/generated/worker.js';
 import { fromAbout } from './about.ts';
 import { callWorker } from './grpc-unary.ts';
@@ -40,6 +41,8 @@ export interface WorkerStatusOptions {
    * @default 5000
    */
   readonly timeout?: number | undefined;
+  /** The authkey of the worker, if it has one. */
+  readonly authkey?: AuthkeyGiven | undefined;
 }
 
 /**
@@ -49,6 +52,7 @@ export interface WorkerStatusOptions {
  * @throws TypeError when the address is none
  * @throws RangeError when the time is none
  * @throws WorkerUnreachable when no worker answers, with the reason
+ * @throws AuthenticationError when it has another authkey, or only one side has one
  * @example
  * ```ts
  * const { inFlight, idleTime } = await workerStatus('tcp://10.0.0.7:4000');
@@ -59,13 +63,16 @@ export async function workerStatus(
   address: string,
   options: WorkerStatusOptions = {},
 ): Promise<WorkerStatusReport> {
-  const { timeout = DEFAULT_TIMEOUT_MS } = options;
+  const { timeout = DEFAULT_TIMEOUT_MS, authkey } = options;
   if (!(typeof timeout === 'number' && timeout > 0)) {
     throw new RangeError(
       `timeout must be a number of milliseconds above 0, not ${String(timeout)}`,
     );
   }
-  const bytes = await callWorker(address, STATUS_PATH, Buffer.alloc(0), { timeoutMs: timeout });
+  const bytes = await callWorker(address, STATUS_PATH, Buffer.alloc(0), {
+    timeoutMs: timeout,
+    authkey,
+  });
   try {
     return report(bytes);
   } catch (cause) {

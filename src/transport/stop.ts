@@ -1,5 +1,7 @@
 /** Stops a worker by its addresses, also one whose event loop is blocked. */
 import { PbfWriter } from 'pbf';
+import { AuthenticationError } from '../errors.ts';
+import type { AuthkeyGiven } from '../security/authkey.ts';
 import { encodeBeat } from '../wire/beat.js';
 import { writeStopRequest } from '../wire/generated/worker.js';
 import { beatTransport } from './beat.ts';
@@ -19,6 +21,8 @@ export interface StopWorkerOptions {
    * time where it can't end by itself; without, a worker that a task blocks ends when the task does.
    */
   readonly beat?: string | undefined;
+  /** The authkey of the worker, if it has one. */
+  readonly authkey?: AuthkeyGiven | undefined;
 }
 
 /**
@@ -29,9 +33,11 @@ export interface StopWorkerOptions {
  * @throws RangeError when the grace time is no time
  * @throws WorkerUnreachable when no worker answers, or its connection is lost and it has no beat that
  * tells whether its process has ended
+ * @throws AuthenticationError when it has another authkey, or only one side has one. A beat that was
+ * named has been told to stop all the same: whoever can reach it may
  */
 export async function stopWorker(address: string, options: StopWorkerOptions = {}): Promise<void> {
-  const { beat, grace } = options;
+  const { beat, grace, authkey } = options;
   if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
     throw new RangeError(`grace must be a number of milliseconds, 0 or more, not ${String(grace)}`);
   }
@@ -40,9 +46,9 @@ export async function stopWorker(address: string, options: StopWorkerOptions = {
   try {
     const writer = new PbfWriter();
     writeStopRequest(ms === undefined ? {} : { grace_ms: ms }, writer);
-    await callWorker(address, STOP_PATH, Buffer.from(writer.finish()));
+    await callWorker(address, STOP_PATH, writer.finish(), { authkey });
   } catch (error) {
-    if (!(await killed?.ended)) throw error;
+    if (error instanceof AuthenticationError || !(await killed?.ended)) throw error;
   } finally {
     killed?.leave();
   }

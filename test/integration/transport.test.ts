@@ -25,6 +25,7 @@ import type {
 import { readStatusReply, writeStopRequest } from '../../src/wire/generated/worker.js';
 
 const MiB = 1024 * 1024;
+const authkey = 'a secret of thirty-two characters';
 const idle: WorkerStatus = { uid: 'w', inFlight: 0, idleMs: 5, draining: false, uptimeMs: 50 };
 const directory = mkdtempSync(join(tmpdir(), 'skein-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -221,6 +222,14 @@ const subjects: Subject[] = [
     place: () => `unix://${directory}/${++sockets}.sock`,
     deserted: `unix://${directory}/nobody.sock`,
     bad: 'unix:relative.sock',
+  },
+  {
+    name: 'gRPC with an authkey',
+    make: () => grpcTransport({ authkey }),
+    hasty: () => grpcTransport({ authkey, closeTimeoutMs: 50 }),
+    place: () => 'tcp://127.0.0.1:0',
+    deserted: 'tcp://127.0.0.1:1',
+    bad: 'tcp://127.0.0.1',
   },
 ];
 
@@ -475,6 +484,8 @@ describe.each(subjects)('$name', ({ name, make, hasty, place, deserted, bad }) =
     });
     return;
   }
+
+  if (name.endsWith('authkey')) return;
 
   test('a worker process that is killed: lost', async () => {
     const child = startChild('listen', place());

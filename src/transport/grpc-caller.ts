@@ -1,0 +1,131 @@
+/** Calls of a server that are not links, by its address. */
+import {
+  Client,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { AuthenticationError } from '../errors.ts';
+import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { parseAddress } from './address.ts';
+import { identity } from './grpc-channel.ts';
+import { CLIENT_OPTIONS, grpcTarget } from './grpc-client.ts';
+import { authenticationProblem, proving } from './grpc-prover.ts';
+
+export interface CallerOptions {
+  /** What the server must show that it has, as this side does. */
+  readonly authkey?: AuthkeyGiven | undefined;
+}
+
+/** Node's timers fire at once beyond that. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
+/** Why a call failed: of gRPC, with its `code`. Details are the server's own words. */
+export type CallError = AuthenticationError | ServiceError;
+
+export class GrpcCaller implements Disposable {
+  readonly #address: string;
+  readonly #authkey: Authkey | undefined;
+  readonly #client: Client;
+
+  /** @throws TypeError when the address or the authkey is none */
+  constructor(address: string, { authkey }: CallerOptions = {}) {
+    this.#address = address;
+    this.#authkey = authkey === undefined ? undefined : new Authkey(authkey);
+    const target = grpcTarget(parseAddress(address));
+    this.#client = new Client(target, credentials.createInsecure(), CLIENT_OPTIONS);
+  }
+
+  /**
+   * @param timeoutMs milliseconds after which the call fails with DEADLINE_EXCEEDED. Default: none
+   * @throws CallError (as a rejection)
+   */
+  unary(path: string, request: Uint8Array, timeoutMs = Number.POSITIVE_INFINITY): Promise<Buffer> {
+    const bytes = Buffer.from(request);
+    const metadata = new Metadata();
+    const options = proving(this.#client, this.#authkey);
+    return new Promise((resolve, reject) => {
+      let late = false;
+      let timer: NodeJS.Timeout | undefined;
+      const answer = (error: ServiceError | null, reply: Buffer | undefined) => {
+        clearTimeout(timer);
+        if (error) reject(late ? timeout(error, timeoutMs) : this.#problem(error));
+        else resolve(reply as Buffer);
+      };
+      const call = this.#client.makeUnaryRequest(
+        path,
+        identity,
+        identity,
+        bytes,
+        metadata,
+        options,
+        answer,
+      );
+      if (timeoutMs > LONGEST_TIMER_MS) return;
+      timer = setTimeout(() => {
+        late = true;
+        call.cancel();
+      }, timeoutMs);
+    });
+  }
+
+  /**
+   * A call that is answered again and again.
+   *
+   * @param ended called once, with the reason when it is not the server's wish
+   * @returns what ends it
+   */
+  stream(
+    path: string,
+    request: Uint8Array,
+    taken: (message: Buffer) => void,
+    ended: (error: CallError | undefined) => void,
+  ): () => void {
+    const stream: ClientReadableStream<Buffer> = this.#client.makeServerStreamRequest(
+      path,
+      identity,
+      identity,
+      Buffer.from(request),
+      new Metadata(),
+      proving(this.#client, this.#authkey),
+    );
+    let over = false;
+    const end = (error?: ServiceError) => {
+      if (over) return;
+      over = true;
+      ended(error && this.#problem(error));
+    };
+    stream.on('data', (message: Buffer) => {
+      if (!over) taken(message);
+    });
+    stream.on('error', end);
+    stream.on('end', () => end());
+    return () => {
+      over = true;
+      stream.cancel();
+    };
+  }
+
+  /** Calls that are out go on. */
+  close(): void {
+    this.#client.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #problem(error: ServiceError): CallError {
+    const problem = authenticationProblem(error, this.#authkey !== undefined);
+    if (problem === undefined) return error;
+    return new AuthenticationError(`${this.#address}: ${problem}`, { cause: error });
+  }
+}
+
+function timeout(error: ServiceError, ms: number): ServiceError {
+  const details = `it gave no answer within ${ms} ms`;
+  const { metadata } = error;
+  return Object.assign(new Error(details), { code: status.DEADLINE_EXCEEDED, details, metadata });
+}
