@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { DnsDiscovery, type Resolver } from '../../../src/discovery/adapters/dns.ts';
+import { LanDiscovery } from '../../../src/discovery/adapters/lan.ts';
 import { LocalDiscovery } from '../../../src/discovery/adapters/local.ts';
 import {
   type DiscoveryHarness,
@@ -11,6 +12,7 @@ import {
   MemoryDiscovery,
   readOnlyDiscoveryContract,
 } from '../../../src/testing/index.ts';
+import { privateGroup } from './lan-group.ts';
 
 function memory(): DiscoveryHarness {
   const discovery = new MemoryDiscovery();
@@ -29,6 +31,21 @@ function local(): DiscoveryHarness {
     [Symbol.asyncDispose]: async () => {
       for (const discovery of opened) await discovery[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+function lan(): DiscoveryHarness {
+  const group = privateGroup();
+  const opened: LanDiscovery[] = [];
+  return {
+    open: () => {
+      const discovery = new LanDiscovery('contract', { group, interfaces: ['127.0.0.1'] });
+      opened.push(discovery);
+      return discovery;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const discovery of opened) await discovery[Symbol.asyncDispose]();
     },
   };
 }
@@ -56,6 +73,10 @@ describe('MemoryDiscovery', () => {
 
 describe('LocalDiscovery', () => {
   test.each(discoveryContract)('$name', ({ run }) => run(local));
+});
+
+describe('LanDiscovery', () => {
+  test.each(discoveryContract)('$name', ({ run }) => run(lan));
 });
 
 describe('DnsDiscovery', () => {
