@@ -9,6 +9,22 @@ export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
 export type { ContextVarOptions } from './context/declaration.ts';
 export { type ChainView, currentChain, fork } from './context/fork.ts';
 export { Token } from './context/variable.ts';
+export { DnsDiscovery, type DnsDiscoveryOptions } from './discovery/adapters/dns.ts';
+export { LanDiscovery, type LanDiscoveryOptions } from './discovery/adapters/lan.ts';
+export { LocalDiscovery, type LocalDiscoveryOptions } from './discovery/adapters/local.ts';
+export type {
+  AnnouncedWorker,
+  ChannelOptions,
+  DiscoveryEvent,
+  DiscoveryEventType,
+  DiscoveryLike,
+  DiscoveryPublisher,
+  WorkerAbout,
+  WorkerFilter,
+  WorkerMetadata,
+} from './discovery/discovery.ts';
+export type { DiscoveryGiven } from './discovery/given.ts';
+export { StaticDiscovery } from './discovery/static.ts';
 export {
   AuthenticationError,
   ChainContention,
