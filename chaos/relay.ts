@@ -241,17 +241,17 @@ export class Relay {
   }
 
   /**
-   * Where the address is reached through the relay: `tcp://host:port`, also behind another scheme.
+   * Where the address is reached through the relay: `tcp://host:port`, also behind another scheme, and with a token behind it.
    *
    * @throws Error when too many addresses appeared at once
    */
   reach(address: string): string {
-    const [, before = '', target = ''] = /^(.*)(tcp:.*)$/.exec(address) ?? [];
+    const [, before = '', target = '', token = ''] = /^(.*)(tcp:[^#]*)(.*)$/.exec(address) ?? [];
     // One that listens already: the pool wants an address at once.
     const front = this.#spares.pop();
     if (front === undefined) throw new Error('the relay has no spare front');
     front.aim(target);
-    const reached = before + front.address;
+    const reached = before + front.address + token;
     this.#fronts.set(reached, front);
     void this.#refill();
     return reached;

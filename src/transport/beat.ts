@@ -1,21 +1,22 @@
 /**
  * Channels to the thread that answers for a worker's process, at addresses such as
- * `beat+unix:///path` and `beat+tcp://host:port`. A packet is one of `wire/beat.js`.
+ * `beat+unix:///path` and `beat+tcp://host:port#token`. A packet is one of `wire/beat.js`; the token, in
+ * hexadecimal, is what the thread wants to hear first.
  */
 import { connect, type Socket } from 'node:net';
-import { BeatReader } from '../wire/beat.js';
+import { BeatReader, TOKEN_BYTES } from '../wire/beat.js';
 import { parseAddress } from './address.ts';
 import type { Channel, ChannelHandlers, CloseReason, Dialer } from './transport.ts';
 
 const PREFIX = 'beat+';
 
-/** The address with the scheme of a beat: `beat+tcp://...` for `tcp://...`. */
-export function toBeatAddress(address: string): string {
-  return `${PREFIX}${address}`;
+/** The address with the scheme of a beat: `beat+tcp://...#token` for `tcp://...`. */
+export function toBeatAddress(address: string, token?: string): string {
+  return token === undefined ? `${PREFIX}${address}` : `${PREFIX}${address}#${token}`;
 }
 
 /**
- * The address below a beat's: `tcp://...` for `beat+tcp://...`.
+ * The address below a beat's: `tcp://...` for `beat+tcp://...#token`.
  *
  * @throws TypeError when it is no address of a beat
  */
@@ -23,7 +24,19 @@ export function beatTarget(address: string): string {
   if (!address.startsWith(PREFIX)) {
     throw new TypeError(`"${address}" is not the address of a beat: it starts with no "beat+".`);
   }
-  return address.slice(PREFIX.length);
+  return withoutToken(address).slice(PREFIX.length);
+}
+
+function withoutToken(address: string): string {
+  return address.split('#', 1)[0] as string;
+}
+
+/** @throws TypeError when the address has something else in its place */
+function tokenOf(address: string): Uint8Array {
+  const [, text = ''] = address.split(/#(.*)/s);
+  const token = Buffer.from(text, 'hex');
+  if (text === '' || (/^[0-9a-f]*$/i.test(text) && token.length === TOKEN_BYTES)) return token;
+  throw new TypeError(`the token of "${withoutToken(address)}" is none`);
 }
 
 export function beatTransport(): Dialer {
@@ -35,13 +48,16 @@ export function beatTransport(): Dialer {
 
 class BeatChannel implements Channel {
   readonly remote: string;
+  readonly #address: string;
   #handlers: ChannelHandlers | undefined;
   #socket: Socket | undefined;
   #connected = false;
   #closing: CloseReason | undefined;
 
   constructor(address: string) {
-    this.remote = address;
+    // Logs are no place for a token.
+    this.remote = withoutToken(address);
+    this.#address = address;
   }
 
   open(handlers: ChannelHandlers): void {
@@ -49,7 +65,9 @@ class BeatChannel implements Channel {
     let socket: Socket;
     try {
       const target = parseAddress(beatTarget(this.remote));
+      const token = tokenOf(this.#address);
       socket = connect(target.scheme === 'unix' ? { path: target.path } : target);
+      if (token.length > 0) socket.write(token);
     } catch (cause) {
       const { message } = cause as Error;
       setImmediate(() => this.#end({ code: 'unreachable', message, cause }));

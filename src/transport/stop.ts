@@ -57,11 +57,15 @@ export async function stopWorker(address: string, options: StopWorkerOptions = {
 /** Asks the beat. `ended` tells whether the process has ended, and not that the beat was never there. */
 function stopBeat(beat: string, graceMs: number): { ended: Promise<boolean>; leave(): void } {
   const channel = beatTransport().connect(beat);
+  // Something else that listens there hangs up, too; it gives no answer before.
+  let answered = false;
   const ended = new Promise<boolean>((resolve) => {
     channel.open({
-      packet: () => {},
+      packet: () => {
+        answered = true;
+      },
       drain: () => {},
-      closed: ({ code }) => resolve(code === 'lost'),
+      closed: ({ code }) => resolve(code === 'lost' && answered),
     });
   });
   channel.send(encodeBeat('stop', graceMs));

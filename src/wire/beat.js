@@ -4,7 +4,8 @@
  *
  * A packet has five bytes: one for the kind, and a number of 32 bits, high byte first. Whoever asks
  * sends `poke` and `stop`; each is answered with one `beat`, in the order in which they came. On a
- * stream the packets follow each other with nothing in between.
+ * stream the packets follow each other with nothing in between. Over TCP the one who asks first sends a
+ * token of 16 bytes, which the worker has made; who sends another one, or none, gets no answer.
  *
  * | kind | byte | number |
  * | --- | --- | --- |
@@ -16,6 +17,9 @@
 /** @typedef {{ kind: 'poke' | 'beat' | 'stop', ms: number }} Beat */
 
 const KINDS = /** @type {const} */ (['poke', 'beat', 'stop']);
+
+/** Bytes of a token. */
+export const TOKEN_BYTES = 16;
 
 /** Bytes of a packet. */
 export const BEAT_BYTES = 5;

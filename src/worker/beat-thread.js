@@ -3,6 +3,7 @@
  * address of its own, says how long ago the loop turned and, where the process is the worker's own, ends
  * it when it must end and can't by itself. Started by beat.ts. JavaScript, since Node 20 starts no thread from TypeScript.
  */
+import { timingSafeEqual } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -11,6 +12,7 @@ import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
 /**
  * @typedef {object} BeatSetup
  * @property {{ path: string } | { host: string, port: number }} listen
+ * @property {string | undefined} token what must come first on a connection, in hexadecimal
  * @property {BigInt64Array<SharedArrayBuffer>} turned when the main loop turned last, by `process.hrtime`
  * @property {boolean} mayKill whether the process ends with the worker
  * @property {number | undefined} parent the process id of the parent that the process ends with, if it does
@@ -18,7 +20,7 @@ import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
  */
 
 /** @type {BeatSetup} */
-const { listen, turned, mayKill, parent, folder } = workerData;
+const { listen, token, turned, mayKill, parent, folder } = workerData;
 
 /** How often it looks whether the parent lives. */
 const PARENT_MS = 1_000;
@@ -26,6 +28,9 @@ const PARENT_MS = 1_000;
 const BLOCKED_MS = 2_000;
 /** So long after the grace time a process that was asked to stop has ended by itself, or never does. */
 const STOP_MS = 2_000;
+/** Who has not sent the token by then is hung up on. */
+const TOKEN_MS = 5_000;
+const MAX_CONNECTIONS = 1_000;
 /** Node's timers fire at once beyond that. */
 const LONGEST_TIMER_MS = 0x7fffffff;
 
@@ -60,19 +65,54 @@ function answer(packet) {
   return encodeBeat('beat', idle());
 }
 
+const expected = Buffer.from(token ?? '', 'hex');
+
+/**
+ * The bytes behind the token, when it was the right one; undefined for another one, and as long as it is
+ * not there in full.
+ *
+ * @param {import('node:net').Socket} socket
+ * @param {Buffer} bytes all that has come
+ */
+function behindToken(socket, bytes) {
+  if (bytes.length < expected.length) return undefined;
+  if (timingSafeEqual(bytes.subarray(0, expected.length), expected)) {
+    socket.setTimeout(0);
+    return bytes.subarray(expected.length);
+  }
+  socket.destroy();
+  return undefined;
+}
+
+/** @param {import('node:net').Socket} socket @param {BeatReader} reader @param {Uint8Array} bytes */
+function serve(socket, reader, bytes) {
+  for (const packet of reader.read(bytes)) {
+    const reply = answer(packet);
+    if (reply === undefined) return void socket.destroy();
+    // Who does not read its answers gets no more of them.
+    if (socket.writableNeedDrain) return;
+    socket.write(reply);
+  }
+}
+
 const server = createServer((socket) => {
   const reader = new BeatReader();
+  /** @type {Buffer | undefined} */
+  let heard = Buffer.alloc(0);
   socket.on('error', () => {});
+  socket.on('timeout', () => socket.destroy());
+  if (token !== undefined) socket.setTimeout(TOKEN_MS);
   socket.on('data', (bytes) => {
-    for (const packet of reader.read(bytes)) {
-      const reply = answer(packet);
-      if (reply === undefined) return void socket.destroy();
-      // Who does not read its answers gets no more of them.
-      if (socket.writableNeedDrain) return;
-      socket.write(reply);
-    }
+    if (heard === undefined) return serve(socket, reader, bytes);
+    heard = Buffer.concat([heard, bytes]);
+    const rest = behindToken(socket, heard);
+    if (rest === undefined) return;
+    heard = undefined;
+    serve(socket, reader, rest);
   });
 });
+// It has little memory, and strangers can hold connections.
+server.maxConnections = MAX_CONNECTIONS;
 server.on('error', (error) => parentPort?.postMessage({ error: error.message }));
 server.listen(listen, () => {
   const address = server.address();

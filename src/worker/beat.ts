@@ -1,8 +1,10 @@
 /** Starts the thread that answers for this process while its event loop is blocked. */
+import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { ListenError } from '../errors.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTarget, toBeatAddress } from '../transport/beat.ts';
+import { TOKEN_BYTES } from '../wire/beat.js';
 import type { BeatSetup } from './beat-thread.js';
 
 /** How often the loop notes that it turns. */
@@ -19,7 +21,7 @@ export interface BeatOptions {
 }
 
 export interface Beat {
-  /** Where it listens. */
+  /** Where it listens; over TCP with the token that it asks for. */
   readonly address: string;
   /** Answers nobody any more, and frees the address. */
   close(): Promise<void>;
@@ -44,8 +46,11 @@ export async function startBeat(address: string, { mayKill, orphan }: BeatOption
   const turning = setInterval(turn, TURN_MS).unref();
   const listen =
     target.scheme === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
+  // Who may reach a file is a matter of its folder; a port is open to anyone.
+  const token = target.scheme === 'unix' ? undefined : randomBytes(TOKEN_BYTES).toString('hex');
   const workerData: BeatSetup = {
     listen,
+    token,
     turned,
     mayKill,
     parent: orphan?.parent,
@@ -82,5 +87,5 @@ export async function startBeat(address: string, { mayKill, orphan }: BeatOption
       process.emitWarning(`the thread that says that this worker lives has ended: ${error}`);
   });
   const real = target.scheme === 'unix' ? target : { ...target, port: port ?? target.port };
-  return { address: toBeatAddress(formatAddress(real)), close };
+  return { address: toBeatAddress(formatAddress(real), token), close };
 }

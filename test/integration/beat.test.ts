@@ -1,7 +1,9 @@
 /** The thread that answers for a worker's process, as those see it who call it. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type PoolWorker, WorkerPool } from '../../src/index.ts';
+import { type PoolWorker, WorkerPool, WorkerUnreachable } from '../../src/index.ts';
 import { beatTransport } from '../../src/transport/beat.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
@@ -86,10 +88,61 @@ test.each(['beat+tcp://127.0.0.1:0', `beat+unix://${join(folder, 'closed.beat')}
     expect(await line.closed).toMatchObject({ code: 'lost' });
     expect(await dial(beat.address).closed).toMatchObject({ code: 'unreachable' });
     const next = await startBeat(beat.address, { mayKill: false });
-    expect(next.address).toBe(beat.address);
+    expect(next.address.replace(/#.*/, '')).toBe(beat.address.replace(/#.*/, ''));
     await next.close();
   },
 );
+
+describe('the beat of a worker over TCP', () => {
+  let pool: WorkerPool;
+  let beat: string;
+  let place: string;
+  beforeAll(async () => {
+    pool = await WorkerPool.open({ size: 1, transport: 'tcp' });
+    beat = pool.workers[0]?.beat as string;
+    place = beat.replace(/#.*/, '');
+  });
+  afterAll(() => pool.close({ grace: 0 }));
+
+  test('answers nobody who has not its token', async () => {
+    expect(beat).toMatch(/^beat\+tcp:\/\/127\.0\.0\.1:\d+#[0-9a-f]{32}$/);
+    const other = `${place}#${'0'.repeat(32)}`;
+    for (const address of [place, other]) {
+      const stranger = dial(address);
+      // As many bytes as a token has, at least.
+      for (let i = 0; i < 4; i += 1) stranger.channel.send(encodeBeat('stop'));
+      expect(await stranger.closed).toMatchObject({ code: 'lost' });
+      expect(stranger.beats).toEqual([]);
+    }
+    const friend = dial(beat);
+    friend.channel.send(encodeBeat('poke'));
+    await until(() => expect(friend.beats).toHaveLength(1));
+    friend.channel.close({ code: 'closed', message: 'enough' });
+  });
+
+  test('takes a token in pieces, and says it in no log', async () => {
+    const { hostname, port } = new URL(place.replace('beat+', ''));
+    const socket = connect(Number(port), hostname);
+    const token = Buffer.from(beat.replace(/.*#/, ''), 'hex');
+    for (const byte of Buffer.concat([token, encodeBeat('poke')])) {
+      await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
+    }
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(decodeBeat(answer)).toMatchObject({ kind: 'beat' });
+    socket.destroy();
+    const { channel, closed } = dial(beat);
+    expect(channel.remote).toBe(place);
+    channel.close({ code: 'closed', message: 'enough' });
+    await closed;
+    expect((await dial(`${place}#secret`).closed).message).not.toContain('secret');
+  });
+
+  test('is not taken for one that has ended by who stops it with another token', async () => {
+    const address = 'tcp://127.0.0.1:1';
+    const stopped = stopWorker(address, { beat: `${place}#${'0'.repeat(32)}`, grace: 0 });
+    expect(await rejection(stopped)).toBeInstanceOf(WorkerUnreachable);
+  });
+});
 
 test.each([
   ['beat+unix:///nowhere/at/all.beat', /No beat answers at .*ENOENT/],
