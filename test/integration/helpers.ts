@@ -108,11 +108,18 @@ export interface Script {
   readonly ended: Promise<number | string | null>;
 }
 
-/** Runs Node on a file, with tsx when it is TypeScript. Options of this test run do not reach it. */
-export function runScript(file: string, args: string[] = [], options: SpawnOptions = {}): Script {
+/** Runs Node on a file, with tsx when it is TypeScript. Options of this test run do not reach it.
+ * `within` is a command that runs another one. */
+export function runScript(
+  file: string,
+  args: string[] = [],
+  options: SpawnOptions = {},
+  within: string[] = [],
+): Script {
   const loader = file.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [];
   const { NODE_OPTIONS: _options, VITEST: _vitest, ...env } = process.env;
-  const child = spawn(process.execPath, [...loader, file, ...args], {
+  const [command = '', ...rest] = [...within, process.execPath, ...loader, file, ...args];
+  const child = spawn(command, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env,
     ...options,
