@@ -235,7 +235,12 @@ export class Balancer {
           `the load balancer yielded ${String(uid)}, not the uid of a worker`,
         );
       }
-      if (able.workers.some((worker) => worker.uid === uid)) return uid;
+      // Of many workers, most calls may go to any.
+      const isAble =
+        able === this.#all
+          ? this.#workers.has(uid)
+          : able.workers.some((worker) => worker.uid === uid);
+      if (isAble) return uid;
     }
     return undefined;
   }

@@ -29,7 +29,8 @@ export function leastLoaded(): LoadBalancer {
     *delegate(_task, { workers }) {
       turn = (turn + 1) % workers.length;
       let best = workers[turn] as WorkerView;
-      for (let i = 1; i < workers.length; i += 1) {
+      // None is better than an idle one: of a thousand workers few are looked at.
+      for (let i = 1; i < workers.length && !isIdle(best); i += 1) {
         const worker = workers[(turn + i) % workers.length] as WorkerView;
         if (compare(worker, best) < 0) best = worker;
       }
@@ -38,6 +39,10 @@ export function leastLoaded(): LoadBalancer {
       for (const worker of rest.sort(compare)) yield worker.uid;
     },
   };
+}
+
+function isIdle({ inFlight, stalled }: WorkerView): boolean {
+  return inFlight === 0 && !stalled;
 }
 
 function compare(a: WorkerView, b: WorkerView): number {
@@ -51,19 +56,51 @@ function compare(a: WorkerView, b: WorkerView): number {
  * @param fallback default: `roundRobin()`
  */
 export function stickyByTag(fallback: LoadBalancer = roundRobin()): LoadBalancer {
+  /** The workers' own hashes and who has which tag, as long as they are the same workers. */
+  let known: readonly WorkerView[] = [];
+  let hashes = new Int32Array();
+  const homes = new Map<string, string>();
   return {
     *delegate(task, context) {
       if (task.tag === '') {
         yield* fallback.delegate(task, context);
         return;
       }
+      const { workers } = context;
+      if (workers !== known) {
+        known = workers;
+        hashes = Int32Array.from(workers, ({ uid }) => hash(uid));
+        homes.clear();
+      }
+      const home = homes.get(task.tag);
+      if (home !== undefined) yield home;
+      const tag = hash(task.tag);
+      const own = hashes;
       // Rendezvous hashing: the highest weight of (tag, worker) wins.
-      const weigh = (worker: WorkerView) => hash(`${task.tag}\n${worker.uid}`);
-      const ranked = context.workers.map((worker) => ({ worker, weight: weigh(worker) }));
+      const ranked: WorkerWeight[] = workers.map(({ uid }, i) => ({
+        uid,
+        weight: weigh(tag, own[i] as number),
+      }));
       ranked.sort((a, b) => b.weight - a.weight);
-      for (const { worker } of ranked) yield worker.uid;
+      if (workers === known) {
+        if (homes.size >= MAX_HOMES) homes.clear();
+        homes.set(task.tag, (ranked[0] as WorkerWeight).uid);
+      }
+      for (const { uid } of ranked) if (uid !== home) yield uid;
     },
   };
+}
+
+interface WorkerWeight {
+  readonly uid: string;
+  readonly weight: number;
+}
+
+/** Tags whose worker is remembered. */
+const MAX_HOMES = 10_000;
+
+function weigh(tag: number, worker: number): number {
+  return mix(Math.imul(tag, 0x9e3779b1) ^ worker);
 }
 
 /** FNV-1a with a final mix, so that uids that differ in one letter are far apart. */
@@ -72,7 +109,11 @@ function hash(text: string): number {
   for (let i = 0; i < text.length; i += 1) {
     h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   }
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
+  return mix(h);
+}
+
+function mix(h: number): number {
+  let m = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  m = Math.imul(m ^ (m >>> 13), 0xc2b2ae35);
+  return (m ^ (m >>> 16)) >>> 0;
 }
