@@ -13,9 +13,10 @@ import { environment, printEnvironment, printJson, printResults, printTargets } 
 import type { Measurement, Results, Suite } from './suite.ts';
 import { context } from './suites/context/index.ts';
 import { core } from './suites/core/index.ts';
+import { discovery } from './suites/discovery/index.ts';
 import { values } from './suites/values/index.ts';
 
-const suites: readonly Suite[] = [core, values, context];
+const suites: readonly Suite[] = [core, values, context, discovery];
 
 function usage(): string {
   const lines = suites.flatMap(({ name, about, measurements }) => [
