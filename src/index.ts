@@ -78,6 +78,8 @@ export {
 } from './transport/status.ts';
 export { type StopWorkerOptions, stopWorker } from './transport/stop.ts';
 export type { Backpressure, OfferedTask } from './worker/backpressure.ts';
+export { Worker } from './worker/host.ts';
+export type { WorkerOptions } from './worker/options.ts';
 
 /**
  * Whether this process is a worker that a pool spawned. A module that both defines routines and opens

@@ -29,6 +29,43 @@ export function checkFunction(what: string, fn: unknown): void {
   throw new TypeError(`${what} takes a function, not ${describe(fn)}`);
 }
 
+/** @throws RangeError when it is given, and neither a whole number from `least` on nor Infinity */
+export function checkWhole(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || value === Number.POSITIVE_INFINITY) return;
+  if (Number.isInteger(value) && value >= least) return;
+  throw new RangeError(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
+}
+
+/** @throws RangeError when it is given, and no number of milliseconds from `least` on */
+export function checkMs(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || (typeof value === 'number' && value >= least)) return;
+  throw new RangeError(
+    `${name} must be a number of milliseconds, ${least} or more, not ${String(value)}`,
+  );
+}
+
+/** @throws TypeError when one is given, and neither true nor false */
+export function checkBooleans(values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw new TypeError(`${name} must be true or false, not ${describe(value)}`);
+  }
+}
+
+/** @throws TypeError when it is given, and no array of texts */
+export function checkTexts(name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (Array.isArray(value) && value.every((text) => typeof text === 'string')) return;
+  throw new TypeError(`${name} must be an array of strings`);
+}
+
+/** The same without those that are undefined, so that they do not hide defaults. */
+export function given<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
+}
+
 function describe(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object' && value !== null) return 'an object';

@@ -5,6 +5,7 @@ import type { AuthkeyGiven } from '../security/authkey.ts';
 import { readStatusReply } from '../wire/generated/worker.js';
 import { fromAbout } from './about.ts';
 import { callWorker } from './grpc-unary.ts';
+import type { WorkerStatus } from './transport.ts';
 
 const STATUS_PATH = '/skein.v1.Worker/Status';
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -74,7 +75,7 @@ export async function workerStatus(
     authkey,
   });
   try {
-    return report(bytes);
+    return reportOf(read(bytes));
   } catch (cause) {
     const message = `what answers at ${address} is no worker: ${(cause as Error).message}`;
     throw new WorkerUnreachable(message, { address, cause });
@@ -82,16 +83,28 @@ export async function workerStatus(
 }
 
 /** @throws Error when the bytes are no report */
-function report(bytes: Buffer): WorkerStatusReport {
+function read(bytes: Buffer): WorkerStatus {
   const reply = readStatusReply(new PbfReader(bytes));
-  const about = reply.about && fromAbout(reply.about);
-  const { host, pid, version, tags = [], extra = {}, beat, channel } = about ?? {};
   return {
     uid: reply.uid,
     inFlight: reply.in_flight,
-    idleTime: reply.idle_ms,
-    uptime: reply.uptime_ms,
+    idleMs: reply.idle_ms,
+    uptimeMs: reply.uptime_ms,
     draining: reply.draining,
+    about: reply.about && fromAbout(reply.about),
+  };
+}
+
+/** The same for people. */
+export function reportOf(status: WorkerStatus): WorkerStatusReport {
+  const { uid, inFlight, idleMs, uptimeMs, draining, about = {} } = status;
+  const { host, pid, version, tags = [], extra = {}, beat, channel } = about;
+  return {
+    uid,
+    inFlight,
+    idleTime: idleMs,
+    uptime: uptimeMs,
+    draining,
     host,
     pid,
     version,

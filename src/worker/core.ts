@@ -2,7 +2,7 @@
  * A worker without its surroundings: listens for callers, runs their tasks, and has a proxy for the calls that
  * these make. `host.ts` puts it into a process, and the simulation into one of its own.
  */
-import { type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
+import { type AnyActorRef, createActor, type InspectionEvent, type Observer } from 'xstate';
 import { Admission } from '../actors/admission.ts';
 import { aborted } from '../actors/execution.ts';
 import type { WorkerAddress } from '../actors/peer.ts';
@@ -32,8 +32,8 @@ export interface WorkerCoreOptions {
   readonly env: Env;
   readonly limits: Limits;
   readonly transports: readonly Transport[];
-  /** Where it listens. */
-  readonly address: string;
+  /** Where it listens. Default: where `start` is told. */
+  readonly address?: string;
   readonly tags?: readonly string[];
   /** What it says of itself to callers, beside its tags and its concurrency. Default: no more than these. */
   readonly about?: Omit<WorkerAbout, 'tags' | 'channel'> | undefined;
@@ -77,7 +77,7 @@ export interface WorkerCoreOptions {
     name: string,
   ) => RegisteredRoutine | Promise<RegisteredRoutine>;
   /** XState's inspector: sees all actors of the worker. */
-  readonly inspect?: (event: InspectionEvent) => void;
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
   /** Somebody asks it to stop by the Stop call. Default: it stops, and its process goes on. */
   readonly stop?: (graceMs: number | undefined) => Promise<void>;
 }
@@ -187,8 +187,9 @@ export class WorkerCore {
    *
    * @throws ListenError when the address can't be used
    */
-  async start(): Promise<string> {
-    const { address, transports } = this.#options;
+  async start(address = this.#options.address): Promise<string> {
+    const { transports } = this.#options;
+    if (address === undefined) throw new TypeError('no address to listen on');
     const scheme = address.slice(0, address.indexOf(':'));
     const transport = transports.find((one) => one.schemes.includes(scheme));
     if (!transport) throw new TypeError(`no transport for the address ${address}`);

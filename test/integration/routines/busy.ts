@@ -1,5 +1,6 @@
 /** Routines that block their worker's event loop. */
 import { appendFileSync, existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { routine } from '../../../src/index.ts';
 import { pid } from './tasks.ts';
 
@@ -16,4 +17,11 @@ export const blockElsewhere = routine(async (file: string, ms: number) => {
   // Workers take turns: the next call goes elsewhere.
   while ((await pid()) !== process.pid);
   return { own: process.pid, other: await block(file, ms) };
+});
+
+/** Blocks the event loop for some time, after a while. */
+export const busyAfter = routine(async (pauseMs: number, ms: number) => {
+  await delay(pauseMs);
+  const end = performance.now() + ms;
+  while (performance.now() < end);
 });

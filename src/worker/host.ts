@@ -1,0 +1,244 @@
+/** `Worker`: a worker as part of any program. */
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { processHome } from '../context/home.ts';
+import { isStrict } from '../context/strictness.ts';
+import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
+import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
+import { parseAnnounced } from '../discovery/metadata.ts';
+import { systemEnv } from '../env.ts';
+import { MainModuleError, WorkerStartError } from '../errors.ts';
+import { MAIN_MODULE_ADVICE } from '../routine/gate.ts';
+import { isImporting } from '../routine/modules.ts';
+import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
+import { beatTransport, toBeatAddress } from '../transport/beat.ts';
+import { grpcTransport } from '../transport/grpc.ts';
+import { defaultLimits } from '../transport/link.ts';
+import { reportOf, type WorkerStatusReport } from '../transport/status.ts';
+import { VERSION } from '../transport/version.ts';
+import { type Beat, startBeat } from './beat.ts';
+import { WorkerCore } from './core.ts';
+import { beatBeside, checkWorkerOptions, graceOf, hookOf, type WorkerOptions } from './options.ts';
+import { isWildcard, reachable } from './reach.ts';
+
+/** What a worker takes from the entry of a process that is its own. */
+export interface WorkerParts {
+  /** Whether a Stop may end the process where the worker, which a task blocks, can't end by itself. */
+  readonly mayKill?: boolean;
+}
+
+/** So long the end of a worker waits for its discovery to know. */
+const WITHDRAW_MS = 2_000;
+
+/**
+ * A worker: listens for pools, and runs what they call. It belongs to the program that makes it, and leaves
+ * the rest of that alone. It keeps the process alive from its start until it has stopped.
+ *
+ * Whoever reaches its address can run the routines of the modules that it loads: have it listen where only
+ * those can connect who may.
+ *
+ * @example
+ * ```ts
+ * await using worker = new Worker({ discovery: new LocalDiscovery('my-app'), tags: ['gpu'] });
+ * console.log(await worker.start());
+ * await worker.stopped;
+ * ```
+ */
+export class Worker implements AsyncDisposable {
+  readonly #options: WorkerOptions;
+  readonly #parts: WorkerParts;
+  readonly #core: WorkerCore;
+  readonly #stopped: Promise<void>;
+  #resolveStopped = () => {};
+  #starting: Promise<string> | undefined;
+  #stopping: Promise<void> | undefined;
+  #discovery: OwnedDiscovery | undefined;
+  #beat: Beat | undefined;
+  #metadata: AnnouncedWorker | undefined;
+  /** What discovery was told. */
+  #announced: AnnouncedWorker | undefined;
+
+  /** @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` is */
+  constructor(options: WorkerOptions = {}, parts: WorkerParts = {}) {
+    this.#options = checkWorkerOptions(options);
+    this.#parts = parts;
+    this.#stopped = new Promise((resolve) => {
+      this.#resolveStopped = resolve;
+    });
+    const { tags = [], extra, inspect, backpressure, stacks, maxValueBytes } = this.#options;
+    const { authkey } = this.#options;
+    this.#core = new WorkerCore({
+      env: systemEnv,
+      limits: { ...defaultLimits, ...(maxValueBytes && { maxValueBytes }) },
+      transports: [grpcTransport({ authkey })],
+      beats: [beatTransport()],
+      tags,
+      about: { host: hostname() || 'localhost', pid: process.pid, version: VERSION, extra },
+      concurrency: this.#options.concurrency,
+      stacks: stacks ?? true,
+      allowInline: this.#options.allowInline ?? false,
+      home: processHome,
+      strictContext: this.#options.strict ?? isStrict(process.env.SKEIN_CONTEXT),
+      backpressure: backpressure && hookOf(backpressure),
+      lostAfterMs: this.#options.lostAfter,
+      callerLostAfterMs: this.#options.callerLostAfter ?? 30_000,
+      ...(inspect && { inspect }),
+      stop: (graceMs) => this.stop(graceMs ?? Number.POSITIVE_INFINITY),
+    });
+  }
+
+  /** New with every worker. */
+  get uid(): string {
+    return this.#core.uid;
+  }
+
+  /** Where others reach it; undefined before it has started. */
+  get address(): string | undefined {
+    return this.#metadata?.address;
+  }
+
+  /** What discovery tells of it; undefined before it has started. */
+  get metadata(): AnnouncedWorker | undefined {
+    return this.#metadata;
+  }
+
+  /** How it is, as `workerStatus` tells it from outside. */
+  get status(): WorkerStatusReport {
+    return reportOf(this.#core.status);
+  }
+
+  /** Resolves when it has stopped: by `stop`, or since somebody asked it by `stopWorker`. */
+  get stopped(): Promise<void> {
+    return this.#stopped;
+  }
+
+  /**
+   * Listens, and then announces the worker.
+   *
+   * @returns where others reach it
+   * @throws ListenError when the address can't be used
+   * @throws WorkerStartError when it was stopped before
+   * @throws MainModuleError when a worker that imports the program's main module comes here
+   * @throws DiscoveryError, or whatever the discovery fails with, when it can't be announced
+   */
+  start(): Promise<string> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  /**
+   * Takes no more tasks, and resolves when those in progress have ended and the address is free. Stopping
+   * twice is harmless; the grace time of the last one holds.
+   *
+   * @param options milliseconds after which tasks are aborted, or `{ grace }`; 0 at once. One that goes on
+   * all the same is waited for. Default: wait for all of them.
+   * @throws RangeError when the grace time is no time
+   */
+  async stop(options: number | { readonly grace?: number } = {}): Promise<void> {
+    const graceMs = graceOf(options);
+    if (this.#stopping === undefined) this.#stopping = this.#stop(graceMs);
+    else if (graceMs !== undefined) void this.#core.stop(graceMs);
+    await this.#stopping;
+  }
+
+  /** Stops it, and waits for the tasks in progress. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #start(): Promise<string> {
+    if (isImporting()) {
+      throw new MainModuleError(
+        `a worker imported a module that starts a worker: the main program would run again in it. ${MAIN_MODULE_ADVICE}`,
+      );
+    }
+    if (this.#stopping) throw new WorkerStartError('the worker was stopped before it had started');
+    try {
+      const { discovery: given } = this.#options;
+      if (given !== undefined) this.#discovery = await takeDiscovery(given);
+      const publisher = this.#discovery?.discovery.publisher;
+      const { address, beat } = this.#places(publisher);
+      const { mayKill = false } = this.#parts;
+      this.#beat = await startBeat(beat, { mayKill });
+      this.#core.beat = reachable(this.#beat.address);
+      const real = await this.#core.start(address);
+      this.#metadata = this.#describe(reachable(real));
+      this.#core.roster([{ uid: this.uid, address: real, tags: this.#core.about.tags ?? [] }]);
+      if (publisher) await this.#announce(publisher, real);
+      return this.#metadata.address;
+    } catch (error) {
+      await this.#core.stop(0);
+      await this.#end();
+      throw error;
+    }
+  }
+
+  /** Where it listens, and where its beat does. */
+  #places(publisher: DiscoveryPublisher | undefined): { address: string; beat: string } {
+    const { address, port = 0, host = publisher?.bindHost ?? '127.0.0.1' } = this.#options;
+    if (address?.startsWith('unix:')) return { address, beat: toBeatAddress(beatBeside(address)) };
+    const place = parseAddress(address ?? formatAddress({ scheme: 'tcp', host, port }));
+    return {
+      address: formatAddress(place),
+      beat: toBeatAddress(formatAddress({ ...place, port: 0 } as Address)),
+    };
+  }
+
+  #describe(address: string): AnnouncedWorker {
+    const { uid, about } = this.#core;
+    const { maxValueBytes = defaultLimits.maxValueBytes } = this.#options;
+    return parseAnnounced({ ...about, uid, address, channel: { ...about.channel, maxValueBytes } });
+  }
+
+  /** @param real where it listens */
+  async #announce(publisher: DiscoveryPublisher, real: string): Promise<void> {
+    const { bindHost = '' } = publisher;
+    const metadata = this.#metadata as AnnouncedWorker;
+    // A publisher that has workers listen on a wildcard knows best how each of its networks reaches them.
+    this.#announced = isWildcard(bindHost) ? { ...metadata, address: real } : metadata;
+    await publisher.publish('worker-added', this.#announced);
+  }
+
+  async #stop(graceMs: number | undefined): Promise<void> {
+    const began = systemEnv.now();
+    await this.#starting?.catch(() => {});
+    await this.#withdraw();
+    const left = graceMs && Math.max(0, began + graceMs - systemEnv.now());
+    await this.#core.stop(left);
+    await this.#end();
+  }
+
+  /** Discovery is told first, so that new calls go elsewhere. One that is not there holds nothing up. */
+  async #withdraw(): Promise<void> {
+    const announced = this.#announced;
+    this.#announced = undefined;
+    const publisher = this.#discovery?.discovery.publisher;
+    if (announced === undefined || publisher === undefined) return;
+    const told = publisher.publish('worker-dropped', announced).catch((error: unknown) => {
+      this.#warn(`worker ${this.uid.slice(0, 8)} can't be taken back: ${describe(error)}`);
+    });
+    const late = new AbortController();
+    const waited = sleep(WITHDRAW_MS, undefined, { signal: late.signal }).catch(() => {});
+    await Promise.race([told, waited]);
+    late.abort();
+  }
+
+  /** Gives back what it has taken. */
+  async #end(): Promise<void> {
+    await this.#beat?.close();
+    try {
+      await this.#discovery?.[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#warn(`the discovery of worker ${this.uid.slice(0, 8)} did not end: ${describe(error)}`);
+    }
+    this.#resolveStopped();
+  }
+
+  #warn(message: string): void {
+    process.emitWarning(message, 'SkeinWarning');
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,171 @@
+/** What a worker can be told by the program that it is part of. */
+import type { InspectionEvent, Observer } from 'xstate';
+import type { DiscoveryGiven } from '../discovery/given.ts';
+import {
+  checkBooleans,
+  checkMs,
+  checkNames,
+  checkTexts,
+  checkWhole,
+  given,
+} from '../routine/options.ts';
+import type { AuthkeyGiven } from '../security/authkey.ts';
+import { parseAddress } from '../transport/address.ts';
+import type { Backpressure } from './backpressure.ts';
+
+export interface WorkerOptions {
+  /**
+   * Where it listens: the name or address of a host of this machine. `0.0.0.0` and `::` stand for all that
+   * it has; others are told one of them that they can reach. Default: what `discovery` needs, or 127.0.0.1,
+   * for this machine alone.
+   */
+  readonly host?: string;
+  /** The port on which it listens. Default: 0, any that is free. */
+  readonly port?: number;
+  /** Where it listens in place of host and port, e.g. `unix:///run/my-app/worker.sock`. */
+  readonly address?: string;
+  /** Labels, for pools and load balancers to choose by: up to 64. Default: none. */
+  readonly tags?: readonly string[];
+  /** What else is announced of it, as names and texts: up to 64. Default: nothing. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /**
+   * Where it is announced, and where its tasks find other workers for their own calls. What a function gives
+   * is disposed of when the worker has stopped. Default: nowhere; the calls of its tasks run here.
+   */
+  readonly discovery?: DiscoveryGiven;
+  /**
+   * Tasks that it runs at a time; callers go elsewhere or wait with more. Calls that its tasks make to
+   * itself always run. Default: no limit.
+   */
+  readonly concurrency?: number;
+  /** Largest argument list or result, in bytes. Default: 256 MiB. */
+  readonly maxValueBytes?: number;
+  /** Whether errors take its stack along; leave it out where callers are not trusted. Default: true. */
+  readonly stacks?: boolean;
+  /**
+   * Whether it runs functions by value (`routine.inline`): code that whoever can call it sends. Default:
+   * false.
+   */
+  readonly allowInline?: boolean;
+  /**
+   * Whether a task fails, with `ChainSerializationError`, when a value of a context variable can't travel.
+   * Default: whether the environment has `SKEIN_CONTEXT=strict`.
+   */
+  readonly strict?: boolean;
+  /**
+   * Asked before a task is begun; returns true to refuse it: the task goes to another worker, or comes again
+   * after a pause. Also a routine, whose plain function is taken. Default: none.
+   */
+  readonly backpressure?: Backpressure | { readonly local: Backpressure };
+  /**
+   * For the calls of its tasks: another worker is given up when it gave no sign of life for so many
+   * milliseconds, at least 1,000; Infinity: never. Default: 10,000.
+   */
+  readonly lostAfter?: number;
+  /**
+   * A caller is given up, and its tasks are aborted, when it was not heard for so many milliseconds, at least
+   * 1,000; also one whose event loop was blocked for so long. Infinity: never. Default: 30,000.
+   */
+  readonly callerLostAfter?: number;
+  /**
+   * A secret: callers must show that they have it, as it does to them, and it crosses no wire. The workers
+   * that its tasks call must have the same. Default: whoever reaches its address is let in.
+   */
+  readonly authkey?: AuthkeyGiven;
+  /** XState's inspector: sees all actors of the worker. */
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+/** On a busy machine every process is silent for some hundred milliseconds now and then. */
+const LEAST_LOST_AFTER_MS = 1_000;
+const HIGHEST_PORT = 65_535;
+
+const WORKER_OPTIONS = [
+  'host',
+  'port',
+  'address',
+  'tags',
+  'extra',
+  'discovery',
+  'concurrency',
+  'maxValueBytes',
+  'stacks',
+  'allowInline',
+  'strict',
+  'backpressure',
+  'lostAfter',
+  'callerLostAfter',
+  'authkey',
+  'inspect',
+];
+
+/**
+ * The options without those that are undefined.
+ *
+ * @throws RangeError, TypeError when one is wrong
+ */
+export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
+  checkNames('new Worker(options)', options, WORKER_OPTIONS);
+  const { host, port, address, tags, concurrency, maxValueBytes, lostAfter } = options;
+  const { callerLostAfter, backpressure, inspect, stacks, allowInline, strict } = options;
+  if (host !== undefined && (typeof host !== 'string' || host === '')) {
+    throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
+  }
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= HIGHEST_PORT)) {
+    throw new RangeError(
+      `port must be a whole number from 0 to ${HIGHEST_PORT}, not ${String(port)}`,
+    );
+  }
+  if (address !== undefined) {
+    if (host !== undefined || port !== undefined) {
+      throw new TypeError('address takes the place of host and port: give either the one or these');
+    }
+    if (typeof address !== 'string') throw new TypeError('address must be a string');
+    // The path of its beat's socket is longer.
+    parseAddress(address.startsWith('unix:') ? beatBeside(address) : address);
+  }
+  checkTexts('tags', tags);
+  checkWhole('concurrency', concurrency, 1);
+  checkWhole('maxValueBytes', maxValueBytes, 1);
+  checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
+  checkMs('callerLostAfter', callerLostAfter, LEAST_LOST_AFTER_MS);
+  checkBooleans({ stacks, allowInline, strict });
+  if (backpressure !== undefined) hookOf(backpressure);
+  if (inspect !== undefined && typeof inspect !== 'function') {
+    if (typeof inspect?.next !== 'function') {
+      throw new TypeError('inspect must be a function, or an observer with a method next(event)');
+    }
+  }
+  return given(options);
+}
+
+/** Where the beat of a worker listens that has a socket in the file system. */
+export function beatBeside(address: string): string {
+  return `${address}.beat`;
+}
+
+/**
+ * The function that is asked: of a routine its plain function, as to call it would be to send a task.
+ *
+ * @throws TypeError when there is none
+ */
+export function hookOf(hook: NonNullable<WorkerOptions['backpressure']>): Backpressure {
+  const { local } = hook as { local?: unknown };
+  if (typeof local === 'function') return local as Backpressure;
+  if (typeof hook === 'function') return hook;
+  throw new TypeError(`backpressure must be a function, not ${String(hook)}`);
+}
+
+/**
+ * What `stop` is given, in milliseconds; undefined for no limit.
+ *
+ * @throws RangeError when it is no time
+ */
+export function graceOf(
+  given: number | { readonly grace?: number | undefined },
+): number | undefined {
+  if (typeof given !== 'number') checkNames('worker.stop(options)', given, ['grace']);
+  const grace = typeof given === 'number' ? given : given.grace;
+  checkMs('grace', grace, 0);
+  return grace === Number.POSITIVE_INFINITY ? undefined : grace;
+}
