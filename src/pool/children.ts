@@ -21,7 +21,6 @@ export interface ChildrenOptions {
   readonly reach: (address: string) => string;
   /** Who is told of the workers, so that other programs find them. */
   readonly publisher: DiscoveryPublisher | undefined;
-  readonly extra: Readonly<Record<string, string>> | undefined;
   readonly started: (slot: number) => void;
   readonly leaving: (slot: number) => void;
   readonly exited: (slot: number, why: string) => void;
@@ -153,7 +152,7 @@ export class Children {
   }
 
   #publish(child: Child, address: string, beat: string | undefined): void {
-    const { publisher, setup, extra } = this.#options;
+    const { publisher, setup } = this.#options;
     const { worker, process } = child;
     if (publisher === undefined || worker === undefined || process.pid === undefined) return;
     child.announced = {
@@ -164,7 +163,7 @@ export class Children {
       host: hostname(),
       version: VERSION,
       tags: setup.tags,
-      ...(extra && { extra }),
+      ...(setup.extra && { extra: setup.extra }),
       ...(setup.concurrency && { channel: { concurrency: setup.concurrency } }),
     };
     this.#tell('worker-added', child.announced);

@@ -6,6 +6,7 @@ import type { DiscoveryGiven } from '../discovery/given.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
 import { hookName } from '../routine/hook.ts';
 import { checkNames } from '../routine/options.ts';
+import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
 
 export interface PoolOptions {
@@ -30,6 +31,12 @@ export interface PoolOptions {
   readonly tags?: readonly string[];
   /** What else is announced of the spawned workers. Default: nothing. */
   readonly extra?: Readonly<Record<string, string>>;
+  /**
+   * A secret that the pool and its workers have, text or bytes: each shows that it has it, and nobody says
+   * it. Workers take nothing from those who do not have it. Default: none, and whoever reaches a worker may
+   * use it.
+   */
+  readonly authkey?: AuthkeyGiven;
   /** Whether a worker is connected to with the first call that goes there, and not at once. Default: true. */
   readonly lazy?: boolean;
   /** Who gets the next task. Default: `roundRobin()`. */
@@ -102,6 +109,7 @@ const POOL_OPTIONS = [
   'filter',
   'tags',
   'extra',
+  'authkey',
   'lazy',
   'loadBalancer',
   'transport',
@@ -135,7 +143,8 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   checkWhole('restarts.limit', restarts?.limit, 0);
   checkTime('restarts.windowMs', restarts?.windowMs);
   checkTime('startTimeout', startTimeout);
-  const { filter, host, lazy, extra } = options;
+  const { filter, host, lazy, extra, authkey } = options;
+  if (authkey !== undefined) new Authkey(authkey);
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError('filter must be a function that takes the metadata of a worker');
   }

@@ -18,6 +18,7 @@ import { hookName } from '../routine/hook.ts';
 import { isImporting } from '../routine/modules.ts';
 import { checkFunction, checkNames } from '../routine/options.ts';
 import { deriveScope, runInScope } from '../routine/task.ts';
+import { encodeAuthkey } from '../security/authkey.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits, type Limits } from '../transport/link.ts';
@@ -62,6 +63,8 @@ export interface PoolParts {
 /** Opens a pool with other parts than its own: for tests that stand between it and its workers. */
 export const openWith: unique symbol = Symbol('skein.openWith');
 
+/** The death of this process is known to its workers, and that of other callers is not. */
+const CALLER_LOST_AFTER_MS = 30_000;
 /** So long after it has got idle a pool may still keep the process alive. */
 const HOLD_MS = 50;
 /** A discovery that has not failed by then may take its time. */
@@ -82,6 +85,7 @@ type Settings = PoolOptions &
       | 'discovery'
       | 'filter'
       | 'extra'
+      | 'authkey'
       | 'host'
       | 'transport'
     >
@@ -182,7 +186,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       lostAfter: 10_000,
       ...options,
     };
-    const { size, loadBalancer, maxQueue, maxValueBytes, restarts, lostAfter, inspect } =
+    const { size, loadBalancer, maxQueue, maxValueBytes, restarts, lostAfter, inspect, authkey } =
       this.#options;
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpened = { resolve, reject };
@@ -201,7 +205,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     }
     const limits: Limits = { ...defaultLimits, maxValueBytes };
     // Those given come first: they may have a way of their own to the beats.
-    const transports = [...(parts.transports ?? [grpcTransport()]), beatTransport()];
+    const transports = [
+      ...(parts.transports ?? [grpcTransport(authkey === undefined ? {} : { authkey })]),
+      beatTransport(),
+    ];
     const reach = parts.reach ?? ((address: string) => address);
     this.#children = this.#makeChildren(reach);
     this.#actor = createActor(toLogic(poolChart, this.#effects()), {
@@ -384,6 +391,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       backpressure,
       startTimeout,
       lostAfter,
+      authkey,
     } = this.#options;
     const publisher = this.#discovery?.discovery.publisher;
     return new Children({
@@ -396,12 +404,14 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         strict,
         backpressure: backpressure && hookName('backpressure', backpressure),
         lostAfterMs: lostAfter,
+        authkey: authkey === undefined ? undefined : encodeAuthkey(authkey),
+        callerLostAfterMs: publisher && CALLER_LOST_AFTER_MS,
+        extra,
       },
       startTimeoutMs: startTimeout,
       listen: listenOf(this.#options, publisher?.bindHost),
       reach,
       publisher,
-      extra,
       started: (slot) => this.#send({ type: 'started', slot }),
       leaving: (slot) => this.#send({ type: 'leaving', slot }),
       exited: (slot, why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),

@@ -21,6 +21,12 @@ export type FromWorker =
 export interface WorkerSetup {
   /** Where to listen: `tcp://127.0.0.1:0`, `unix:///...`. */
   readonly address: string;
+  /** What callers must show that they have, as `encodeAuthkey` gives it; undefined for nothing. */
+  readonly authkey: string | undefined;
+  /** A caller is given up that was silent for so many milliseconds; undefined for those of a parent. */
+  readonly callerLostAfterMs: number | undefined;
+  /** What else it says of itself. */
+  readonly extra: Readonly<Record<string, string>> | undefined;
   /** Where its beat listens: `beat+tcp://127.0.0.1:0`, `beat+unix:///...`. */
   readonly beat: string;
   readonly tags: readonly string[];

@@ -6,6 +6,7 @@ import { isStrict } from '../context/strictness.ts';
 import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
+import { decodeAuthkey } from '../security/authkey.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
@@ -38,12 +39,15 @@ async function start(setup: WorkerSetup): Promise<void> {
     worker = new WorkerCore({
       env: systemEnv,
       limits: { ...defaultLimits, maxValueBytes: setup.maxValueBytes },
-      transports: [grpcTransport()],
+      transports: [
+        grpcTransport(setup.authkey === undefined ? {} : { authkey: decodeAuthkey(setup.authkey) }),
+      ],
       beats: [beatTransport()],
       lostAfterMs: setup.lostAfterMs,
+      callerLostAfterMs: setup.callerLostAfterMs,
       address: setup.address,
       tags: setup.tags,
-      about: { host: hostname(), pid: process.pid, version: VERSION },
+      about: { host: hostname(), pid: process.pid, version: VERSION, extra: setup.extra },
       concurrency: setup.concurrency,
       stacks: setup.stacks,
       allowInline: setup.allowInline,

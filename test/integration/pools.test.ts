@@ -211,3 +211,34 @@ test.each<[PoolOptions, RegExp]>([
   const error = (await rejection(WorkerPool.open(options))) as Error;
   expect(error.message).toMatch(message);
 });
+
+describe('an authkey', () => {
+  test('is shown by the pool, its workers and those that it finds', async () => {
+    const discovery = namespace();
+    const authkey = 'a key of the pools in this test';
+    const hybrid = await open({ size: 2, discovery, authkey });
+    await open({ size: 1, discovery, authkey: new TextEncoder().encode(authkey) });
+    await until(() => expect(hybrid.workers).toHaveLength(3));
+    expect((await pids(hybrid, 12)).size).toBe(3);
+    const { children } = await family.on(hybrid)(6);
+    expect(new Set(children.map((child) => child.pid)).size).toBeGreaterThan(1);
+  });
+
+  test.each([undefined, 'another key of the pools here'])(
+    'that is not the same, %o, keeps a pool out of the workers',
+    async (wrong) => {
+      const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+      const discovery = namespace();
+      await open({ size: 1, discovery, authkey: 'a key of the pools in this test' });
+      const stranger = await open({
+        discovery,
+        startTimeout: 300,
+        ...(wrong !== undefined && { authkey: wrong }),
+      });
+      const error = (await rejection(pid.on(stranger)())) as Error;
+      expect(error).toBeInstanceOf(NoWorkersAvailable);
+      expect(error.message).toContain('authkey');
+      expect(warn.mock.calls.join()).toContain('it refused the link, and is left out');
+    },
+  );
+});
