@@ -145,11 +145,12 @@ export class Finder {
     this.#fill();
   }
 
-  /** The link to a worker failed, or never came up. If another one waits for a place, it gets this one's. */
+  /** The link to a worker did not come up. If another one waits for a place, it gets this one's. */
   failed(uid: string, reason: CloseReason): void {
     const candidate = this.#taken.get(uid);
-    if (candidate === undefined || reason.code !== 'unreachable') return;
-    this.#warn(candidate, `it does not answer: ${reason.message}`);
+    if (candidate === undefined) return;
+    const what = reason.code === 'protocol' ? 'what answers is no worker' : 'it does not answer';
+    this.#warn(candidate, `${what}: ${reason.message}`);
     if (this.#ready.size === 0) return;
     this.#taken.delete(uid);
     this.#options.send({ type: 'unlisted', uid });
@@ -283,7 +284,7 @@ export class Finder {
 
   /** Gives the places that there are to those that wait for one. */
   #fill(): void {
-    if (this.#over) return;
+    if (this.#over || this.#taken.size >= this.#lease) return;
     for (const candidate of [...this.#ready]) {
       if (this.#taken.size >= this.#lease) return;
       this.#ready.delete(candidate);

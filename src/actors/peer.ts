@@ -184,7 +184,7 @@ export interface PeerPorts {
    * worker refused the link for the reason, if there is one.
    */
   gone(uid: string, number: number, refusal: CloseReason | undefined): void;
-  /** The link failed, or never came up; it is tried again after a pause. */
+  /** The link did not come up; it is tried again after a pause. */
   failed(uid: string, reason: CloseReason): void;
   /** The worker's process has given no sign of life, and was given up. */
   lost(uid: string, message: string): void;
@@ -228,6 +228,8 @@ export class Peer {
   #timer: Timer | undefined;
   #busy: Timer | undefined;
   #refusal: CloseReason | undefined;
+  /** The worker has answered on the last link. */
+  #met = false;
   /** It ends with the last of its calls. */
   #retiring = false;
   #over = false;
@@ -273,7 +275,7 @@ export class Peer {
         this.#timer = ports.env.timer(PARTING_MS, () => this.send({ type: 'silent' }));
       },
       pause: ({ failures }, event) => {
-        if (event.type === 'down') ports.failed(this.view.uid, event.reason);
+        if (!this.#met && event.type === 'down') ports.failed(this.view.uid, event.reason);
         const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
         const jitter = 0.5 + ports.env.random() / 2;
         this.#timer = ports.env.timer(ms * jitter, () => this.send({ type: 'retry' }));
@@ -358,6 +360,7 @@ export class Peer {
   #connect(): void {
     const { env, limits, epoch } = this.#ports;
     const { uid, address } = this.view;
+    this.#met = false;
     let channel: Channel;
     try {
       channel = this.#ports.connect(address);
@@ -371,6 +374,7 @@ export class Peer {
       { env, limits, uid: epoch, expects: uid },
       {
         up: (_hello, about) => {
+          this.#met = true;
           if (about) this.#describe(about);
           this.view.stalled = false;
           this.send({ type: 'up' });

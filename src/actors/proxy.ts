@@ -100,7 +100,7 @@ export interface ProxyOptions {
    * there may be added again.
    */
   readonly gone?: (uid: string, refusal: CloseReason | undefined) => void;
-  /** The link to a worker failed, or never came up; it is tried again after a pause. */
+  /** The link to a worker did not come up; it is tried again after a pause. */
   readonly failed?: (uid: string, reason: CloseReason) => void;
   /**
    * A call fails, with `NoWorkersAvailable`, when it has waited for so many milliseconds and there is no

@@ -354,7 +354,9 @@ export class Link {
 
   #greet(hello: Hello): void {
     if (hello.version !== PROTOCOL_VERSION) {
-      const message = `protocol version ${hello.version} is not ${PROTOCOL_VERSION}`;
+      const message =
+        `one side speaks protocol version ${hello.version}, the other ${PROTOCOL_VERSION}: ` +
+        'use versions of Skein that go together';
       return this.#refuse(GoodbyeReason.VERSION, message);
     }
     if (hello.uid === '') throw new ProtocolError('a Hello without a uid');
