@@ -24,6 +24,8 @@ export type {
   WorkerMetadata,
 } from './discovery/discovery.ts';
 export type { DiscoveryGiven } from './discovery/given.ts';
+export { parseAnnounced } from './discovery/metadata.ts';
+export { Roster, type RosterOptions } from './discovery/roster.ts';
 export { StaticDiscovery } from './discovery/static.ts';
 export {
   AuthenticationError,

@@ -15,6 +15,10 @@ export interface RosterOptions {
   readonly end?: () => void;
 }
 
+/**
+ * What a discovery of your own needs for its `subscribe`: put and drop workers as you learn of them, and
+ * each subscriber is told what changes for it. docs/discovery.md has an example.
+ */
 export class Roster {
   readonly #options: RosterOptions;
   readonly #workers = new Map<string, WorkerMetadata>();
@@ -43,6 +47,7 @@ export class Roster {
     for (const subscription of [...this.#subscriptions]) subscription.put(worker);
   }
 
+  /** The worker is gone. @param key its uid or, if that is not known, its address */
   drop(key: string): void {
     if (!this.#workers.delete(key)) return;
     for (const subscription of [...this.#subscriptions]) subscription.drop(key);
@@ -60,6 +65,7 @@ export class Roster {
     this.#workers.clear();
   }
 
+  /** See `DiscoveryLike`. */
   subscribe(filter: WorkerFilter = () => true): AsyncIterable<DiscoveryEvent> {
     if (typeof filter !== 'function') {
       throw new TypeError('the filter of a subscription must be a function');

@@ -1,6 +1,6 @@
 /**
  * The package as its users get it: packed, installed in an empty folder, and run with the programs of
- * README.md and docs/context.md. A block there that begins with `// name.ts` is a file; what its lines
+ * README.md, docs/context.md and docs/discovery.md. A block there that begins with `// name.ts` is a file; what its lines
  * print is behind them. `npm test` has built the package by then.
  */
 import { execFile, spawnSync } from 'node:child_process';
@@ -53,8 +53,11 @@ const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const programs = [
   ...programsOf(readme),
   ...programsOf(readFileSync(join(ROOT, 'docs/context.md'), 'utf8'), 'context'),
+  ...programsOf(readFileSync(join(ROOT, 'docs/discovery.md'), 'utf8'), 'discovery'),
 ];
-const mains = programs.filter(({ code }) => /WorkerPool\.open\(|Simulation\.run\(/.test(code));
+const mains = programs.filter(({ code }) =>
+  /WorkerPool\.open\(|Simulation\.run\(|DiscoveryContract/.test(code),
+);
 
 /** What the program says it prints: the comments behind `console.log`. */
 function promised(code: string): string {
@@ -149,6 +152,7 @@ describe('the installed package', () => {
       ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json', 'proto'].sort(),
     );
     expect(paths).toContain('docs/context.md');
+    expect(paths).toContain('docs/discovery.md');
     expect(paths).toContain('docs/values.md');
     expect(paths).toContain('docs/simulation.md');
     expect(paths).toContain('docs/statecharts.md');
