@@ -59,6 +59,7 @@ export {
   WorkerStartError,
   WorkerUnreachable,
 } from './errors.ts';
+export { consoleLogger, type Logger, type LogLevel } from './logger.ts';
 export type { BackpressureRoutine, PoolOptions } from './pool/options.ts';
 export { type PoolWorker, WorkerPool } from './pool/pool.ts';
 export { ContextVar } from './routine/context-var.ts';

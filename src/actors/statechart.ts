@@ -82,6 +82,8 @@ export type ChartSnapshot<C, O> = Snapshot<O> & {
 /** A chart compiled to a table, with its effects. */
 export interface ChartLogic<C, E extends { type: string }, I, O>
   extends ActorLogic<ChartSnapshot<C, O>, E, I, ActorSystem<never>> {
+  /** The id of the chart. */
+  readonly chart: string;
   /** The XState machine of the same chart, built when an inspector asks for it. */
   readonly definition: unknown;
 }
@@ -258,6 +260,7 @@ export function toLogic<C, E extends { type: string }, I, O>(
   };
 
   return {
+    chart: chart.id,
     get definition() {
       return asMachine().definition;
     },

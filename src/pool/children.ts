@@ -4,10 +4,12 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { WorkerAddress } from '../actors/peer.ts';
 import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
+import type { RuntimeLog } from '../logger.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { toBeatAddress } from '../transport/beat.ts';
 import { VERSION } from '../transport/version.ts';
 import type { WorkerSetup } from '../worker/ipc.ts';
+import { WorkerOutput } from '../worker/output.ts';
 import { WorkerProcess } from '../worker/process.ts';
 import { makeFolder } from './sockets.ts';
 
@@ -24,7 +26,7 @@ export interface ChildrenOptions {
   readonly started: (slot: number) => void;
   readonly leaving: (slot: number) => void;
   readonly exited: (slot: number, why: string) => void;
-  readonly warn: (message: string) => void;
+  readonly log: RuntimeLog;
 }
 
 interface Child {
@@ -40,6 +42,7 @@ const KILL_TIMEOUT_MS = 2_000;
 export class Children {
   readonly #options: ChildrenOptions;
   readonly #slots = new Map<number, Child>();
+  readonly #output: WorkerOutput;
   /** Where they have their sockets, if they have some. */
   readonly #folder: string | undefined;
   #nextSlot = 0;
@@ -49,6 +52,7 @@ export class Children {
   /** @throws WorkerStartError when there can be no folder for sockets */
   constructor(options: ChildrenOptions) {
     this.#options = options;
+    this.#output = new WorkerOutput(options.log);
     if ('unix' in options.listen) this.#folder = makeFolder();
   }
 
@@ -79,8 +83,8 @@ export class Children {
       address: this.#address(slot, 'sock'),
       beat: toBeatAddress(this.#address(slot, 'beat')),
     };
-    const timeouts = { startTimeoutMs, killTimeoutMs: KILL_TIMEOUT_MS };
-    const process = new WorkerProcess({ ...setup, ...listen }, timeouts, {
+    const options = { startTimeoutMs, killTimeoutMs: KILL_TIMEOUT_MS, output: this.#output };
+    const process = new WorkerProcess({ ...setup, ...listen }, options, {
       started: (uid, address, beat) => {
         const child = this.#slots.get(slot);
         if (child) {
@@ -134,7 +138,14 @@ export class Children {
     return this.#publishing;
   }
 
+  /** Resolves when all that they printed was forwarded; they must have ended. */
+  async flushed(): Promise<void> {
+    await this.#output.flushed();
+  }
+
+  /** For a process that ends, with whatever else is left of them. */
   cleanUp(): void {
+    this.#output.drain();
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -176,12 +187,12 @@ export class Children {
   }
 
   #tell(type: 'worker-added' | 'worker-dropped', worker: AnnouncedWorker): void {
-    const { publisher, warn } = this.#options;
+    const { publisher, log } = this.#options;
     this.#publishing = this.#publishing
       .then(() => publisher?.publish(type, worker))
       .catch((error: unknown) => {
         const what = type === 'worker-added' ? 'announced' : 'taken back';
-        warn(`worker ${worker.uid.slice(0, 8)} can't be ${what}: ${String(error)}`);
+        log.warn(`worker ${worker.uid.slice(0, 8)} can't be ${what}: ${String(error)}`);
       });
   }
 }

@@ -4,6 +4,7 @@ import type { LoadBalancer } from '../balancing/balancer.ts';
 import type { WorkerMetadata } from '../discovery/discovery.ts';
 import type { DiscoveryGiven } from '../discovery/given.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
+import { checkLogger, type Logger } from '../logger.ts';
 import { hookName } from '../routine/hook.ts';
 import { checkNames } from '../routine/options.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
@@ -89,6 +90,13 @@ export interface PoolOptions {
    * Default: 10,000.
    */
   readonly lostAfter?: number;
+  /**
+   * Takes what the workers print, a line at a time (`info` for their standard output, `warn` for standard
+   * error, with `{ worker, pid, stream }`), and the pool's own warnings; a logger of pino, say. Default:
+   * the lines go to the same stream of this process, each behind the first characters of its worker's
+   * uid, and the warnings are process warnings. The pool's steps are logged as `SKEIN_LOG` says.
+   */
+  readonly logger?: Logger;
   /** XState's inspector: sees all actors of the pool. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
@@ -124,6 +132,7 @@ const POOL_OPTIONS = [
   'restarts',
   'startTimeout',
   'lostAfter',
+  'logger',
   'inspect',
 ];
 
@@ -172,6 +181,7 @@ export function checkOptions(options: PoolOptions): PoolOptions {
       throw new TypeError('inspect must be a function, or an observer with a method next(event)');
     }
   }
+  if (options.logger !== undefined) checkLogger(options.logger);
   if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
     throw new TypeError(`transport must be 'unix' or 'tcp', not ${String(transport)}`);
   }

@@ -5,6 +5,7 @@ import { Finder } from '../actors/finder.ts';
 import { type PoolContext, type PoolEvent, poolChart } from '../actors/pool.ts';
 import { PoolProxy, type ProxyEvent, type ProxyStats } from '../actors/proxy.ts';
 import { type EventOf, toLogic } from '../actors/statechart.ts';
+import { inspectorOf } from '../actors/steps.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import { processHome } from '../context/home.ts';
 import { isStrict } from '../context/strictness.ts';
@@ -12,6 +13,7 @@ import type { WorkerMetadata } from '../discovery/discovery.ts';
 import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
 import { systemEnv, type Timer } from '../env.ts';
 import { MainModuleError, PoolClosed, WorkerStartError } from '../errors.ts';
+import { logLevel, RuntimeLog } from '../logger.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from '../routine/gate.ts';
 import { hookName } from '../routine/hook.ts';
@@ -78,6 +80,7 @@ type Settings = PoolOptions &
   Required<
     Omit<
       PoolOptions,
+      | 'logger'
       | 'inspect'
       | 'concurrency'
       | 'backpressure'
@@ -105,6 +108,7 @@ type Settings = PoolOptions &
  */
 export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #options: Settings;
+  readonly #log: RuntimeLog;
   readonly #actor: AnyActorRef;
   readonly #proxy: PoolProxy;
   readonly #children: Children;
@@ -137,7 +141,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * @throws WorkerStartError when one does not come up, or there is no folder for their sockets
    * @throws DiscoveryError, or what else the discovery fails with at once
    * @throws MainModuleError when a worker that imports the program's main module comes here
-   * @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` is
+   * @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` or `SKEIN_LOG` is
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
     return await WorkerPool[openWith](options, {});
@@ -171,6 +175,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     discovery: OwnedDiscovery | undefined,
   ) {
     this.#discovery = discovery;
+    this.#log = new RuntimeLog(options.logger, logLevel(process.env.SKEIN_LOG));
     this.#options = {
       size: discovery === undefined ? availableParallelism() : 0,
       lease: Number.POSITIVE_INFINITY,
@@ -201,7 +206,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       windowMs: restarts?.windowMs ?? 60_000,
     };
     if (discovery === undefined && options.lease !== undefined) {
-      warn('lease has no effect without discovery: it is for workers that are found');
+      this.#log.warn('lease has no effect without discovery: it is for workers that are found');
     }
     const limits: Limits = { ...defaultLimits, maxValueBytes };
     // Those given come first: they may have a way of their own to the beats.
@@ -211,10 +216,11 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     ];
     const reach = parts.reach ?? ((address: string) => address);
     this.#children = this.#makeChildren(reach);
+    const inspector = inspectorOf(this.#log, inspect);
     this.#actor = createActor(toLogic(poolChart, this.#effects()), {
       id: 'pool',
       input,
-      ...(inspect && { inspect }),
+      ...(inspector && { inspect: inspector }),
     });
     this.#proxy = new PoolProxy(this.#actor, {
       env: systemEnv,
@@ -415,7 +421,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       started: (slot) => this.#send({ type: 'started', slot }),
       leaving: (slot) => this.#send({ type: 'leaving', slot }),
       exited: (slot, why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),
-      warn,
+      log: this.#log,
     });
   }
 
@@ -440,7 +446,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       lease,
       own: (uid) => this.#children.find(uid) !== undefined,
       version: VERSION,
-      warn,
+      warn: (message) => this.#log.warn(message),
     });
   }
 
@@ -491,7 +497,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const message =
       `a worker is not replaced: more than ${maxRestarts} have died within ${windowMs} ms (see restarts), ` +
       `the last because ${why}. ${left} are left`;
-    warn(message);
+    this.#log.warn(message);
     if (this.#finder) return;
     const failure = new WorkerStartError(message);
     this.#failure = failure;
@@ -500,13 +506,13 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   #end(): void {
     this.#over = true;
-    this.#letGo();
     removeDispatcher(this.#proxy);
     this.#grace?.cancel();
-    process.removeListener('exit', this.#cleanUp);
-    this.#cleanUp();
     const closed = new PoolClosed('the pool was closed before it was open');
-    void this.#takeLeave().then(() => {
+    void Promise.all([this.#takeLeave(), this.#children.flushed()]).then(() => {
+      this.#letGo();
+      process.removeListener('exit', this.#cleanUp);
+      this.#cleanUp();
       this.#settleOpened?.reject(this.#failure ?? closed);
       this.#resolveEnded();
     });
@@ -519,18 +525,15 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     let timer: Timer | undefined;
     const late = new Promise<void>((resolve) => {
       timer = systemEnv.timer(FAREWELL_MS, () => {
-        warn(`the discovery did not end within ${FAREWELL_MS} ms of the pool's end`);
+        this.#log.warn(`the discovery did not end within ${FAREWELL_MS} ms of the pool's end`);
         resolve();
       });
     });
-    const failed = (error: unknown) => warn(`the discovery did not end well: ${String(error)}`);
+    const failed = (error: unknown) =>
+      this.#log.warn(`the discovery did not end well: ${String(error)}`);
     await Promise.race([leave.catch(failed), late]);
     timer?.cancel();
   }
-}
-
-function warn(message: string): void {
-  process.emitWarning(message, 'SkeinWarning');
 }
 
 /** @throws TypeError when the workers can't listen where discovery says that they have to */

@@ -1,10 +1,12 @@
 /** The entry of a worker process that a pool spawned. */
 import { rmSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { inspectorOf } from '../actors/steps.ts';
 import { processHome } from '../context/home.ts';
 import { isStrict } from '../context/strictness.ts';
 import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
+import { logLevel, RuntimeLog } from '../logger.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
 import { decodeAuthkey } from '../security/authkey.ts';
 import { beatTransport } from '../transport/beat.ts';
@@ -35,6 +37,8 @@ function send(message: FromWorker, sent = () => {}): void {
 
 async function start(setup: WorkerSetup): Promise<void> {
   try {
+    // Its steps are lines of this process's output, which the pool forwards.
+    const inspect = inspectorOf(new RuntimeLog(undefined, logLevel(process.env.SKEIN_LOG)));
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
     worker = new WorkerCore({
       env: systemEnv,
@@ -54,6 +58,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       home: processHome,
       strictContext: isStrict(process.env.SKEIN_CONTEXT) || setup.strict,
       backpressure,
+      ...(inspect && { inspect }),
       stop: leave,
     });
     const { uid } = worker;
@@ -123,7 +128,13 @@ process.on('unhandledRejection', (reason) => {
   if (reason instanceof MainModuleError) console.error(String(reason));
   else console.error('A task, or a module that it needs, left a rejected promise behind:', reason);
 });
-// Output to a pipe whose reader is gone: the parent's end is noticed above.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+for (const stream of [process.stdout, process.stderr]) {
+  // Its reader is gone: the parent's end is noticed above.
+  stream.on('error', () => {});
+  // Otherwise what the pipe has no room for waits in memory, and is lost when a task exits or is killed.
+  (stream as unknown as { _handle?: { setBlocking?(on: boolean): void } })._handle?.setBlocking?.(
+    true,
+  );
+}
 // It went while this file was loaded.
 if (!process.connected) orphaned();

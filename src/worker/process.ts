@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
+import type { WorkerOutput } from './output.ts';
 
 export interface ProcessHandlers {
   /** It listens. */
@@ -19,6 +20,8 @@ export interface ProcessOptions {
   readonly startTimeoutMs: number;
   /** Milliseconds beyond the grace time after which it is killed when it does not end by itself. */
   readonly killTimeoutMs: number;
+  /** Takes what it prints. */
+  readonly output: WorkerOutput;
 }
 
 /** Node's timers fire at once beyond that. */
@@ -34,6 +37,7 @@ export class WorkerProcess {
   readonly #handlers: ProcessHandlers;
   readonly #starting: NodeJS.Timeout;
   #killing: NodeJS.Timeout | undefined;
+  #uid: string | undefined;
   #failure: string | undefined;
   #over = false;
 
@@ -44,8 +48,9 @@ export class WorkerProcess {
     const folder = address.startsWith('unix://') && dirname(address.slice('unix://'.length));
     this.#child = fork(entry, folder ? [folder] : [], {
       execArgv: execArgv(),
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
+    options.output.forward(this.#child, this);
     this.#child.unref();
     this.#child.channel?.unref();
     this.#starting = setTimeout(
@@ -68,6 +73,11 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** Known when it has come up. */
+  get uid(): string | undefined {
+    return this.#uid;
   }
 
   send(message: ToWorker): void {
@@ -99,6 +109,7 @@ export class WorkerProcess {
   #receive(message: FromWorker): void {
     if (message?.skein === 'started') {
       clearTimeout(this.#starting);
+      this.#uid = message.uid;
       this.#handlers.started(message.uid, message.address, message.beat);
     } else if (message?.skein === 'failed') {
       this.#failure = message.message;

@@ -4,11 +4,13 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PoolWorker, WorkerPool, WorkerUnreachable } from '../../src/index.ts';
+import { RuntimeLog } from '../../src/logger.ts';
 import { beatTransport } from '../../src/transport/beat.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
 import { type Beat, decodeBeat, encodeBeat } from '../../src/wire/beat.js';
 import { startBeat } from '../../src/worker/beat.ts';
+import { WorkerOutput } from '../../src/worker/output.ts';
 import { WorkerProcess } from '../../src/worker/process.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { block } from './routines/busy.ts';
@@ -167,6 +169,7 @@ test.each(['unix', 'tcp'])(
   async (scheme) => {
     const place =
       scheme === 'unix' ? `unix://${join(folder, 'none', 'a.beat')}` : 'tcp://192.0.2.1:0';
+    const output = new WorkerOutput(new RuntimeLog(undefined, 'warn'));
     const why = await new Promise<string>((exited) => {
       new WorkerProcess(
         {
@@ -184,7 +187,7 @@ test.each(['unix', 'tcp'])(
           extra: undefined,
           lostAfterMs: 1_000,
         },
-        { startTimeoutMs: 20_000, killTimeoutMs: 1_000 },
+        { startTimeoutMs: 20_000, killTimeoutMs: 1_000, output },
         { started: () => {}, leaving: () => {}, exited },
       );
     });

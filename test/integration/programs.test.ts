@@ -44,7 +44,7 @@ describe('a program whose main part is not guarded', () => {
   test('says how where the module does not wait for it, as in CommonJS, and blames no task', async () => {
     const { code, stdout, stderr } = await run('broken/opens-pool-unawaited.ts');
     expect(stdout()).toBe('3\n');
-    expect(stderr()).toMatch(/^MainModuleError: .*if \(!isWorker\).*\n$/);
+    expect(stderr()).toMatch(/^\[\w{8}\] MainModuleError: .*if \(!isWorker\).*\n$/);
     expect(code).toBe(0);
   });
 });

@@ -40,6 +40,10 @@ const forbidden = (room: string, specifier: string, rule = RESTRICTED_IMPORT) =>
 const floors = [
   forbidden('src/errors.ts', './wire/frame.ts'),
   allowed('src/env.ts', './errors.ts'),
+  forbidden('src/logger.ts', './errors.ts'),
+  forbidden('src/wire', '../logger.ts'),
+  allowed('src/actors', '../logger.ts'),
+  allowed('src/pool', '../logger.ts'),
   forbidden('src/wire', '../discovery/registry.ts'),
   forbidden('src/wire', '../transport/link.ts'),
   allowed('src/wire', '../errors.ts'),
