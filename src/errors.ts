@@ -169,6 +169,18 @@ export class WorkerUnreachable extends SkeinError {
   }
 }
 
+/** No durable pool answered at an address: nobody listens there, or something else does; the message says why. */
+export class PoolUnreachable extends SkeinError {
+  readonly code = 'POOL_UNREACHABLE';
+  /** The address, e.g. `tcp://127.0.0.1:7411`. */
+  readonly address: string;
+
+  constructor(message: string, options: SkeinErrorOptions & { address: string }) {
+    super(message, options);
+    this.address = options.address;
+  }
+}
+
 /** The address can't be listened on. */
 export class ListenError extends SkeinError {
   readonly code = 'LISTEN';

@@ -9,6 +9,7 @@ export { leastLoaded, roundRobin, stickyByTag } from './balancing/policies.ts';
 export type { ContextVarOptions } from './context/declaration.ts';
 export { type ChainView, currentChain, fork } from './context/fork.ts';
 export { Token } from './context/variable.ts';
+export { PoolDiscovery, type PoolDiscoveryOptions } from './control/discovery.ts';
 export { DnsDiscovery, type DnsDiscoveryOptions } from './discovery/adapters/dns.ts';
 export { LanDiscovery, type LanDiscoveryOptions } from './discovery/adapters/lan.ts';
 export { LocalDiscovery, type LocalDiscoveryOptions } from './discovery/adapters/local.ts';
@@ -45,6 +46,7 @@ export {
   NoPoolError,
   NoWorkersAvailable,
   PoolClosed,
+  PoolUnreachable,
   ProtocolError,
   RoutineIdentityError,
   RoutineNotFound,

@@ -1,4 +1,5 @@
 /** Calls of a server that are not links, by its address. */
+import type { Socket } from 'node:net';
 import {
   Client,
   type ClientReadableStream,
@@ -11,13 +12,23 @@ import { AuthenticationError } from '../errors.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import { parseAddress } from './address.ts';
 import { identity } from './grpc-channel.ts';
-import { CLIENT_OPTIONS, grpcTarget } from './grpc-client.ts';
+import { CLIENT_OPTIONS, grpcTarget, observe } from './grpc-client.ts';
 import { authenticationProblem, proving } from './grpc-prover.ts';
 
 export interface CallerOptions {
   /** What the server must show that it has, as this side does. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * Whether its streams keep no process alive, and are for long: so it is looked whether the other host
+   * is there still. Nothing that blocks the event loop for long may run in the server then.
+   *
+   * @default false
+   */
+  readonly background?: boolean | undefined;
 }
+
+/** A host that is gone is noticed after both together. */
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 20_000, 'grpc.keepalive_timeout_ms': 20_000 };
 
 /** Node's timers fire at once beyond that. */
 const LONGEST_TIMER_MS = 0x7fffffff;
@@ -29,13 +40,22 @@ export class GrpcCaller implements Disposable {
   readonly #address: string;
   readonly #authkey: Authkey | undefined;
   readonly #client: Client;
+  readonly #background: boolean;
+  #socket: Socket | undefined;
 
   /** @throws TypeError when the address or the authkey is none */
-  constructor(address: string, { authkey }: CallerOptions = {}) {
+  constructor(address: string, { authkey, background = false }: CallerOptions = {}) {
     this.#address = address;
     this.#authkey = authkey === undefined ? undefined : new Authkey(authkey);
     const target = grpcTarget(parseAddress(address));
-    this.#client = new Client(target, credentials.createInsecure(), CLIENT_OPTIONS);
+    const observed = observe(credentials.createInsecure(), (socket) => {
+      this.#socket = socket;
+    });
+    this.#background = background;
+    this.#client = new Client(target, observed, {
+      ...CLIENT_OPTIONS,
+      ...(background && KEEPALIVE),
+    });
   }
 
   /**
@@ -97,6 +117,9 @@ export class GrpcCaller implements Disposable {
       over = true;
       ended(error && this.#problem(error));
     };
+    stream.on('metadata', () => {
+      if (this.#background) this.#socket?.unref();
+    });
     stream.on('data', (message: Buffer) => {
       if (!over) taken(message);
     });

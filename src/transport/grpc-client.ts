@@ -126,7 +126,7 @@ export class ClientChannel extends GrpcChannel {
 }
 
 /** The same credentials, which tell of the connection that is made with them. */
-function observe(
+export function observe(
   credentials: ChannelCredentials,
   connected: (socket: Socket) => void,
 ): ChannelCredentials {

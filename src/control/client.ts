@@ -1,0 +1,172 @@
+/** Asks a durable pool for its workers, and ends it. */
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { PbfReader, PbfWriter } from 'pbf';
+import { AuthenticationError, PoolUnreachable } from '../errors.ts';
+import type { AuthkeyGiven } from '../security/authkey.ts';
+import { GrpcCaller } from '../transport/grpc-caller.ts';
+import { connectProblem } from '../transport/grpc-client.ts';
+import { readPingReply, writeDownRequest } from '../wire/generated/pool.js';
+import { POOL_PATHS, type PoolPlace, poolAddress } from './place.ts';
+import { decodeRoster, type ListedWorker } from './workers.ts';
+
+export interface ControlClientOptions extends PoolPlace {
+  /** The authkey of the pool, if it has one. */
+  readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * Milliseconds in which `ping` and `list` must have their answers.
+   *
+   * @default 5000
+   */
+  readonly timeout?: number | undefined;
+}
+
+/** A pool, as it answers. */
+export interface PoolPing {
+  /** The version of Skein that it runs. */
+  readonly version: string;
+  /** Milliseconds since it was started. */
+  readonly uptime: number;
+  /** Workers that are up. */
+  readonly workers: number;
+  /** The machine and the process that answer. */
+  readonly host: string;
+  readonly pid: number;
+}
+
+export interface PoolWatcher {
+  /** The workers: at first, and after each change. What they are doing is not told. */
+  workers(workers: readonly ListedWorker[]): void;
+  /** The pool is not there, not there any more, or lets nobody in. Called once, and last. */
+  ended(error: AuthenticationError | PoolUnreachable): void;
+  /** What was told of a worker can't be read. */
+  skipped?(why: string): void;
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Each call has a connection of its own. What is asked rejects with
+ *
+ * - `PoolUnreachable` when nobody answers, or something that is no pool;
+ * - `AuthenticationError` when it has another authkey, or only one side has one.
+ */
+export class ControlClient {
+  /** Where it asks, e.g. `tcp://127.0.0.1:7411`. */
+  readonly address: string;
+  readonly #host: string;
+  readonly #authkey: AuthkeyGiven | undefined;
+  readonly #timeoutMs: number;
+
+  /** @throws TypeError when the host, the port, the timeout or the authkey is none */
+  constructor(options: ControlClientOptions = {}) {
+    const { authkey, timeout = DEFAULT_TIMEOUT_MS } = options;
+    const { address, host } = poolAddress(options);
+    if (!(typeof timeout === 'number' && timeout > 0)) {
+      throw new TypeError(
+        `timeout must be a number of milliseconds above 0, not ${String(timeout)}`,
+      );
+    }
+    this.address = address;
+    this.#host = host;
+    this.#authkey = authkey;
+    this.#timeoutMs = timeout;
+    // Now, and not with the first call: the mistake is here.
+    this.#caller().close();
+  }
+
+  async ping(): Promise<PoolPing> {
+    const reply = await this.#ask(POOL_PATHS.ping, EMPTY, this.#timeoutMs, (bytes) =>
+      readPingReply(new PbfReader(bytes)),
+    );
+    const { version, uptime_ms: uptime, workers, host, pid } = reply;
+    return { version, uptime, workers, host, pid };
+  }
+
+  /** The workers, and what each is doing. */
+  async list(): Promise<readonly ListedWorker[]> {
+    return await this.#ask(POOL_PATHS.list, EMPTY, this.#timeoutMs, (bytes) =>
+      decodeRoster(bytes, this.#host, () => {}),
+    );
+  }
+
+  /**
+   * Ends the pool, and resolves when all its workers have ended.
+   *
+   * @param graceMs milliseconds that tasks may go on before they are aborted. Default: all that they take
+   */
+  async down(graceMs?: number): Promise<void> {
+    const writer = new PbfWriter();
+    const waits = graceMs === undefined || graceMs === Number.POSITIVE_INFINITY;
+    writeDownRequest(waits ? {} : { grace_ms: graceMs }, writer);
+    await this.#ask(POOL_PATHS.down, writer.finish(), undefined, () => {});
+  }
+
+  /**
+   * Tells of the workers, until the pool is gone. It keeps no process alive.
+   *
+   * @returns what ends it; `ended` is not called then
+   */
+  watch(watcher: PoolWatcher): () => void {
+    const caller = this.#caller(true);
+    let over = false;
+    const end = (cause?: unknown) => {
+      if (over) return;
+      stop();
+      watcher.ended(this.#problem(cause));
+    };
+    const take = (bytes: Buffer) => {
+      if (over) return;
+      try {
+        const skipped = (why: string) => watcher.skipped?.(why);
+        watcher.workers(decodeRoster(bytes, this.#host, skipped));
+      } catch (error) {
+        end(error);
+      }
+    };
+    const cancel = caller.stream(POOL_PATHS.watch, EMPTY, take, end);
+    const stop = () => {
+      over = true;
+      cancel();
+      caller.close();
+    };
+    return stop;
+  }
+
+  #caller(background = false): GrpcCaller {
+    return new GrpcCaller(this.address, { authkey: this.#authkey, background });
+  }
+
+  async #ask<T>(
+    path: string,
+    request: Uint8Array,
+    timeoutMs: number | undefined,
+    read: (bytes: Buffer) => T,
+  ): Promise<T> {
+    using caller = this.#caller();
+    try {
+      return read(await caller.unary(path, request, timeoutMs));
+    } catch (error) {
+      throw this.#problem(error);
+    }
+  }
+
+  #problem(cause: unknown): AuthenticationError | PoolUnreachable {
+    if (cause instanceof AuthenticationError) return cause;
+    const message = `No pool answers at ${this.address}: ${problem(cause)}.`;
+    return new PoolUnreachable(message, { address: this.address, cause });
+  }
+}
+
+function problem(cause: unknown): string {
+  if (cause === undefined) return 'it ended the connection';
+  const { code, details, message } = cause as ServiceError;
+  switch (code) {
+    case status.UNIMPLEMENTED:
+      return 'what listens there is something else, a worker perhaps';
+    case status.UNAVAILABLE:
+      return connectProblem(cause as ServiceError);
+    default:
+      return (details ?? message).replace(/\.$/, '');
+  }
+}

@@ -1,0 +1,224 @@
+/** Serves the calls of `proto/skein/v1/pool.proto` for a durable pool. */
+import { hostname } from 'node:os';
+import {
+  type Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import { PbfReader, PbfWriter } from 'pbf';
+import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { identity } from '../transport/grpc-channel.ts';
+import { listenGrpc } from '../transport/grpc-listener.ts';
+import { workerStatus } from '../transport/status.ts';
+import { VERSION } from '../transport/version.ts';
+import { readDownRequest, writePingReply } from '../wire/generated/pool.js';
+import { POOL_PATHS, type PoolPlace, poolAddress } from './place.ts';
+import { type ControlledWorker, encodeRoster, type WorkerState } from './workers.ts';
+
+/** What is served: somebody who keeps workers. */
+export interface ControlSource {
+  /** The workers that are up now. */
+  workers(): readonly ControlledWorker[];
+  /** Calls `listener` after each change of them. Returns what ends that. */
+  changed(listener: () => void): () => void;
+  /**
+   * Ends the workers, and resolves when all have ended. It may come again, with another grace time.
+   *
+   * @param graceMs milliseconds that tasks may go on; undefined for all that they take
+   */
+  down(graceMs: number | undefined): Promise<void>;
+}
+
+/** Port 0 stands for any that is free. */
+export interface ServeControlOptions extends PoolPlace {
+  /**
+   * What callers must show that they have; the workers have the same.
+   *
+   * @default whoever reaches the port is let in
+   */
+  readonly authkey?: AuthkeyGiven | undefined;
+  readonly source: ControlSource;
+}
+
+export interface ControlServer {
+  readonly host: string;
+  /** The real one. */
+  readonly port: number;
+  /** Resolves when nobody is answered any more: after `Down`, or `close()`. */
+  readonly closed: Promise<void>;
+  /** Ends the calls that watch, waits a little for answers that are on their way, and frees the port. */
+  close(): Promise<void>;
+}
+
+/** A worker that has not answered by then is told of as one that stalls. */
+const STATUS_TIMEOUT_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 2_000;
+/** Requests are small. */
+const MAX_REQUEST_BYTES = 64 * 1024;
+
+/**
+ * @throws ListenError that says what to do, when the port is taken, say
+ * @throws TypeError when the host, the port or the authkey is none
+ */
+export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
+  const { authkey, source } = options;
+  const { address, host } = poolAddress(options);
+  const service = new PoolService(source, authkey);
+  const listener = await listenGrpc(address, service, {
+    limits: {
+      maxPacketBytes: MAX_REQUEST_BYTES,
+      maxUnsentBytes: 0,
+      closeTimeoutMs: CLOSE_TIMEOUT_MS,
+    },
+    credentials: ServerCredentials.createInsecure(),
+    options: {
+      'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+      'grpc.max_send_message_length': -1,
+      'grpc.enable_channelz': 0,
+    },
+    authkey: authkey === undefined ? undefined : new Authkey(authkey),
+  });
+  let settle = () => {};
+  const closed = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const close = () => listener.close().then(settle);
+  service.onDown = close;
+  const port = Number(new URL(listener.address).port);
+  return { host, port, closed, close };
+}
+
+class PoolService {
+  readonly #source: ControlSource;
+  readonly #authkey: AuthkeyGiven | undefined;
+  readonly #started = performance.now();
+  readonly #watchers = new Set<Watcher>();
+  #unsubscribe: (() => void) | undefined;
+  /** The workers have ended, as somebody has asked. */
+  onDown: () => unknown = () => {};
+
+  constructor(source: ControlSource, authkey: AuthkeyGiven | undefined) {
+    this.#source = source;
+    this.#authkey = authkey;
+  }
+
+  register(server: Server): void {
+    type Unary = (call: ServerUnaryCall<object, Buffer>, reply: sendUnaryData<Buffer>) => void;
+    const unary = (path: string, handler: Unary, read: (bytes: Buffer) => object = () => ({})) =>
+      server.register(path, handler, identity, read, 'unary');
+    unary(POOL_PATHS.ping, (_call, reply) => reply(null, this.#ping()));
+    unary(POOL_PATHS.list, (_call, reply) => void this.#list().then((list) => reply(null, list)));
+    unary(POOL_PATHS.down, (call, reply) => this.#down(call.request, reply), readDown);
+    const watch = (call: ServerWritableStream<object, Buffer>) => this.#watch(call);
+    server.register(POOL_PATHS.watch, watch, identity, () => ({}), 'serverStream');
+  }
+
+  async end(): Promise<void> {
+    this.#unsubscribe?.();
+    for (const watcher of this.#watchers) watcher.end();
+  }
+
+  #ping(): Buffer {
+    const writer = new PbfWriter();
+    const reply = {
+      version: VERSION,
+      uptime_ms: performance.now() - this.#started,
+      workers: this.#source.workers().length,
+      host: hostname(),
+      pid: process.pid,
+    };
+    writePingReply(reply, writer);
+    return Buffer.from(writer.finish());
+  }
+
+  async #list(): Promise<Buffer> {
+    const workers = this.#source.workers();
+    const states = await Promise.all(workers.map((worker) => this.#state(worker)));
+    return encodeRoster(workers, states);
+  }
+
+  async #state({ uid, address }: ControlledWorker): Promise<WorkerState | undefined> {
+    try {
+      const options = { authkey: this.#authkey, timeout: STATUS_TIMEOUT_MS };
+      const state = await workerStatus(address, options);
+      return state.uid === uid ? state : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #watch(call: ServerWritableStream<object, Buffer>): void {
+    // One subscription for all, and none when nobody watches.
+    this.#unsubscribe ??= this.#source.changed(() => {
+      for (const watcher of this.#watchers) watcher.changed();
+    });
+    const watcher = new Watcher(call, () => encodeRoster(this.#source.workers()));
+    this.#watchers.add(watcher);
+    call.once('cancelled', () => {
+      this.#watchers.delete(watcher);
+      if (this.#watchers.size > 0) return;
+      this.#unsubscribe?.();
+      this.#unsubscribe = undefined;
+    });
+  }
+
+  #down(request: object, reply: sendUnaryData<Buffer>): void {
+    const { graceMs } = request as ReturnType<typeof readDown>;
+    if (graceMs !== undefined && !(graceMs >= 0)) {
+      reply({ code: status.INVALID_ARGUMENT, details: 'grace_ms must not be negative.' });
+      return;
+    }
+    this.#source.down(graceMs === Number.POSITIVE_INFINITY ? undefined : graceMs).then(
+      () => {
+        reply(null, Buffer.alloc(0));
+        this.onDown();
+      },
+      (error: unknown) => {
+        reply({ code: status.INTERNAL, details: `The workers could not be ended: ${error}` });
+      },
+    );
+  }
+}
+
+/** Someone who wants to hear of changes, as fast as they can take them. */
+class Watcher {
+  readonly #call: ServerWritableStream<object, Buffer>;
+  readonly #roster: () => Buffer;
+  #due = false;
+  #full = false;
+
+  constructor(call: ServerWritableStream<object, Buffer>, roster: () => Buffer) {
+    this.#call = call;
+    this.#roster = roster;
+    call.on('drain', () => {
+      this.#full = false;
+      if (this.#due) this.#tell();
+    });
+    call.on('error', () => {});
+    this.#tell();
+  }
+
+  changed(): void {
+    if (this.#due) return;
+    this.#due = true;
+    if (!this.#full) setImmediate(() => this.#tell());
+  }
+
+  end(): void {
+    this.#call.end();
+  }
+
+  #tell(): void {
+    this.#due = false;
+    if (this.#call.writableEnded || this.#call.destroyed) return;
+    this.#full = !this.#call.write(this.#roster());
+  }
+}
+
+function readDown(bytes: Buffer): { graceMs: number | undefined } {
+  const request = readDownRequest(new PbfReader(bytes));
+  return { graceMs: request._grace_ms === undefined ? undefined : request.grace_ms };
+}
