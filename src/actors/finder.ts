@@ -134,7 +134,8 @@ export class Finder {
     if (candidate.metadata.uid === undefined) {
       // Another worker may be there now.
       if (refusal && wrong) this.#warn(candidate, `it refused the link: ${refusal.message}`);
-      candidate.state = 'new';
+      candidate.state = 'asked';
+      candidate.answer = undefined;
       this.#retry(candidate);
     } else {
       candidate.state = 'out';
@@ -257,11 +258,14 @@ export class Finder {
     const { uid } = knownOf(candidate);
     if (uid === undefined) return void this.#ask(candidate);
     candidate.state = 'out';
-    if (this.#options.own?.(uid) || this.#taken.has(uid)) return;
-    if (this.#isWanted(candidate)) this.#wait(candidate);
+    const known = this.#options.own?.(uid) === true || this.#taken.has(uid);
+    if (!known && this.#isWanted(candidate)) return this.#wait(candidate);
+    // Another worker may come to its address, of which nobody tells.
+    if (candidate.metadata.uid === undefined) this.#askLater(candidate, LONGEST_PAUSE_MS);
   }
 
   #wait(candidate: Candidate): void {
+    candidate.timer?.cancel();
     candidate.state = 'ready';
     this.#ready.add(candidate);
   }
@@ -314,6 +318,7 @@ export class Finder {
       this.#fill();
     } catch (error) {
       if (!this.#isCurrent(candidate)) return;
+      candidate.answer = undefined;
       this.#warn(candidate, `it does not answer: ${describe(error)}`);
       this.#retry(candidate);
     }
@@ -323,9 +328,12 @@ export class Finder {
   #retry(candidate: Candidate): void {
     if (!this.#isCurrent(candidate)) return;
     candidate.failures += 1;
-    candidate.answer = undefined;
-    const ms = pauseAfter(candidate.failures);
-    candidate.timer = this.#options.env.timer(ms, () => this.#consider(candidate));
+    this.#askLater(candidate, pauseAfter(candidate.failures));
+  }
+
+  #askLater(candidate: Candidate, ms: number): void {
+    candidate.timer?.cancel();
+    candidate.timer = this.#options.env.timer(ms, () => void this.#ask(candidate));
   }
 
   #isCurrent(candidate: Candidate): boolean {
