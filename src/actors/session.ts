@@ -9,16 +9,17 @@ import { hasVariables } from '../context/variable.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env } from '../env.ts';
 import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
-import type { Dispatcher, Received } from '../routine/dispatcher.ts';
+import type { Dispatcher } from '../routine/dispatcher.ts';
 import { loadingFor } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { stackText } from '../routine/stack.ts';
 import { currentScope, runInScope, type Scope, TaskScope } from '../routine/task.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
-import { LOST_CONTEXT, type TokenTable } from '../wire/context.ts';
+import { LOST_CONTEXT } from '../wire/context.ts';
 import { encodeError } from '../wire/error.ts';
 import {
   CancelReason,
@@ -123,6 +124,8 @@ export interface SessionPorts {
   readonly admission: Admission;
   /** Finds a routine, importing its module if need be. */
   resolve(module: string, name: string): RegisteredRoutine | Promise<RegisteredRoutine>;
+  /** Which modules are imported for values that callers send. Default: as for the process. */
+  readonly modules?: ModulePolicy | undefined;
   /**
    * Whether the worker does not want a task, asked in its scope when the caller's context is in place.
    * Never throws or rejects. Undefined: it wants all.
@@ -354,7 +357,8 @@ export class Session {
       return receiving === undefined ? readArgs() : receiving.then(readArgs);
     };
     const readArgs = () => {
-      const args = within(execution, () => decode(payload, execution.inbound?.tokens));
+      const { modules } = this.#ports;
+      const args = within(execution, () => decode(payload, execution.inbound?.tokens, modules));
       if (args instanceof Promise) return args.then(takeArgs);
       takeArgs(args);
       return undefined;
@@ -382,7 +386,8 @@ export class Session {
       // What the steps before have left running keeps theirs.
       else execution.scope = { ...execution.scope, chain: inbound.chain };
     };
-    const load: Load = (read) => loadingFor(execution.task, () => within(execution, read));
+    const load: Load = (read) =>
+      loadingFor(execution.task, () => within(execution, read), this.#ports.modules);
     const receiving = inbound.receive(context, load);
     if (receiving !== undefined) return receiving.then(apply);
     apply();
@@ -393,7 +398,7 @@ export class Session {
     execution: Execution,
     kind: ExecutionStep['kind'],
     sent?: Value,
-    read = (received: Received, tokens?: TokenTable) => decode(received, tokens),
+    read: typeof decodeThrown = decode,
   ): void {
     const failed = (error: unknown) => {
       if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
@@ -407,7 +412,9 @@ export class Session {
       const first = execution.body === undefined;
       if (first && context !== undefined) throw new ProtocolError('a context with the first step');
       const receiving = first ? undefined : this.#receiveContext(execution, context);
-      const readIt = () => within(execution, () => read(received, execution.inbound?.tokens));
+      const { modules } = this.#ports;
+      const readIt = () =>
+        within(execution, () => read(received, execution.inbound?.tokens, modules));
       value = receiving === undefined ? readIt() : receiving.then(readIt);
     } catch (error) {
       failed(error);

@@ -15,7 +15,7 @@ import { makeFolder } from './sockets.ts';
 
 export interface ChildrenOptions {
   /** What each worker is told, but for where it listens. */
-  readonly setup: Omit<WorkerSetup, 'address' | 'beat'>;
+  readonly setup: Omit<WorkerSetup, 'address' | 'beat' | 'packages'>;
   readonly startTimeoutMs: number;
   /** Unix sockets, or TCP on this host. */
   readonly listen: { readonly unix: true } | { readonly host: string };

@@ -409,6 +409,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         allowInline,
         strict,
         backpressure: backpressure && hookName('backpressure', backpressure),
+        root: process.cwd(),
+        // Others find them.
+        files: publisher === undefined,
         lostAfterMs: lostAfter,
         authkey: authkey === undefined ? undefined : encodeAuthkey(authkey),
         callerLostAfterMs: publisher && CALLER_LOST_AFTER_MS,

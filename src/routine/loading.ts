@@ -4,6 +4,7 @@ import { unreadable } from '../wire/class-codec.ts';
 import { UnknownName } from '../wire/names.ts';
 import type { Abortable } from './dispatcher.ts';
 import { describeFailure, loadModule } from './modules.ts';
+import type { ModulePolicy } from './whereabouts.ts';
 
 /** Modules that one value may have loaded. After each the value is read from its beginning. */
 const MAX_MODULES = 100;
@@ -11,15 +12,16 @@ const MAX_MODULES = 100;
 /**
  * Gives what `read` gives: at once, or after the modules were loaded that it names.
  *
+ * @param policy which may be. Default: as for the process
  * @throws SerializationError, also by the promise, when `read` throws it, or names something that is
  * not there
  */
-export function loading<T>(read: () => T): T | Promise<T> {
+export function loading<T>(read: () => T, policy?: ModulePolicy): T | Promise<T> {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof UnknownName)) throw error;
-    return afterLoading(read, error);
+    return afterLoading(read, error, policy);
   }
 }
 
@@ -60,8 +62,12 @@ export function patiently<T>(value: Promise<T>, patience: Patience): Promise<T> 
 }
 
 /** What `loading` gives, unless it takes too long or the task is told to stop. */
-export function loadingFor<T>(task: Abortable, read: () => T): T | Promise<T> {
-  const given = loading(read);
+export function loadingFor<T>(
+  task: Abortable,
+  read: () => T,
+  policy?: ModulePolicy,
+): T | Promise<T> {
+  const given = loading(read, policy);
   if (!(given instanceof Promise)) return given;
   return patiently(given, { signal: task, timeoutMs: undefined, began: performance.now() });
 }
@@ -75,11 +81,15 @@ function tooLate(timeoutMs: number): DispatchTimeout {
   return new DispatchTimeout(message, { timeoutMs });
 }
 
-async function afterLoading<T>(read: () => T, first: UnknownName): Promise<T> {
+async function afterLoading<T>(
+  read: () => T,
+  first: UnknownName,
+  policy: ModulePolicy | undefined,
+): Promise<T> {
   const tried = new Set<string>();
   let missing = first;
   for (;;) {
-    await load(missing, tried);
+    await load(missing, tried, policy);
     try {
       return read();
     } catch (error) {
@@ -89,7 +99,11 @@ async function afterLoading<T>(read: () => T, first: UnknownName): Promise<T> {
   }
 }
 
-async function load({ wanted }: UnknownName, tried: Set<string>): Promise<void> {
+async function load(
+  { wanted }: UnknownName,
+  tried: Set<string>,
+  policy: ModulePolicy | undefined,
+): Promise<void> {
   const { kind, module, name } = wanted;
   const what = `it has the ${kind} '${name}' of ${module}`;
   if (tried.has(module)) {
@@ -99,8 +113,9 @@ async function load({ wanted }: UnknownName, tried: Set<string>): Promise<void> 
   if (tried.size >= MAX_MODULES) throw unreadable(`it names more than ${MAX_MODULES} modules`);
   tried.add(module);
   try {
-    await loadModule(module);
+    await loadModule(module, policy);
   } catch (cause) {
-    throw unreadable(`${what}, and that module does not load: ${describeFailure(cause)}`, cause);
+    const why = describeFailure(cause, policy);
+    throw unreadable(`${what}, and that module does not load: ${why}`, cause);
   }
 }

@@ -15,6 +15,7 @@ import type { DispatchTarget } from './dispatcher.ts';
 import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { type CallSite, callSite, decorationSite, moduleUrl } from './identity.ts';
 import { addMetadata, ensureMetadata, listMetadata } from './metadata.ts';
+import { nameOfModule } from './module-name.ts';
 import { register } from './registry.ts';
 
 const METHODS = Symbol.for('skein.methods');
@@ -57,7 +58,7 @@ class MethodRoutine {
   register(module: string, name: string): void {
     const { options, method, site } = this.#about;
     const id = {
-      module: options.module === undefined ? module : moduleUrl(options.module),
+      module: options.module === undefined ? module : nameOfModule(moduleUrl(options.module)),
       name: options.name ?? name,
     };
     register({
@@ -87,7 +88,7 @@ class MethodRoutine {
           "worker could find the method by: name the class, or write @routine({ name: '...' })",
       );
     }
-    this.register(site.module, `${name}.${member}`);
+    this.register(nameOfModule(site.module), `${name}.${member}`);
   }
 
   #define(id: Definition['id']): Definition {

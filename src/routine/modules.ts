@@ -1,12 +1,15 @@
 /** Imports of the modules that others name: for a routine to run, or a value to read. */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { join, resolve, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { RoutineNotFound } from '../errors.ts';
-import { rememberNames } from '../wire/names.ts';
+import { addModuleAlias, rememberNames } from '../wire/names.ts';
 import { moduleUrl } from './identity.ts';
-import { rememberRoutines } from './registry.ts';
+import { keepName, nameOfModule, realUrl } from './module-name.ts';
+import { addRoutineAlias, rememberRoutines } from './registry.ts';
 import { currentScope, newScope, runInScope } from './task.ts';
+import { locate, type ModulePolicy, ModuleRefused, modulePolicy } from './whereabouts.ts';
 
 const imports = new Map<string, Promise<void>>();
 const loaded = new Set<string>();
@@ -20,72 +23,105 @@ export function isImporting(): boolean {
 }
 
 /** Whether `loadModule` has loaded it. */
-export function isLoaded(module: string): boolean {
-  return loaded.has(module);
+export function isLoaded(name: string): boolean {
+  return loaded.has(name);
 }
 
 /**
- * Imports a module, if that was not done before. One that fails is tried again the next time.
+ * Imports the module of a name, if that was not done before. One that fails is tried again the next time.
  *
- * @throws TypeError when it is no file here: a `data:` URL would be code from whoever names it
+ * @throws ModuleRefused when there is none, or it must not be imported for others
  * @throws whatever the module throws while it loads
  * @throws MainModuleError when the module would run the main program again
  */
-export async function loadModule(module: string): Promise<void> {
-  let loading = imports.get(module);
+export async function loadModule(name: string, policy = modulePolicy()): Promise<void> {
+  if (!loaded.has(name)) await load(name, await locate(name, policy));
+}
+
+/**
+ * Imports a module that this process is to have from the beginning, wherever it is.
+ *
+ * @param module path from the current folder, URL of a file, or a name as others have it
+ * @returns its name
+ * @throws TypeError when there is no such module
+ * @throws whatever the module throws while it loads
+ */
+export async function loadLocal(module: string, { root } = modulePolicy()): Promise<string> {
+  const url = await findLocal(module, root);
+  const name = nameOfModule(url);
+  await load(name, url);
+  return name;
+}
+
+async function findLocal(module: string, root: string): Promise<string> {
+  if (module.startsWith('file:')) return moduleUrl(module);
+  const path = resolve(module);
+  try {
+    if ((await stat(path)).isFile()) return pathToFileURL(path).href;
+  } catch {
+    // No path, then.
+  }
+  try {
+    return await locate(module, { root, files: true });
+  } catch {
+    // No such file in a package, but perhaps what the package gives by this name.
+  }
+  try {
+    return pathToFileURL(createRequire(join(resolve(root), 'root.js')).resolve(module)).href;
+  } catch {
+    throw new TypeError(
+      `there is no module '${module}': neither the file ${path}, nor one of a package in ${root} or in ` +
+        'node_modules there',
+    );
+  }
+}
+
+async function load(name: string, url: string): Promise<void> {
+  let loading = imports.get(name);
   if (loading === undefined) {
-    loading = importModule(module);
-    imports.set(module, loading);
+    loading = importModule(name, url);
+    imports.set(name, loading);
   }
   try {
     await loading;
-    loaded.add(module);
+    loaded.add(name);
   } catch (error) {
-    imports.delete(module);
+    imports.delete(name);
     throw error;
   }
 }
 
 /** What went wrong, for a message. */
-export function describeFailure(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+export function describeFailure(error: unknown, policy = modulePolicy()): string {
+  if (error instanceof ModuleRefused) return error.message;
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return hidePaths(text, policy);
 }
 
-async function importModule(module: string): Promise<void> {
-  if (!isName(module) || (await isSpecial(module))) {
-    throw new TypeError('only modules that are files are loaded by their name');
-  }
-  const forgetNames = rememberNames(module);
-  const forgetRoutines = rememberRoutines(module);
+/** Has paths begin in the root where others do not need to know where that is. */
+function hidePaths(text: string, { root, files }: ModulePolicy): string {
+  if (files) return text;
+  const folder = realUrl(pathToFileURL(resolve(root)).href);
+  return text.replaceAll(`${folder}/`, '').replaceAll(join(fileURLToPath(folder), sep), '');
+}
+
+async function importModule(name: string, url: string): Promise<void> {
+  const own = name === url ? keepName(url) : name;
+  const forgetNames = rememberNames(name);
+  const forgetRoutines = rememberRoutines(name);
   const importing = { pending: true };
   try {
-    await runInScope(newScope({ importing }), () => importWithLoader(module));
+    await runInScope(newScope({ importing }), () => importWithLoader(url));
+    if (own !== name) {
+      addModuleAlias(name, own);
+      addRoutineAlias(name, own);
+    }
   } catch (error) {
     forgetNames();
     forgetRoutines();
     throw error;
   } finally {
     importing.pending = false;
-  }
-}
-
-/**
- * Whether it is a file's URL as names have it. One with a query would be evaluated once more, and what it
- * makes then would take the place of what is there; one with a host is on another machine.
- */
-function isName(module: string): boolean {
-  if (!URL.canParse(module)) return false;
-  const { protocol, host, href } = new URL(module);
-  return protocol === 'file:' && host === '' && moduleUrl(href) === module;
-}
-
-/** Whether it is there, and no file: what Node reads of a device or a pipe may have no end. */
-async function isSpecial(module: string): Promise<boolean> {
-  try {
-    return !(await stat(new URL(module))).isFile();
-  } catch {
-    // Not there: a loader may know better.
-    return false;
   }
 }
 

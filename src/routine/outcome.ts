@@ -5,29 +5,39 @@ import { decodeValue } from '../wire/value.ts';
 import type { Abortable, Received } from './dispatcher.ts';
 import { loading, type Patience, patiently } from './loading.ts';
 import { addCallerStack } from './stack.ts';
+import type { ModulePolicy } from './whereabouts.ts';
 
 /**
  * A value; or a promise of it, when it names something of a module that must be loaded first. No value
  * is itself a promise.
  *
  * @param tokens those that came with it
+ * @param policy which modules may be loaded. Default: as for the process
  * @throws SerializationError, also by the promise, when the bytes are not a value, or name what is
  * not there
  */
-export function decode(received: Received, tokens = received?.tokens): unknown {
+export function decode(
+  received: Received,
+  tokens = received?.tokens,
+  policy?: ModulePolicy,
+): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
   const { attachments } = received as NonNullable<Received>;
-  if (tokens === undefined) return loading(() => decodeValue(item, attachments));
-  return loading(() => withTokens(tokens, () => decodeValue(item, attachments)));
+  if (tokens === undefined) return loading(() => decodeValue(item, attachments), policy);
+  return loading(() => withTokens(tokens, () => decodeValue(item, attachments)), policy);
 }
 
 /** What was thrown, as `decode` gives values; what it names and is not there, is replaced by a note. */
-export function decodeThrown(received: Received, tokens?: TokenTable): unknown {
+export function decodeThrown(
+  received: Received,
+  tokens?: TokenTable,
+  policy?: ModulePolicy,
+): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
   const decodeIt = (lenient: boolean) => withTokens(tokens, () => decodeError(item, lenient));
-  const read = loading(() => decodeIt(false));
+  const read = loading(() => decodeIt(false), policy);
   return read instanceof Promise ? read.catch(() => decodeIt(true)) : read;
 }
 

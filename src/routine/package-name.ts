@@ -6,33 +6,47 @@ const MAX_BYTES = 1 << 20;
 
 const NAME = /^[^\0\p{Surrogate}]+$/u;
 
+export interface Package {
+  readonly name: string;
+  /** URL of the folder with its package.json, with a slash at its end. */
+  readonly folder: string;
+}
+
 // By the folder's URL, with a slash at its end.
-const names = new Map<string, string | undefined>();
+const packages = new Map<string, Package | undefined>();
 
 /**
- * The name in the nearest package.json that has one, from the folder of a module upwards; one that has
- * none, or can't be read, is passed over. As in Node.js a folder `node_modules` ends the search: a
+ * The package of the nearest package.json that has a name, from the folder of a module upwards; one that
+ * has none, or can't be read, is passed over. As in Node.js a folder `node_modules` ends the search: a
  * module in there does not belong to the package around it.
  *
- * @param module URL of a file
+ * @param module URL of a file, or of a folder with a slash at its end
  */
-export function packageNameOf(module: string): string | undefined {
+export function packageOf(module: string): Package | undefined {
   if (!module.startsWith('file:')) return undefined;
   const passed: string[] = [];
   let folder = new URL('.', module).href;
-  let name: string | undefined;
-  while (!names.has(folder)) {
+  let found: Package | undefined;
+  while (!packages.has(folder)) {
     passed.push(folder);
     // The root is its own parent: there the search ends by this.
-    names.set(folder, undefined);
+    packages.set(folder, undefined);
     if (folder.endsWith('/node_modules/')) break;
-    name = nameIn(folder);
-    if (name !== undefined) break;
+    const name = nameIn(folder);
+    if (name !== undefined) {
+      found = { name, folder };
+      break;
+    }
     folder = new URL('..', folder).href;
   }
-  name ??= names.get(folder);
-  for (const one of passed) names.set(one, name);
-  return name;
+  found ??= packages.get(folder);
+  for (const one of passed) packages.set(one, found);
+  return found;
+}
+
+/** The name of that package. */
+export function packageNameOf(module: string): string | undefined {
+  return packageOf(module)?.name;
 }
 
 function nameIn(folder: string): string | undefined {

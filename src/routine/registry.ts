@@ -57,6 +57,12 @@ export function rememberRoutines(module: string): () => void {
   };
 }
 
+/** Lets the routines of a module be found by another name of that module, too. */
+export function addRoutineAlias(alias: string, module: string): void {
+  const names = modules.get(module);
+  if (names !== undefined) modules.set(alias, names);
+}
+
 /** The names of all routines of a module, for error messages. */
 export function namesIn(module: string): string[] {
   return [...(modules.get(module)?.keys() ?? [])].sort();

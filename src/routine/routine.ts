@@ -17,6 +17,7 @@ import { type CallOptions, checkOptions, checkPool } from './gate.ts';
 import { assignedName, callSite, moduleUrl, nameAt } from './identity.ts';
 import { type InlineOptions, inlineDefinition, inlineFunction } from './inline.ts';
 import { decorate, isContext, makeMethod } from './methods.ts';
+import { nameOfModule } from './module-name.ts';
 import { checkNames, type OtherName } from './options.ts';
 import { register } from './registry.ts';
 
@@ -129,7 +130,9 @@ const OPTIONS = ['name', 'module', 'idempotent', 'attempts'];
 function make<F extends AnyFunction>(fn: F, options: RoutineOptions): Routine<F> {
   const attempts = attemptsOf(options);
   const site = callSite(routine, options.module);
-  const module = options.module === undefined ? site.module : moduleUrl(options.module);
+  const module = nameOfModule(
+    options.module === undefined ? site.module : moduleUrl(options.module),
+  );
   const name = options.name ?? (fn.name || nameAt(site));
   if (!name) {
     throw new RoutineIdentityError(

@@ -6,6 +6,7 @@ import { isOfPlatform } from './built-in.ts';
 import { checkState } from './class-state.ts';
 import { type CallSite, callSite, decorationSite, isReplacedAt, moduleUrl } from './identity.ts';
 import { registerMethods } from './methods.ts';
+import { nameOfModule } from './module-name.ts';
 import { checkFunction, checkNames, type OtherName } from './options.ts';
 
 /** A class whose instances are of type `T`; it may be abstract, and its constructor private. */
@@ -167,7 +168,9 @@ function checkCodec({ fields, encode, decode }: AnyOptions): void {
 }
 
 function nameFor(Class: AnyClass, options: AnyOptions, site: CallSite): Name {
-  const module = options.module === undefined ? site.module : moduleUrl(options.module);
+  const module = nameOfModule(
+    options.module === undefined ? site.module : moduleUrl(options.module),
+  );
   const name = options.name ?? Class.name;
   if (typeof name !== 'string' || name === '') {
     throw new ClassRegistrationError(

@@ -11,7 +11,7 @@ export type NamedKind = 'routine' | 'class';
 /** What something that travels by name is known by. */
 export interface Name {
   readonly kind: NamedKind;
-  /** URL of the module that makes it when it loads. */
+  /** Name of the module that makes it when it loads. */
   readonly module: string;
   /** Unique in its module, among all of its kind. */
   readonly name: string;
@@ -90,6 +90,12 @@ export function rememberNames(module: string): () => void {
     if (before === undefined) byModule.delete(module);
     else byModule.set(module, before);
   };
+}
+
+/** Lets what a module makes be found by another name of that module, too. */
+export function addModuleAlias(alias: string, module: string): void {
+  const values = byModule.get(module);
+  if (values !== undefined) byModule.set(alias, values);
 }
 
 /**

@@ -15,6 +15,7 @@ import type { WorkerAbout } from '../discovery/discovery.ts';
 import { parseAbout } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import type {
@@ -71,6 +72,8 @@ export interface WorkerCoreOptions {
   readonly backpressure?: Backpressure | undefined;
   /** Whether functions by value run here, code of whoever can call the worker. Default: false. */
   readonly allowInline?: boolean;
+  /** Which modules are imported because callers name them. Default: as for the process. */
+  readonly modules?: ModulePolicy;
   /** Finds a routine. Default: imports its module, or looks at `allowInline`. */
   readonly resolve?: (
     module: string,
@@ -280,7 +283,8 @@ export class WorkerCore {
   }
 
   #accept(channel: Channel, concurrency: number, nested: boolean): void {
-    const { allowInline = false, resolve = resolver(allowInline) } = this.#options;
+    const { allowInline = false, modules } = this.#options;
+    const { resolve = resolver(allowInline, modules) } = this.#options;
     const session = new Session(this.#actor, channel, {
       env: this.#options.env,
       limits: this.#options.limits,
@@ -291,6 +295,7 @@ export class WorkerCore {
       stacks: this.#options.stacks ?? true,
       dispatcher: this.#proxy,
       resolve,
+      modules,
       admission: this.#admission,
       // As with `concurrency`: a task would wait for itself.
       declines: nested ? undefined : this.#declines,

@@ -7,12 +7,20 @@ export type ToWorker =
   | { skein: 'start'; setup: WorkerSetup; sourceMaps: boolean }
   /** The workers of the pool, this one included: for nested calls. */
   | { skein: 'roster'; workers: readonly WorkerAddress[] }
+  /** Folders of packages that modules are named by, by the packages' names. */
+  | { skein: 'packages'; packages: Readonly<Record<string, string>> }
+  /** The answer to `where` for a package that the pool does not know. */
+  | { skein: 'nowhere'; package: string }
   | { skein: 'stop'; graceMs: number | undefined };
 
 /** From a worker to its pool. */
 export type FromWorker =
   | { skein: 'started'; uid: string; address: string; beat: string }
   | { skein: 'failed'; message: string }
+  /** The first module of a package has made something here. */
+  | { skein: 'package'; name: string; folder: string }
+  /** Asks for the folder of a package; answered by `packages` or `nowhere`. */
+  | { skein: 'where'; package: string }
   /** It takes no more tasks, and ends when those that it has are over. */
   | { skein: 'leaving' }
   /** They are over: it waits for the word to stop. */
@@ -41,6 +49,12 @@ export interface WorkerSetup {
   readonly allowInline: boolean;
   /** Whether values of context variables that can't travel fail their tasks. */
   readonly strict: boolean;
+  /** Folder in which packages are looked for that are not known otherwise. */
+  readonly root: string;
+  /** Whether it imports any file that callers name; otherwise only those below `root` or of `packages`. */
+  readonly files: boolean;
+  /** URLs of the folders of packages that are known to the pool, by their names. */
+  readonly packages: Readonly<Record<string, string>>;
   /** Another worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
 }

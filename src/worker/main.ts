@@ -16,6 +16,7 @@ import { VERSION } from '../transport/version.ts';
 import { startBeat } from './beat.ts';
 import { WorkerCore } from './core.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
+import { PackageNews } from './package-hints.ts';
 import { resolveHook } from './resolve.ts';
 
 markAsWorker();
@@ -27,6 +28,7 @@ const ABORT_MS = 1_000;
 const [folder] = process.argv.splice(2);
 
 let worker: WorkerCore | undefined;
+let packages: PackageNews | undefined;
 let stopping = false;
 let alone = false;
 
@@ -39,6 +41,7 @@ async function start(setup: WorkerSetup): Promise<void> {
   try {
     // Its steps are lines of this process's output, which the pool forwards.
     const inspect = inspectorOf(new RuntimeLog(undefined, logLevel(process.env.SKEIN_LOG)));
+    packages = new PackageNews(setup, send);
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
     worker = new WorkerCore({
       env: systemEnv,
@@ -55,6 +58,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       concurrency: setup.concurrency,
       stacks: setup.stacks,
       allowInline: setup.allowInline,
+      modules: packages.policy,
       home: processHome,
       strictContext: isStrict(process.env.SKEIN_CONTEXT) || setup.strict,
       backpressure,
@@ -115,6 +119,7 @@ process.on('message', (message: ToWorker) => {
     void start(message.setup);
   } else if (message.skein === 'roster') worker?.roster(message.workers);
   else if (message.skein === 'stop') void stop(message.graceMs);
+  else packages?.receive(message);
 });
 process.on('disconnect', orphaned);
 process.on('SIGTERM', () => void leave(0));

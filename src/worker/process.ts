@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
 import type { WorkerOutput } from './output.ts';
+import { packageHints } from './package-hints.ts';
 
 export interface ProcessHandlers {
   /** It listens. */
@@ -41,7 +42,11 @@ export class WorkerProcess {
   #failure: string | undefined;
   #over = false;
 
-  constructor(setup: WorkerSetup, options: ProcessOptions, handlers: ProcessHandlers) {
+  constructor(
+    setup: Omit<WorkerSetup, 'packages'>,
+    options: ProcessOptions,
+    handlers: ProcessHandlers,
+  ) {
     this.#options = options;
     this.#handlers = handlers;
     const { address } = setup;
@@ -68,7 +73,9 @@ export class WorkerProcess {
       ),
     );
     // They may have been switched on while the program runs, which no option of Node tells.
-    this.send({ skein: 'start', setup, sourceMaps: process.sourceMapsEnabled });
+    const sourceMaps = process.sourceMapsEnabled;
+    const packages = packageHints.join(this, setup.files);
+    this.send({ skein: 'start', setup: { ...setup, packages }, sourceMaps });
   }
 
   get pid(): number | undefined {
@@ -117,12 +124,15 @@ export class WorkerProcess {
       this.#handlers.leaving();
     } else if (message?.skein === 'left') {
       this.stop(0);
+    } else if (message?.skein === 'package' || message?.skein === 'where') {
+      packageHints.receive(this, message);
     }
   }
 
   #end(why: string): void {
     if (this.#over) return;
     this.#over = true;
+    packageHints.leave(this);
     clearTimeout(this.#starting);
     clearTimeout(this.#killing);
     this.#handlers.exited(this.#failure ?? why);

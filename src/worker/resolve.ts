@@ -4,13 +4,17 @@ import { MainModuleError, RoutineNotFound } from '../errors.ts';
 import type { HookName } from '../routine/hook.ts';
 import { describeFailure, isLoaded, loadModule } from '../routine/modules.ts';
 import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import type { Backpressure } from './backpressure.ts';
 import { isInline, resolveInline } from './inline.ts';
 
-/** @param allowInline whether functions by value run here */
-export function resolver(allowInline: boolean) {
+/**
+ * @param allowInline whether functions by value run here
+ * @param policy which modules are imported for callers. Default: as for the process
+ */
+export function resolver(allowInline: boolean, policy?: ModulePolicy) {
   return (module: string, name: string) =>
-    isInline(module) ? resolveInline(name, allowInline) : resolveRoutine(module, name);
+    isInline(module) ? resolveInline(name, allowInline) : resolveRoutine(module, name, policy);
 }
 
 /**
@@ -32,19 +36,23 @@ export async function resolveHook({ module, name }: HookName): Promise<Backpress
 function resolveRoutine(
   module: string,
   name: string,
+  policy?: ModulePolicy,
 ): RegisteredRoutine | Promise<RegisteredRoutine> {
   // A routine of a module that still loads would see variables that have no value yet.
-  return (isLoaded(module) && lookup(module, name)) || importRoutine(module, name);
+  return (isLoaded(module) && lookup(module, name)) || importRoutine(module, name, policy);
 }
 
-async function importRoutine(module: string, name: string): Promise<RegisteredRoutine> {
+async function importRoutine(
+  module: string,
+  name: string,
+  policy: ModulePolicy | undefined,
+): Promise<RegisteredRoutine> {
   try {
-    await loadModule(module);
+    await loadModule(module, policy);
   } catch (cause) {
     if (cause instanceof MainModuleError) throw cause;
-    throw new RoutineNotFound(`the worker can't load ${module}: ${describeFailure(cause)}`, {
-      cause,
-    });
+    const message = `the worker can't load ${module}: ${describeFailure(cause, policy)}`;
+    throw new RoutineNotFound(message, { cause });
   }
   const found = lookup(module, name);
   if (found) return found;

@@ -78,7 +78,7 @@ test('the hook sees the task, in its scope', async () => {
   await place.with({ tag: `note:${file.path}`, timeout: 50_000 })();
   const { id, deadline, worker, ...rest } = JSON.parse(file.lines[0] as string);
   expect(rest).toEqual({
-    routine: `${moduleUrl('integration/routines/backpressure.ts')}#place`,
+    routine: 'skein/test/integration/routines/backpressure.ts#place',
     attempt: 1,
     tag: `note:${file.path}`,
     inFlight: 0,

@@ -185,6 +185,8 @@ test.each(['unix', 'tcp'])(
           authkey: undefined,
           callerLostAfterMs: undefined,
           extra: undefined,
+          root: '.',
+          files: true,
           lostAfterMs: 1_000,
         },
         { startTimeoutMs: 20_000, killTimeoutMs: 1_000, output },

@@ -134,7 +134,9 @@ test('a worker loads the module of a class that it has not seen', async () => {
 test('a class that only its caller makes fails the call, and says why; the worker lives on', async () => {
   const error = await rejection(describe(makeLocal()));
   expect(error).toBeInstanceOf(SerializationError);
-  expect(String(error)).toContain("it has the class 'Local' of file:");
+  expect(String(error)).toContain(
+    "it has the class 'Local' of skein/test/integration/routines/shapes.ts",
+  );
   expect(String(error)).toContain('not later or inside a function');
   expect(await describe(new Circle(1))).toBe('Circle [object Object]');
 });

@@ -245,7 +245,9 @@ describe('an instance that cannot be read', () => {
     const text = Buffer.from(single(encodeArgs([new Gone()]))).toString('latin1');
     const bytes = Buffer.from(text.replace('Gone1', 'Gone2'), 'latin1');
     const error = refusal(() => decodeValue(bytes));
-    expect(error.message).toMatch(/class 'Gone2' of file:.*classes\.test\.ts is not known here/);
+    expect(error.message).toMatch(
+      /class 'Gone2' of skein\/test\/unit\/wire\/classes\.test\.ts is not known here/,
+    );
   });
 });
 
@@ -603,11 +605,14 @@ describe('a class that is refused', () => {
     refused(() => {
       registerClass(class Twin {});
       registerClass(class Twin {});
-    }, /two classes of file:.*classes\.test\.ts are called 'Twin' \(lines \d+ and \d+\)/);
+    }, /two classes of skein\/test\/unit\/wire\/classes\.test\.ts are called 'Twin' \(lines \d+ and \d+\)/);
   });
 
   test('is registered by another name already', () => {
-    refused(() => registerClass(Point, { name: 'Dot' }), "registered already, as 'Point' of file:");
+    refused(
+      () => registerClass(Point, { name: 'Dot' }),
+      "registered already, as 'Point' of skein/test/unit/wire/classes.test.ts",
+    );
   });
 
   test('not so when a module is evaluated anew', () => {

@@ -54,7 +54,9 @@ describe('an error with an instance of a class that is not known', () => {
     const [first, second] = arrived.list as unknown[];
     strictEqual(arrived.x, first);
     strictEqual(arrived.y, second);
-    expect(arrived.instance).toMatch(/^\[not known here: an instance of class '\w+9' of file:/);
+    expect(arrived.instance).toMatch(
+      /^\[not known here: an instance of class '\w+9' of skein\/test\/unit\//,
+    );
     strictEqual(arrived.again, '[not known here]');
   });
 });

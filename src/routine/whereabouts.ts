@@ -1,0 +1,171 @@
+/** Where a module is that somebody else names, and whether it may be imported for them. */
+import { realpath, stat } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { moduleUrl } from './identity.ts';
+import { knownPackages, moduleIn, parseName, placeOf, portable, realUrl } from './module-name.ts';
+import { packageOf } from './package-name.ts';
+
+/** Which modules others may have imported by naming them. */
+export interface ModulePolicy {
+  /** Folder in which packages are looked for: its own package, and those in `node_modules`. */
+  readonly root: string;
+  /**
+   * Whether any file may be imported, by its URL, too: for workers that only their own program reaches.
+   * Otherwise only what is below `root` or one of `folders`; links out of them lead nowhere.
+   */
+  readonly files: boolean;
+  /** URLs of folders, with a slash at their end: of packages that the program told of. Default: none. */
+  readonly folders?: Iterable<string>;
+}
+
+/** Thrown when nothing is imported for a name. The message is for whoever named it. */
+export class ModuleRefused extends Error {}
+
+let ownPolicy: ModulePolicy | undefined;
+
+/** Says which modules this process imports where nothing else is said. Default: any, from the current folder. */
+export function setModulePolicy(policy: ModulePolicy): void {
+  ownPolicy = policy;
+}
+
+export function modulePolicy(): ModulePolicy {
+  return ownPolicy ?? { root: process.cwd(), files: true };
+}
+
+/** Has other processes say where a package is; over when it is known, or nobody says it. */
+export type PackageSeeker = (name: string) => Promise<void>;
+
+const seekers = new Set<PackageSeeker>();
+
+/** @returns what takes it away again */
+export function addPackageSeeker(seeker: PackageSeeker): () => void {
+  seekers.add(seeker);
+  return () => seekers.delete(seeker);
+}
+
+/** Waits for what other processes may say of a package that is not known here. */
+export async function seekPackage(name: string): Promise<void> {
+  if (knownPackages().has(name)) return;
+  await Promise.all([...seekers].map((seek) => seek(name)));
+}
+
+/**
+ * The URL to import for a name. What made something here already is not looked for: to import it once
+ * more runs nothing.
+ *
+ * @throws ModuleRefused when there is no such module, or it must not be imported for others
+ */
+export async function locate(name: string, policy: ModulePolicy): Promise<string> {
+  const place = placeOf(name);
+  if (place !== undefined) return place;
+  const parts = parseName(name);
+  if (parts === undefined) return byUrl(name, policy);
+  await seekPackage(parts.package);
+  const known = knownPackages().get(parts.package);
+  for (const folder of known ? [known.folder] : candidates(parts.package, policy)) {
+    const url = await moduleOf(folder, parts.path, name, policy);
+    if (url !== undefined) return url;
+  }
+  throw new ModuleRefused(policy.files ? unknown(parts.package, policy) : OUTSIDE);
+}
+
+const ONLY_FILES = 'only modules that are files are loaded by their name';
+const BY_NAME =
+  'it imports modules by package name and relative path only, as in my-app/src/routines.ts: give the ' +
+  'program a package.json with a name, or start the worker with this module (--module)';
+const OUTSIDE =
+  'it finds no such module below its root. Start it where the package is, in its own folder or in ' +
+  'node_modules there (--root), or with this module (--module)';
+
+function unknown(wanted: string, { root }: ModulePolicy): string {
+  return (
+    `no package '${wanted}' with this module is known here, or is in node_modules of ${root}, of a folder ` +
+    'around it, or of a package that is known'
+  );
+}
+
+async function byUrl(name: string, { files }: ModulePolicy): Promise<string> {
+  if (!files) throw new ModuleRefused(BY_NAME);
+  if (!isFileUrl(name) || (await isSpecial(name))) throw new ModuleRefused(ONLY_FILES);
+  return name;
+}
+
+/**
+ * Whether it is a file's URL as names have it. One with a query would be evaluated once more, and what it
+ * makes then would take the place of what is there; one with a host is on another machine.
+ */
+function isFileUrl(name: string): boolean {
+  if (!URL.canParse(name)) return false;
+  const { protocol, host, href } = new URL(name);
+  return protocol === 'file:' && host === '' && moduleUrl(href) === name;
+}
+
+/** Whether it is there, and no file: what Node reads of a device or a pipe may have no end. */
+async function isSpecial(url: string): Promise<boolean> {
+  try {
+    return !(await stat(new URL(url))).isFile();
+  } catch {
+    // Not there: a loader may know better.
+    return false;
+  }
+}
+
+/** Folders that may be those of a package. */
+function* candidates(wanted: string, { root }: ModulePolicy): Generator<string> {
+  const start = folderUrl(root);
+  const own = packageOf(start);
+  if (own?.name === wanted) yield own.folder;
+  const seen = new Set<string>();
+  for (const base of [start, ...[...knownPackages().values()].map(({ folder }) => folder)]) {
+    for (let folder = base; !seen.has(folder); folder = new URL('..', folder).href) {
+      seen.add(folder);
+      yield folderUrl(moduleIn(folder, `node_modules/${wanted}`));
+    }
+  }
+}
+
+/** @param place path or URL */
+function folderUrl(place: string): string {
+  const url = place.startsWith('file:') ? place : pathToFileURL(place).href;
+  return `${realUrl(url).replace(/\/$/, '')}/`;
+}
+
+/** The module of this very name in a folder, if it is there and may be imported. */
+async function moduleOf(
+  folder: string,
+  path: string,
+  name: string,
+  policy: ModulePolicy,
+): Promise<string | undefined> {
+  const url = moduleIn(folder, path);
+  const isKnown = [...knownPackages().values()].some((known) => known.folder === folder);
+  // As for other files: a loader may know it though it is not there.
+  if (policy.files && isKnown) return (await isSpecial(url)) ? undefined : url;
+  const file = await regularFile(url);
+  if (file === undefined || !(policy.files || (await isBelow(file, policy)))) return undefined;
+  const real = policy.files ? realUrl(url) : pathToFileURL(file).href;
+  // By another name, it would be evaluated once more, or what it makes would not be found afterwards.
+  const found = portable(real);
+  if (found?.name !== name) return undefined;
+  const first = knownPackages().get(found.package.name)?.folder ?? found.package.folder;
+  return found.package.folder === first ? real : undefined;
+}
+
+async function regularFile(url: string): Promise<string | undefined> {
+  try {
+    const file = await realpath(fileURLToPath(url));
+    return (await stat(file)).isFile() ? file : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a file, by its path without links, is where files may be imported from. */
+async function isBelow(file: string, { root, folders = [] }: ModulePolicy): Promise<boolean> {
+  for (const folder of [root, ...[...folders].map((url) => fileURLToPath(url))]) {
+    const real = await realpath(folder).catch(() => undefined);
+    if (real !== undefined && file.startsWith(real.endsWith(sep) ? real : real + sep)) return true;
+  }
+  return false;
+}
