@@ -103,6 +103,8 @@ export interface BalancerOptions {
   readonly patienceMs?: number;
   /** Why there may be no workers, for people. Default: nothing is said. */
   readonly why?: () => string;
+  /** Whether the worker has answered when it was called last. Default: nothing is known. */
+  readonly hasAnswered?: (uid: string) => boolean;
 }
 
 /** The first pause of a call that no worker wants, and the longest, in milliseconds. */
@@ -118,6 +120,7 @@ export class Balancer {
   readonly #maxQueue: number;
   readonly #patienceMs: number;
   readonly #why: () => string;
+  readonly #hasAnswered: (uid: string) => boolean;
   readonly #workers = new Map<string, WorkerView>();
   /** All of them, as policies see them. */
   #all: PolicyContext = { workers: [] };
@@ -135,6 +138,7 @@ export class Balancer {
     this.#maxQueue = options.maxQueue;
     this.#patienceMs = options.patienceMs ?? Number.POSITIVE_INFINITY;
     this.#why = options.why ?? (() => '');
+    this.#hasAnswered = options.hasAnswered ?? (() => false);
     const logic = toLogic(balancerChart, {
       add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
         this.#workers.set(worker.uid, worker);
@@ -147,6 +151,8 @@ export class Balancer {
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
         const able = this.#able(call, refused);
+        // Where many are announced that are not there, the call would meet them all.
+        if (refused.length > 1 && this.#choose(call, this.#answered(able))) return;
         if (this.#choose(call, able)) return;
         // A worker that refused has left, is full, or does not want the call. One that is none of it is
         // back: no event would tell of it again.
@@ -225,6 +231,10 @@ export class Balancer {
         !declined?.by.includes(uid),
     );
     return { workers };
+  }
+
+  #answered({ workers }: PolicyContext): PolicyContext {
+    return { workers: workers.filter(({ uid }) => this.#hasAnswered(uid)) };
   }
 
   /** The first of `able` that the policy names. A policy that is a generator runs here, and not before. */

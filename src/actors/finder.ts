@@ -51,6 +51,9 @@ interface Candidate {
 /** The pause after a first failure, and the longest, in milliseconds. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
+/** Workers are warned of one by one, so many within a time in milliseconds. */
+const WARNINGS = 10;
+const WARNING_MS = 10_000;
 
 export class Finder {
   readonly #options: FinderOptions;
@@ -66,6 +69,9 @@ export class Finder {
   #pause: Timer | undefined;
   #failure: unknown;
   #failures = 0;
+  /** Since when warnings are counted, and how many there were. */
+  #warnedAt = Number.NEGATIVE_INFINITY;
+  #warnings = 0;
   #over = false;
 
   constructor(options: FinderOptions) {
@@ -343,9 +349,21 @@ export class Finder {
   #warn(candidate: Candidate, message: string): void {
     if (candidate.warned === message) return;
     candidate.warned = message;
+    const { env, warn } = this.#options;
+    if (env.now() >= this.#warnedAt + WARNING_MS) {
+      this.#warnedAt = env.now();
+      this.#warnings = 0;
+    }
+    this.#warnings += 1;
+    if (this.#warnings > WARNINGS + 1) return;
+    if (this.#warnings > WARNINGS) {
+      return warn(
+        `more workers can't be used; nothing is said of them for ${WARNING_MS / 1_000} s`,
+      );
+    }
     const { uid, address } = knownOf(candidate);
     const name = uid === undefined ? 'the worker' : `worker ${uid.slice(0, 8)}`;
-    this.#options.warn(`${name} at ${address}: ${message}`);
+    warn(`${name} at ${address}: ${message}`);
   }
 }
 

@@ -207,6 +207,8 @@ export interface WorkerAddress {
 /** The pause after a first failure, and the longest, in milliseconds. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
+/** The longest where nobody has ever answered: what was announced need not be there at all. */
+const LONGEST_UNMET_PAUSE_MS = 30_000;
 /** After so long a worker that was busy with the tasks of others is asked again. */
 const BUSY_PAUSE_MS = 50;
 /** The kernel ends the links of a process that has ended; what they still hold is read by then. */
@@ -230,6 +232,8 @@ export class Peer {
   #refusal: CloseReason | undefined;
   /** The worker has answered on the last link. */
   #met = false;
+  /** It has answered on any. */
+  #known = false;
   /** It ends with the last of its calls. */
   #retiring = false;
   #over = false;
@@ -276,7 +280,8 @@ export class Peer {
       },
       pause: ({ failures }, event) => {
         if (!this.#met && event.type === 'down') ports.failed(this.view.uid, event.reason);
-        const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
+        const longest = this.#known ? LONGEST_PAUSE_MS : LONGEST_UNMET_PAUSE_MS;
+        const ms = Math.min(longest, FIRST_PAUSE_MS * 2 ** (failures - 1));
         const jitter = 0.5 + ports.env.random() / 2;
         this.#timer = ports.env.timer(ms * jitter, () => this.send({ type: 'retry' }));
       },
@@ -314,6 +319,11 @@ export class Peer {
   /** Tells the balancer that calls may come. */
   announce(): void {
     this.#ports.balance({ type: 'join', worker: this.view });
+  }
+
+  /** Whether the worker has answered when it was called last. */
+  get hasAnswered(): boolean {
+    return this.#met;
   }
 
   /** The calls that are offered here, or run on the worker. */
@@ -375,6 +385,7 @@ export class Peer {
       {
         up: (_hello, about) => {
           this.#met = true;
+          this.#known = true;
           if (about) this.#describe(about);
           this.view.stalled = false;
           this.send({ type: 'up' });

@@ -178,7 +178,11 @@ export class PoolProxy implements Dispatcher {
       'proxy',
     );
     this.#actor.start();
-    this.#balancer = new Balancer(this.#actor, { ...options, deadlines: this.#deadlines });
+    this.#balancer = new Balancer(this.#actor, {
+      ...options,
+      deadlines: this.#deadlines,
+      hasAnswered: (uid) => this.#peers.get(uid)?.hasAnswered === true,
+    });
     this.#callLogic = toLogic(callChart, this.#callEffects());
     const { limits, lostAfterMs = DEFAULT_LOST_AFTER_MS } = options;
     const leastMs = Number.isFinite(lostAfterMs) ? lostAfterMs + WATCH_MS : 0;

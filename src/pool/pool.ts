@@ -69,6 +69,8 @@ export const openWith: unique symbol = Symbol('skein.openWith');
 const CALLER_LOST_AFTER_MS = 30_000;
 /** So long after it has got idle a pool may still keep the process alive. */
 const HOLD_MS = 50;
+/** Spawned workers are told of others once in so long. */
+const ANNOUNCING_MS = 20;
 /** A discovery that has not failed by then may take its time. */
 const FIRST_WORD_MS = 100;
 /** Whether a discovery ends in peace is waited for only so long. */
@@ -126,6 +128,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #busy = true;
   #hold: NodeJS.Timeout | undefined;
   #announcing = false;
+  /** When the spawned workers were told last. */
+  #announced = Number.NEGATIVE_INFINITY;
 
   /**
    * Spawns the workers, and resolves when all are up; or finds workers that others have started, and
@@ -478,14 +482,18 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   readonly #cleanUp = () => this.#children.cleanUp();
 
-  /** Tells the spawned workers of all workers, for nested calls: once, when many come or go in a turn. */
+  /** Tells the spawned workers of all workers, for nested calls: seldom, when many come or go. */
   #announce(): void {
-    if (this.#announcing) return;
+    if (this.#announcing || this.#children.size === 0) return;
     this.#announcing = true;
-    setImmediate(() => {
+    const tell = () => {
       this.#announcing = false;
+      this.#announced = performance.now();
       this.#children.announce(this.#finder?.taken ?? []);
-    });
+    };
+    const ms = this.#announced + ANNOUNCING_MS - performance.now();
+    if (ms > 0) setTimeout(tell, ms).unref();
+    else setImmediate(tell);
   }
 
   /** The last worker has died while the pool waits for its calls: those without a worker get none. */

@@ -73,7 +73,7 @@ async function durable(options: PoolOptions = {}) {
   const pool = await open({ discovery, ...options });
   /** All calls run on the worker that is well. */
   const goesOn = async () => expect(new Set(await call(pool))).toEqual(new Set([well.pid]));
-  await goesOn();
+  await call(pool);
   return { pool, publish, goesOn };
 }
 
@@ -286,6 +286,28 @@ describe('a version that is another', () => {
     expect(pool.workers).toHaveLength(1);
   });
 });
+
+test.each([0, 1])(
+  'a thousand announcements in a burst are passed over, with %i of its own',
+  async (size) => {
+    const { pool, publish } = await durable({ size });
+    const before = process.memoryUsage().rss;
+    const cpu = process.cpuUsage();
+    const uids = Array.from({ length: 1_000 }, (_, n) => `forged-${n}`);
+    for (const uid of uids) await publish('worker-added', announced(uid));
+    await until(() => expect(pool.workers).toHaveLength(1_001 + size));
+    // Each meets a few that are not there, and none meets them all.
+    for (let calls = 0; calls < 10; calls += 1) await pid.on(pool)();
+    await call(pool, 100);
+    // Meeting them all takes more than twice as much.
+    expect(process.cpuUsage(cpu).user).toBeLessThan(4e6);
+    expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
+    expect(warnings).toHaveLength(11);
+    expect(warnings.at(-1)).toBe("more workers can't be used; nothing is said of them for 10 s");
+    for (const uid of uids) await publish('worker-dropped', announced(uid));
+    await until(() => expect(pool.workers).toHaveLength(1 + size));
+  },
+);
 
 test('a pool goes on with the same workers when the network was away', async () => {
   const relay = await Relay.open(8);
