@@ -1,12 +1,14 @@
 /** What an authkey keeps out: each test is someone who has none, or looks at those who have. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
 import { inspect } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
 import { PbfReader, PbfWriter } from 'pbf';
 import { afterEach, describe, expect, test } from 'vitest';
-import { AuthenticationError } from '../../src/errors.ts';
+import type { InspectionEvent } from 'xstate';
+import { AuthenticationError, type PoolWorker, WorkerPool } from '../../src/index.ts';
 import { Authkey } from '../../src/security/authkey.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { GrpcCaller } from '../../src/transport/grpc-caller.ts';
@@ -15,6 +17,7 @@ import { stopWorker } from '../../src/transport/stop.ts';
 import type { Channel, CloseReason, Transport } from '../../src/transport/transport.ts';
 import { readChallengeReply, writeChallengeReply } from '../../src/wire/generated/auth.js';
 import { rejection, until } from './helpers.ts';
+import { add } from './routines/math.ts';
 
 const secret = 'correct horse battery staple';
 const LINK = '/skein.v1.Worker/Link';
@@ -150,6 +153,8 @@ function proofOf(bytes: Buffer): grpc.Metadata {
   metadata.set('skein-proof-bin', bytes);
   return metadata;
 }
+
+const inspectDeep = (value: unknown) => inspect(value, { depth: 8, showHidden: true });
 
 const guarded = () => startWorker(grpcTransport({ authkey: secret }));
 
@@ -348,6 +353,26 @@ describe('a server that has no authkey and says it had', () => {
     expect(seen.packets).toBe(0);
   });
 });
+
+test.runIf(process.platform === 'linux')(
+  'the worker of a pool has its authkey from nowhere that others can look, and shows it to none',
+  async () => {
+    const events: InspectionEvent[] = [];
+    const inspect = (event: InspectionEvent) => events.push(event);
+    const pool = await WorkerPool.open({ size: 1, transport: 'tcp', authkey: secret, inspect });
+    cleanups.push(() => pool.close({ grace: 0 }));
+    const [{ address, pid }] = pool.workers as [PoolWorker];
+    expect(await add.on(pool)(1, 2)).toBe(3);
+    expect(await rejection(workerStatus(address))).toBeInstanceOf(AuthenticationError);
+    const seen = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8'));
+    expect(seen[0]).toContain('node');
+    seen.push(inspectDeep(events), inspectDeep(pool), inspectDeep(process.execArgv));
+    expect(events.length).toBeGreaterThan(5);
+    for (const form of [secret, Buffer.from(secret).toString('base64')]) {
+      for (const text of seen) expect(text).not.toContain(form);
+    }
+  },
+);
 
 test('a challenge that a worker has forgotten leaves it unreachable for now, and not refused', async () => {
   const { address } = await startImpostor((call) => {
