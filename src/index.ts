@@ -62,7 +62,7 @@ export {
   WorkerUnreachable,
 } from './errors.ts';
 export { consoleLogger, type Logger, type LogLevel } from './logger.ts';
-export type { BackpressureRoutine, PoolOptions } from './pool/options.ts';
+export type { BackpressureRoutine, ConnectOptions, PoolOptions } from './pool/options.ts';
 export { type PoolWorker, WorkerPool } from './pool/pool.ts';
 export { ContextVar } from './routine/context-var.ts';
 export type { RoutineOptions } from './routine/definition.ts';

@@ -101,6 +101,15 @@ export interface PoolOptions {
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
 
+/** Options of a pool that uses the workers of a durable one. */
+export interface ConnectOptions
+  extends Omit<PoolOptions, 'size' | 'discovery' | 'extra' | 'transport' | 'host' | 'restarts'> {
+  /** Where the durable pool answers: a name or an IP address. Default: 127.0.0.1. */
+  readonly host?: string;
+  /** Default: 7411. */
+  readonly port?: number;
+}
+
 /** What `routine(hook)` gives for a function that tells of an offered task whether to refuse it. */
 export interface BackpressureRoutine {
   (task: OfferedTask): Promise<boolean>;
@@ -135,6 +144,15 @@ const POOL_OPTIONS = [
   'logger',
   'inspect',
 ];
+
+/** For workers that are spawned. */
+const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'transport', 'restarts'];
+
+/** @throws TypeError when there is one that `connect` does not have; `open` checks the others */
+export function checkConnectOptions(options: ConnectOptions): void {
+  const names = POOL_OPTIONS.filter((name) => !NOT_FOR_CONNECT.includes(name));
+  checkNames('WorkerPool.connect(options)', options, ['host', 'port', ...names]);
+}
 
 /** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
 export function checkOptions(options: PoolOptions): PoolOptions {

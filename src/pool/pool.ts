@@ -9,6 +9,8 @@ import { inspectorOf } from '../actors/steps.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import { processHome } from '../context/home.ts';
 import { isStrict } from '../context/strictness.ts';
+import { ControlClient } from '../control/client.ts';
+import { PoolDiscovery } from '../control/discovery.ts';
 import type { WorkerMetadata } from '../discovery/discovery.ts';
 import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
 import { systemEnv, type Timer } from '../env.ts';
@@ -30,7 +32,12 @@ import { type Dialer, dialerOf } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 
 import { Children, type ChildrenOptions } from './children.ts';
-import { checkOptions, type PoolOptions } from './options.ts';
+import {
+  type ConnectOptions,
+  checkConnectOptions,
+  checkOptions,
+  type PoolOptions,
+} from './options.ts';
 
 /** A worker of a pool. */
 export interface PoolWorker {
@@ -128,8 +135,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #busy = true;
   #hold: NodeJS.Timeout | undefined;
   #announcing = false;
-  /** When the spawned workers were told last. */
+  /** When it was told last that workers have come or gone. */
   #announced = Number.NEGATIVE_INFINITY;
+  /** Who wants to know that workers have come or gone. */
+  readonly #watchers = new Set<() => void>();
 
   /**
    * Spawns the workers, and resolves when all are up; or finds workers that others have started, and
@@ -149,6 +158,32 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    */
   static async open(options: PoolOptions = {}): Promise<WorkerPool> {
     return await WorkerPool[openWith](options, {});
+  }
+
+  /**
+   * Uses the workers of a durable pool, which `skein pool up` has started: `open` with a discovery that asks
+   * it for them. Closing this pool leaves the other one as it is.
+   *
+   * @throws PoolUnreachable when nobody answers there, or something that is no pool
+   * @throws AuthenticationError when it has another authkey, or only one side has one
+   * @throws RangeError, TypeError when an option is wrong
+   * @example
+   * ```ts
+   * await using pool = await WorkerPool.connect({ host: 'build-1', authkey });
+   * ```
+   */
+  static async connect(options: ConnectOptions = {}): Promise<WorkerPool> {
+    checkConnectOptions(options);
+    const { host, port, ...others } = options;
+    const place = { host, port, authkey: options.authkey };
+    // So that who has mistaken the place or the key learns of it here.
+    await new ControlClient(place).ping();
+    const log = new RuntimeLog(options.logger, logLevel(process.env.SKEIN_LOG));
+    const warn = (message: string) => log.warn(message, 'SkeinDiscoveryWarning');
+    return await WorkerPool.open({
+      ...others,
+      discovery: () => new PoolDiscovery({ ...place, warn }),
+    });
   }
 
   static async [openWith](options: PoolOptions, parts: PoolParts): Promise<WorkerPool> {
@@ -265,6 +300,17 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         stalled,
       };
     });
+  }
+
+  /**
+   * Calls `listener` after workers have come or gone, once for those that did so within a moment.
+   *
+   * @returns what ends that
+   */
+  watch(listener: () => void): () => void {
+    checkFunction('pool.watch(listener)', listener);
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
   }
 
   /** What the pool has in hand now, for tests and for people who look why. */
@@ -482,13 +528,14 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 
   readonly #cleanUp = () => this.#children.cleanUp();
 
-  /** Tells the spawned workers of all workers, for nested calls: seldom, when many come or go. */
+  /** Tells the spawned workers of all workers, for nested calls, and who watches: seldom, when many come or go. */
   #announce(): void {
-    if (this.#announcing || this.#children.size === 0) return;
+    if (this.#announcing) return;
     this.#announcing = true;
     const tell = () => {
       this.#announcing = false;
       this.#announced = performance.now();
+      for (const watcher of [...this.#watchers]) watcher();
       this.#children.announce(this.#finder?.taken ?? []);
     };
     const ms = this.#announced + ANNOUNCING_MS - performance.now();

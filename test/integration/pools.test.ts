@@ -1,11 +1,14 @@
 /** The four ways to open a pool, with workers that are found. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { serveControl } from '../../src/control/server.ts';
 import { LocalDiscovery } from '../../src/discovery/adapters/local.ts';
 import { StaticDiscovery } from '../../src/discovery/static.ts';
 import {
+  AuthenticationError,
   DiscoveryError,
   NoWorkersAvailable,
   type PoolOptions,
+  PoolUnreachable,
   WorkerPool,
 } from '../../src/index.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
@@ -14,7 +17,9 @@ import { family, gate, pid } from './routines/tasks.ts';
 
 const folder = scratchFolder();
 const pools: WorkerPool[] = [];
+const servers: (() => Promise<void>)[] = [];
 afterEach(async () => {
+  for (const close of servers.splice(0)) await close();
   await Promise.all(pools.splice(0).map((pool) => pool.close({ grace: 0 })));
 });
 
@@ -210,6 +215,59 @@ test.each<[PoolOptions, RegExp]>([
 ])('refuses %o', async (options, message) => {
   const error = (await rejection(WorkerPool.open(options))) as Error;
   expect(error.message).toMatch(message);
+});
+
+describe('WorkerPool.connect', () => {
+  const authkey = 'a key of the pools in this test';
+
+  async function serve(pool: WorkerPool): Promise<number> {
+    const source = {
+      workers: () => pool.workers,
+      changed: (listener: () => void) => pool.watch(listener),
+      down: (grace: number | undefined) => pool.close(grace === undefined ? {} : { grace }),
+    };
+    const { port, close } = await serveControl({ port: 0, authkey, source });
+    servers.push(close);
+    return port;
+  }
+
+  test('uses the workers of a durable pool, and their replacements', async () => {
+    const durable = await open({ size: 2, transport: 'tcp', authkey });
+    const port = await serve(durable);
+    const pool = await WorkerPool.connect({ port, authkey });
+    pools.push(pool);
+    expect(await pids(pool)).toEqual(pidsOf(durable));
+    const [victim = 0] = pidsOf(durable);
+    process.kill(victim, 'SIGKILL');
+    await until(() => {
+      expect(pidsOf(pool)).not.toContain(victim);
+      expect(pidsOf(pool)).toEqual(pidsOf(durable));
+      expect(pool.workers).toHaveLength(2);
+    });
+    expect(await pids(pool)).toEqual(pidsOf(durable));
+    // The durable pool is not this one's to close.
+    await pool.close();
+    expect(durable.workers).toHaveLength(2);
+  });
+
+  test('says who is not there, and who has another key', async () => {
+    const port = await serve(await open({ size: 1, transport: 'tcp', authkey }));
+    await expect(WorkerPool.connect({ port: 1 })).rejects.toBeInstanceOf(PoolUnreachable);
+    await expect(WorkerPool.connect({ port })).rejects.toBeInstanceOf(AuthenticationError);
+    await expect(
+      WorkerPool.connect({ port, authkey: 'another key of the pools' }),
+    ).rejects.toBeInstanceOf(AuthenticationError);
+  });
+
+  test.each<[object, RegExp]>([
+    [{ size: 1 }, /^WorkerPool\.connect\(options\) has no option 'size'/],
+    [{ port: -1 }, /^port must be a whole number/],
+    [{ authkey: '' }, /authkey/],
+  ])('refuses %o', async (options, message) => {
+    const error = (await rejection(WorkerPool.connect(options))) as Error;
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(message);
+  });
 });
 
 describe('an authkey', () => {
