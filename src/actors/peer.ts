@@ -31,6 +31,8 @@ export type PeerEvent =
   | { type: 'down'; reason: CloseReason }
   /** The pause after a failure is over. */
   | { type: 'retry' }
+  /** There is no call, and was none for long: the link is not worth its cost. */
+  | { type: 'rest' }
   /** The worker takes no more tasks: it is about to stop. */
   | { type: 'drained' }
   /** It is not named any more, which may be a mistake; `free`: it has none of our calls. */
@@ -104,6 +106,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
           { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
         ],
         drained: { target: 'draining' },
+        rest: { target: 'idle', effects: ['hangUp'] },
         unlisted: [{ ...dismissed, guard: 'free' }, { target: 'retiring' }],
         died: orphaned,
         dismiss: dismissed,
@@ -227,6 +230,7 @@ export class Peer {
   readonly #held = new Set<Call>();
   readonly #offers: Offers;
   #link: Link | undefined;
+  #watch: Watch | undefined;
   #timer: Timer | undefined;
   #busy: Timer | undefined;
   #refusal: CloseReason | undefined;
@@ -272,6 +276,7 @@ export class Peer {
         this.#loseAll(death || reason.message, reason.cause),
       hangUp: ({ death }, event) => {
         const link = this.#link;
+        this.#watch?.end();
         this.#loseAll('message' in event ? event.message : death);
         link?.close();
       },
@@ -362,6 +367,11 @@ export class Peer {
     if (this.#retiring && this.view.inFlight === 0) this.send({ type: 'idle' });
   }
 
+  /** Gives the link up until the next call, if there is none now. One that is stalled is listened to on. */
+  rest(): void {
+    if (this.view.inFlight === 0 && !this.view.stalled) this.send({ type: 'rest' });
+  }
+
   /** Discovery does not name the worker any more. */
   unlist(): void {
     this.send({ type: 'unlisted', free: this.view.inFlight === 0 });
@@ -395,13 +405,15 @@ export class Peer {
         pong: () => watch.answered(),
         closed: (reason) => {
           watch.end();
-          this.send({ type: 'down', reason });
+          // There may be another one by now.
+          if (this.#link === link) this.send({ type: 'down', reason });
         },
       },
     );
     this.#link = link;
     this.#offers.begin(link);
     const watch = this.#watchOver(link);
+    this.#watch = watch;
   }
 
   /** What the worker says of itself counts more than what others say of it. */

@@ -38,6 +38,8 @@ export type ProxyEvent =
   | { type: 'dropped'; uid: string; message: string }
   /** No worker will come any more. */
   | { type: 'deserted'; error: unknown }
+  /** There was no call for long: links are given up until the next ones. */
+  | { type: 'rest' }
   /** No new calls; those in flight go on. */
   | { type: 'drain' }
   /** The last call has ended. */
@@ -58,6 +60,7 @@ export const proxyChart = defineChart<null, ProxyEvent>({
         unlisted: { effects: ['unlist'] },
         dropped: { effects: ['drop'] },
         deserted: { effects: ['desert'] },
+        rest: { effects: ['rest'] },
         drain: { target: 'draining' },
         abort: { target: 'closed', effects: ['cancelAll'] },
       },
@@ -414,6 +417,9 @@ export class PoolProxy implements Dispatcher {
         this.#peers.get(uid)?.send({ type: 'died', message }),
       desert: (_context: null, { error }: EventOf<ProxyEvent, 'deserted'>) =>
         this.#balancer.send({ type: 'close', error }),
+      rest: () => {
+        for (const peer of this.#peers.values()) peer.rest();
+      },
       settle: () => {
         this.#state = 'draining';
         for (const [call, waiter] of [...this.#generators]) {

@@ -80,6 +80,7 @@ describe('each chart of the runtime', () => {
     idle: none,
     died: fc.record({ message: text }),
     silent: none,
+    rest: fc.constant({}),
     dismiss: fc.record({ message: text }),
   });
   check(watchChart, fc.record({ limit: fc.integer({ min: 2, max: 4 }) }), {
@@ -114,6 +115,7 @@ describe('each chart of the runtime', () => {
     unlisted: fc.record({ uid: text }),
     dropped: fc.record({ uid: text, message: text }),
     deserted: fc.record({ error: opaque }),
+    rest: fc.constant({}),
     drain: none,
     idle: none,
     abort: fc.record({ error: opaque }),

@@ -88,8 +88,11 @@ export class PeerRig implements Rig {
       case 'connect':
         // It can fail while it is made.
         this.#barred = this.#variant === 2 && rest[0]?.name === 'connecting down 0';
-        if (event.type === 'offer') return this.#offer();
-        return peer.send({ type: 'connect' });
+        if (event.type === 'offer') this.#offer();
+        else peer.send({ type: 'connect' });
+        this.#endResting();
+        if (from === 'idle' && !this.#barred) this.check('connecting');
+        return;
       case 'up':
         return this.#greet(UID);
       case 'down':
@@ -100,6 +103,9 @@ export class PeerRig implements Rig {
         return this.#unlist(from, name);
       case 'idle':
         return this.#answerAll();
+      case 'rest':
+        this.#answerAll();
+        return this.#rest();
       case 'retry':
       case 'silent':
         return this.world.fire();
@@ -161,6 +167,8 @@ export class PeerRig implements Rig {
   }
 
   readonly #nacked = new Set<Call>();
+  /** Those that the peer has given up for want of calls, and that have not ended. */
+  readonly #resting: Script[] = [];
 
   #offer(): void {
     const told: CallEvent[] = [];
@@ -244,6 +252,17 @@ export class PeerRig implements Rig {
       else for (let i = this.#inFlight.length; i < 2; i += 1) this.#offer();
     }
     this.#peer.unlist();
+  }
+
+  #rest(): void {
+    this.#resting.push(this.#wire as Script);
+    this.#peer.rest();
+    // The end may also come when there is another link.
+    if (this.#variant === 0) this.#endResting();
+  }
+
+  #endResting(): void {
+    for (const wire of this.#resting.splice(0)) wire.end({ code: 'lost', message: 'cut' });
   }
 
   get #inFlight(): Call[] {
