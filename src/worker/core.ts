@@ -5,28 +5,33 @@
 import { type AnyActorRef, createActor, type InspectionEvent, type Observer } from 'xstate';
 import { Admission } from '../actors/admission.ts';
 import { aborted } from '../actors/execution.ts';
+import { Finder } from '../actors/finder.ts';
 import type { WorkerAddress } from '../actors/peer.ts';
 import { PoolProxy } from '../actors/proxy.ts';
 import { Session, type SessionPorts } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import type { ContextHome } from '../context/home.ts';
-import type { WorkerAbout } from '../discovery/discovery.ts';
+import type { DiscoveryLike, WorkerAbout } from '../discovery/discovery.ts';
 import { parseAbout } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
 import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
-import type {
-  Channel,
-  Dialer,
-  Listener,
-  ListenerService,
-  Transport,
-  WorkerStatus,
+import { probe } from '../transport/probe.ts';
+import {
+  type Channel,
+  type Dialer,
+  dialerOf,
+  type Listener,
+  type ListenerService,
+  type Transport,
+  type WorkerStatus,
 } from '../transport/transport.ts';
+import { VERSION } from '../transport/version.ts';
 import { asker, type Backpressure } from './backpressure.ts';
+import { ProxyKeeper } from './proxy-keeper.ts';
 import { resolver } from './resolve.ts';
 
 export interface WorkerCoreOptions {
@@ -55,6 +60,17 @@ export interface WorkerCoreOptions {
    * milliseconds; Infinity: never. Default: 10,000.
    */
   readonly lostAfterMs?: number | undefined;
+  /**
+   * Whether other workers are looked for, and connected to, only when its tasks make calls. Default: true.
+   */
+  readonly lazy?: boolean | undefined;
+  /**
+   * Where it is lazy: when the last call of its tasks ended so many milliseconds ago, it gives up its links
+   * to other workers, and looks for none. Default: 60,000; Infinity: never.
+   */
+  readonly proxyTtlMs?: number | undefined;
+  /** Takes what people should know. Default: nobody does. */
+  readonly warn?: (message: string) => void;
   /**
    * A caller that was not heard for so many milliseconds is given up, and its tasks are aborted; also one
    * whose event loop was blocked for so long. Default: Infinity, never, since the death of a process
@@ -93,6 +109,9 @@ export interface WorkerStats {
   /** Bytes of answers that wait to be sent. */
   readonly heldBytes: number;
 }
+
+/** Links that are not used cost little, and to make them anew costs a round trip. */
+const DEFAULT_PROXY_TTL_MS = 60_000;
 
 type WorkerEvent =
   | { type: 'drain'; graceMs: number | undefined }
@@ -138,6 +157,7 @@ export class WorkerCore {
   /** Those of the worker's own tasks. */
   readonly #nested = new Set<Session>();
   readonly #proxy: PoolProxy;
+  readonly #keeper: ProxyKeeper;
   readonly #memory: Transport;
   readonly #admission = new Admission();
   readonly #declines: SessionPorts['declines'];
@@ -173,16 +193,22 @@ export class WorkerCore {
       ...(inspect && { inspect }),
     });
     this.#actor.start();
+    const { lazy = true, proxyTtlMs: ttlMs = DEFAULT_PROXY_TTL_MS } = options;
     this.#proxy = new PoolProxy(this.#actor, {
       env: options.env,
       limits: options.limits,
-      transports: [this.#memory, ...options.transports, ...(options.beats ?? [])],
+      transports: this.#transports,
+      eager: !lazy,
+      awaited: () => this.#keeper.awaited(),
+      gone: (uid, refusal) => this.#keeper.finder?.gone(uid, refusal),
+      failed: (uid, reason) => this.#keeper.finder?.failed(uid, reason),
       policy: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
       ...(options.home && { home: options.home }),
       strictContext: options.strictContext ?? false,
       ...(options.lostAfterMs !== undefined && { lostAfterMs: options.lostAfterMs }),
     });
+    this.#keeper = new ProxyKeeper({ env, proxy: this.#proxy, lazy, ttlMs });
   }
 
   /**
@@ -191,11 +217,8 @@ export class WorkerCore {
    * @throws ListenError when the address can't be used
    */
   async start(address = this.#options.address): Promise<string> {
-    const { transports } = this.#options;
     if (address === undefined) throw new TypeError('no address to listen on');
-    const scheme = address.slice(0, address.indexOf(':'));
-    const transport = transports.find((one) => one.schemes.includes(scheme));
-    if (!transport) throw new TypeError(`no transport for the address ${address}`);
+    const transport = dialerOf(this.#options.transports, address);
     const own = this.#options.concurrency ?? Number.POSITIVE_INFINITY;
     const listener = await transport.listen(address, this.#service(own, false));
     this.#listeners.push(listener);
@@ -209,6 +232,24 @@ export class WorkerCore {
   /** Where the calls of its tasks go: back into the pool that it belongs to. */
   get dispatcher(): PoolProxy {
     return this.#proxy;
+  }
+
+  /** Has the calls of its tasks go to the workers that the discovery names, too, and to itself. */
+  find(discovery: DiscoveryLike): void {
+    const { env, limits, warn = () => {} } = this.#options;
+    this.roster([{ uid: this.uid, address: this.#selfAddress, tags: this.#about.tags ?? [] }]);
+    this.#keeper.lookWith(
+      () =>
+        new Finder({
+          env,
+          discovery,
+          send: (event) => this.#proxy.send(event),
+          probe: (address) => probe(dialerOf(this.#transports, address), address, { env, limits }),
+          own: (uid) => uid === this.uid,
+          version: VERSION,
+          warn,
+        }),
+    );
   }
 
   /** The workers of the pool, for nested calls; this one is reached without leaving the process. */
@@ -263,6 +304,11 @@ export class WorkerCore {
       uptimeMs: this.#options.env.now() - this.#startedAt,
       about: this.#about,
     };
+  }
+
+  get #transports(): readonly Dialer[] {
+    const { transports, beats = [] } = this.#options;
+    return [this.#memory, ...transports, ...beats];
   }
 
   get #selfAddress(): string {
@@ -356,6 +402,7 @@ export class WorkerCore {
         for (const session of [...this.#sessions]) session.send({ type: 'stop', error });
       },
       closeProxy: () => {
+        this.#keeper.end();
         this.#proxy.send({ type: 'abort', error: aborted('the worker stopped') });
         void this.#proxy.closed.then(() => this.#actor.send({ type: 'closed' }));
       },

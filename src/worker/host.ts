@@ -1,6 +1,7 @@
 /** `Worker`: a worker as part of any program. */
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspectorOf } from '../actors/steps.ts';
 import { processHome } from '../context/home.ts';
 import { isStrict } from '../context/strictness.ts';
 import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
@@ -8,6 +9,7 @@ import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
 import { parseAnnounced } from '../discovery/metadata.ts';
 import { systemEnv } from '../env.ts';
 import { MainModuleError, WorkerStartError } from '../errors.ts';
+import { logLevel, RuntimeLog } from '../logger.ts';
 import { MAIN_MODULE_ADVICE } from '../routine/gate.ts';
 import { isImporting } from '../routine/modules.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
@@ -48,6 +50,7 @@ export class Worker implements AsyncDisposable {
   readonly #options: WorkerOptions;
   readonly #parts: WorkerParts;
   readonly #core: WorkerCore;
+  readonly #log: RuntimeLog;
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
   #starting: Promise<string> | undefined;
@@ -58,7 +61,7 @@ export class Worker implements AsyncDisposable {
   /** What discovery was told. */
   #announced: AnnouncedWorker | undefined;
 
-  /** @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` is */
+  /** @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` or `SKEIN_LOG` is */
   constructor(options: WorkerOptions = {}, parts: WorkerParts = {}) {
     this.#options = checkWorkerOptions(options);
     this.#parts = parts;
@@ -67,6 +70,8 @@ export class Worker implements AsyncDisposable {
     });
     const { tags = [], extra, inspect, backpressure, stacks, maxValueBytes } = this.#options;
     const { authkey } = this.#options;
+    this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
+    const inspector = inspectorOf(this.#log, inspect);
     this.#core = new WorkerCore({
       env: systemEnv,
       limits: { ...defaultLimits, ...(maxValueBytes && { maxValueBytes }) },
@@ -82,7 +87,10 @@ export class Worker implements AsyncDisposable {
       backpressure: backpressure && hookOf(backpressure),
       lostAfterMs: this.#options.lostAfter,
       callerLostAfterMs: this.#options.callerLostAfter ?? 30_000,
-      ...(inspect && { inspect }),
+      lazy: this.#options.lazy,
+      proxyTtlMs: this.#options.proxyTtl,
+      warn: (message) => this.#log.warn(message),
+      ...(inspector && { inspect: inspector }),
       stop: (graceMs) => this.stop(graceMs ?? Number.POSITIVE_INFINITY),
     });
   }
@@ -163,7 +171,8 @@ export class Worker implements AsyncDisposable {
       this.#core.beat = reachable(this.#beat.address);
       const real = await this.#core.start(address);
       this.#metadata = this.#describe(reachable(real));
-      this.#core.roster([{ uid: this.uid, address: real, tags: this.#core.about.tags ?? [] }]);
+      if (this.#discovery) this.#core.find(this.#discovery.discovery);
+      else this.#core.roster([{ uid: this.uid, address: real, tags: this.#core.about.tags ?? [] }]);
       if (publisher) await this.#announce(publisher, real);
       return this.#metadata.address;
     } catch (error) {
@@ -215,7 +224,7 @@ export class Worker implements AsyncDisposable {
     const publisher = this.#discovery?.discovery.publisher;
     if (announced === undefined || publisher === undefined) return;
     const told = publisher.publish('worker-dropped', announced).catch((error: unknown) => {
-      this.#warn(`worker ${this.uid.slice(0, 8)} can't be taken back: ${describe(error)}`);
+      this.#log.warn(`worker ${this.uid.slice(0, 8)} can't be taken back: ${describe(error)}`);
     });
     const late = new AbortController();
     const waited = sleep(WITHDRAW_MS, undefined, { signal: late.signal }).catch(() => {});
@@ -229,13 +238,11 @@ export class Worker implements AsyncDisposable {
     try {
       await this.#discovery?.[Symbol.asyncDispose]();
     } catch (error) {
-      this.#warn(`the discovery of worker ${this.uid.slice(0, 8)} did not end: ${describe(error)}`);
+      this.#log.warn(
+        `the discovery of worker ${this.uid.slice(0, 8)} did not end: ${describe(error)}`,
+      );
     }
     this.#resolveStopped();
-  }
-
-  #warn(message: string): void {
-    process.emitWarning(message, 'SkeinWarning');
   }
 }
 

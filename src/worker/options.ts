@@ -1,6 +1,7 @@
 /** What a worker can be told by the program that it is part of. */
 import type { InspectionEvent, Observer } from 'xstate';
 import type { DiscoveryGiven } from '../discovery/given.ts';
+import { checkLogger, type Logger } from '../logger.ts';
 import {
   checkBooleans,
   checkMs,
@@ -63,6 +64,16 @@ export interface WorkerOptions {
    */
   readonly lostAfter?: number;
   /**
+   * Whether other workers are looked for, and connected to, only when its tasks make calls. The first ones
+   * of these run here. False: at once, and for good. Default: true.
+   */
+  readonly lazy?: boolean;
+  /**
+   * Where it is `lazy`: when the last call of its tasks ended so many milliseconds ago, its links to other
+   * workers end, and it looks for none until the next call. Infinity: never. Default: 60,000.
+   */
+  readonly proxyTtl?: number;
+  /**
    * A caller is given up, and its tasks are aborted, when it was not heard for so many milliseconds, at least
    * 1,000; also one whose event loop was blocked for so long. Infinity: never. Default: 30,000.
    */
@@ -72,6 +83,8 @@ export interface WorkerOptions {
    * that its tasks call must have the same. Default: whoever reaches its address is let in.
    */
   readonly authkey?: AuthkeyGiven;
+  /** Takes its warnings and steps: a logger of pino, say. Default: process warnings, and what `SKEIN_LOG` says. */
+  readonly logger?: Logger;
   /** XState's inspector: sees all actors of the worker. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
@@ -96,6 +109,9 @@ const WORKER_OPTIONS = [
   'lostAfter',
   'callerLostAfter',
   'authkey',
+  'lazy',
+  'proxyTtl',
+  'logger',
   'inspect',
 ];
 
@@ -129,7 +145,9 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkWhole('maxValueBytes', maxValueBytes, 1);
   checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
   checkMs('callerLostAfter', callerLostAfter, LEAST_LOST_AFTER_MS);
-  checkBooleans({ stacks, allowInline, strict });
+  checkMs('proxyTtl', options.proxyTtl, 1);
+  checkBooleans({ stacks, allowInline, strict, lazy: options.lazy });
+  if (options.logger !== undefined) checkLogger(options.logger);
   if (backpressure !== undefined) hookOf(backpressure);
   if (inspect !== undefined && typeof inspect !== 'function') {
     if (typeof inspect?.next !== 'function') {
