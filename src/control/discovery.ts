@@ -2,6 +2,7 @@
 import type { DiscoveryEvent, DiscoveryLike, WorkerFilter } from '../discovery/discovery.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
 import { Roster } from '../discovery/roster.ts';
+import { type Warn, warnOnce } from '../discovery/warning.ts';
 import { type Env, systemEnv, type Timer } from '../env.ts';
 import { AuthenticationError, type PoolUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
@@ -36,6 +37,8 @@ export class PoolDiscovery implements DiscoveryLike, AsyncDisposable {
   readonly #client: ControlClient;
   readonly #env: Env;
   readonly #warn: (message: string) => void;
+  /** Once for each reason: a worker that is left out is met with each roster again. */
+  readonly #skip: Warn;
   readonly #roster: Roster;
   #stop: (() => void) | undefined;
   #timer: Timer | undefined;
@@ -50,6 +53,7 @@ export class PoolDiscovery implements DiscoveryLike, AsyncDisposable {
     this.#client = new ControlClient(options);
     this.#env = env;
     this.#warn = warn ?? ((message) => process.emitWarning(message, 'SkeinDiscoveryWarning'));
+    this.#skip = warnOnce(this.#warn);
     this.#roster = new Roster({ begin: () => this.#begin(), end: () => this.#end() });
   }
 
@@ -81,7 +85,7 @@ export class PoolDiscovery implements DiscoveryLike, AsyncDisposable {
     this.#stop = this.#client.watch({
       workers: (workers) => this.#take(workers),
       ended: (error) => this.#fail(error),
-      skipped: (why) => this.#warn(`a worker of the pool at ${this.#at} was left out: ${why}`),
+      skipped: (why) => this.#skip(why, `a worker of the pool at ${this.#at} was left out: ${why}`),
     });
   }
 

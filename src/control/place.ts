@@ -4,11 +4,12 @@ import { formatAddress, parseAddress } from '../transport/address.ts';
 export const DEFAULT_POOL_HOST = '127.0.0.1';
 export const DEFAULT_POOL_PORT = 7411;
 
+export const POOL_SERVICE = 'skein.v1.Pool';
 export const POOL_PATHS = {
-  ping: '/skein.v1.Pool/Ping',
-  list: '/skein.v1.Pool/List',
-  watch: '/skein.v1.Pool/Watch',
-  down: '/skein.v1.Pool/Down',
+  ping: `/${POOL_SERVICE}/Ping`,
+  list: `/${POOL_SERVICE}/List`,
+  watch: `/${POOL_SERVICE}/Watch`,
+  down: `/${POOL_SERVICE}/Down`,
 } as const;
 
 /** Where a durable pool answers. */

@@ -11,11 +11,12 @@ import {
 import { PbfReader, PbfWriter } from 'pbf';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import { identity } from '../transport/grpc-channel.ts';
+import { registerHealth } from '../transport/grpc-health.ts';
 import { listenGrpc } from '../transport/grpc-listener.ts';
 import { workerStatus } from '../transport/status.ts';
 import { VERSION } from '../transport/version.ts';
 import { readDownRequest, writePingReply } from '../wire/generated/pool.js';
-import { POOL_PATHS, type PoolPlace, poolAddress } from './place.ts';
+import { POOL_PATHS, POOL_SERVICE, type PoolPlace, poolAddress } from './place.ts';
 import { type ControlledWorker, encodeRoster, type WorkerState } from './workers.ts';
 
 /** What is served: somebody who keeps workers. */
@@ -97,6 +98,7 @@ class PoolService {
   readonly #started = performance.now();
   readonly #watchers = new Set<Watcher>();
   #unsubscribe: (() => void) | undefined;
+  #ending = false;
   /** The workers have ended, as somebody has asked. */
   onDown: () => unknown = () => {};
 
@@ -112,6 +114,7 @@ class PoolService {
     unary(POOL_PATHS.ping, (_call, reply) => reply(null, this.#ping()));
     unary(POOL_PATHS.list, (_call, reply) => void this.#list().then((list) => reply(null, list)));
     unary(POOL_PATHS.down, (call, reply) => this.#down(call.request, reply), readDown);
+    registerHealth(server, POOL_SERVICE, () => !this.#ending);
     const watch = (call: ServerWritableStream<object, Buffer>) => this.#watch(call);
     server.register(POOL_PATHS.watch, watch, identity, () => ({}), 'serverStream');
   }
@@ -171,12 +174,14 @@ class PoolService {
       reply({ code: status.INVALID_ARGUMENT, details: 'grace_ms must not be negative.' });
       return;
     }
+    this.#ending = true;
     this.#source.down(graceMs === Number.POSITIVE_INFINITY ? undefined : graceMs).then(
       () => {
         reply(null, Buffer.alloc(0));
         this.onDown();
       },
       (error: unknown) => {
+        this.#ending = false;
         reply({ code: status.INTERNAL, details: `The workers could not be ended: ${error}` });
       },
     );

@@ -2,15 +2,18 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import * as grpc from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ControlClient, type ControlClientOptions } from '../../src/control/client.ts';
 import { PoolDiscovery } from '../../src/control/discovery.ts';
+import { POOL_PATHS } from '../../src/control/place.ts';
 import { type ControlSource, serveControl } from '../../src/control/server.ts';
 import type { ControlledWorker, ListedWorker } from '../../src/control/workers.ts';
 import type { DiscoveryEvent } from '../../src/discovery/discovery.ts';
 import { AuthenticationError, ListenError, PoolUnreachable, WorkerPool } from '../../src/index.ts';
 import { type DiscoveryHarness, readOnlyDiscoveryContract } from '../../src/testing/index.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
+import { GrpcCaller } from '../../src/transport/grpc-caller.ts';
 import { rejection, runScript, scratchFolder, trace, until } from './helpers.ts';
 import { block } from './routines/busy.ts';
 
@@ -56,6 +59,14 @@ async function serve(source: ControlSource, options: ControlClientOptions = {}) 
   const server = await serveControl({ port: 0, ...options, source });
   cleanups.push(() => server.close());
   return server;
+}
+
+const SERVING = Buffer.of(8, 1);
+const NOT_SERVING = Buffer.of(8, 2);
+
+async function health(port: number): Promise<Buffer> {
+  using caller = new GrpcCaller(`tcp://127.0.0.1:${port}`);
+  return await caller.unary('/grpc.health.v1.Health/Check', Buffer.alloc(0));
 }
 
 const worker = (uid: string, fields: Partial<ControlledWorker> = {}): ControlledWorker => ({
@@ -155,6 +166,33 @@ describe('watch', () => {
     expect(errors).toEqual([]);
   });
 
+  test('tells a client that reads slowly the latest, and not all that was in between', async () => {
+    const source = new List();
+    const many = (n: number) =>
+      Array.from({ length: 100 }, (_, i) => worker(`w${i}`, { extra: { n: `${n} `.repeat(200) } }));
+    source.set(...many(0));
+    const { port } = await serve(source);
+    const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+    cleanups.push(() => client.close());
+    const same = (bytes: Buffer) => bytes;
+    const rosters: Buffer[] = [];
+    const stream = client.makeServerStreamRequest(POOL_PATHS.watch, same, same, Buffer.alloc(0));
+    stream.on('error', () => {});
+    stream.on('data', (bytes: Buffer) => {
+      rosters.push(bytes);
+      if (rosters.length === 1) stream.pause();
+    });
+    await until(() => expect(rosters).toHaveLength(1));
+    for (let n = 1; n <= 200; n += 1) {
+      source.set(...many(n));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    stream.resume();
+    await until(() => expect(rosters.at(-1)?.includes('200 200')).toBe(true));
+    expect(rosters.length).toBeLessThan(100);
+    stream.cancel();
+  });
+
   test('ends with the pool', async () => {
     const source = new List();
     const server = await serve(source);
@@ -184,6 +222,7 @@ describe('down', () => {
     await until(() => expect(source.downs).toEqual([undefined, undefined, 0]));
     expect(await client.ping()).toMatchObject({ workers: 0 });
     expect(happened).toEqual([]);
+    expect(await health(server.port)).toEqual(NOT_SERVING);
     end();
     await Promise.all(downs);
     await server.closed;
@@ -200,6 +239,7 @@ describe('down', () => {
     expect(String(await rejection(client.down(-1)))).toContain('negative');
     expect(source.downs).toEqual([10]);
     await client.ping();
+    expect(await health(port)).toEqual(SERVING);
   });
 });
 
@@ -388,6 +428,8 @@ describe('PoolDiscovery', () => {
     const warn = (message: string) => warnings.push(message);
     const { told } = listen(new PoolDiscovery({ port, warn }));
     await until(() => expect(told).toEqual(['added w2']));
+    source.set(worker('w1', { host: 'a\u001b[31m' }), worker('w3'));
+    await until(() => expect(told).toHaveLength(3));
     expect(warnings).toEqual([expect.stringContaining('host must have no control characters')]);
   });
 
