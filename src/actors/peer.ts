@@ -10,6 +10,7 @@ import type { ContextHome } from '../context/home.ts';
 import { outside } from '../context/scope.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env, Timer } from '../env.ts';
+import { withoutWildcard } from '../transport/address.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
 import type { CancelReason, Frame } from '../wire/frame.ts';
@@ -435,7 +436,10 @@ export class Peer {
       env,
       lostAfterMs,
       link,
-      beat: () => (this.#beat === undefined ? undefined : connect(this.#beat)),
+      beat: () => {
+        if (this.#beat === undefined) return undefined;
+        return connect(withoutWildcard(this.#beat, this.view.address));
+      },
       stalled: (stalled) => {
         this.view.stalled = stalled;
       },

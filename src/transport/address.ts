@@ -50,6 +50,18 @@ function parseUnix(text: string): Address {
   return { scheme: 'unix', path };
 }
 
+const WILDCARD = /(?<=^[a-z+]+:\/\/)(?:0\.0\.0\.0|\[[0:]+\])(?=:\d)/;
+const HOST = /(?<=^[a-z]+:\/\/)(?:\[[^\]]*\]|[A-Za-z0-9._-]+)(?=:\d)/;
+
+/**
+ * An address that a worker gives, e.g. of its beat, as it is dialed by who reaches the worker at `reached`:
+ * in place of a wildcard, which stands for all addresses of its machine, it has that host.
+ */
+export function withoutWildcard(address: string, reached: string): string {
+  const host = HOST.exec(reached)?.[0];
+  return host === undefined ? address : address.replace(WILDCARD, host);
+}
+
 export function formatAddress(address: Address): string {
   if (address.scheme === 'unix') return `unix://${address.path}`;
   const { host, port } = address;

@@ -168,7 +168,8 @@ export class Worker implements AsyncDisposable {
       const { address, beat } = this.#places(publisher);
       const { mayKill = false } = this.#parts;
       this.#beat = await startBeat(beat, { mayKill });
-      this.#core.beat = reachable(this.#beat.address);
+      // Who reaches the worker on one of its networks reaches the beat on the same.
+      this.#core.beat = this.#beat.address;
       const real = await this.#core.start(address);
       this.#metadata = this.#describe(reachable(real));
       if (this.#discovery) this.#core.find(this.#discovery.discovery);
@@ -196,7 +197,14 @@ export class Worker implements AsyncDisposable {
   #describe(address: string): AnnouncedWorker {
     const { uid, about } = this.#core;
     const { maxValueBytes = defaultLimits.maxValueBytes } = this.#options;
-    return parseAnnounced({ ...about, uid, address, channel: { ...about.channel, maxValueBytes } });
+    const beat = about.beat && reachable(about.beat);
+    return parseAnnounced({
+      ...about,
+      beat,
+      uid,
+      address,
+      channel: { ...about.channel, maxValueBytes },
+    });
   }
 
   /** @param real where it listens */

@@ -1,12 +1,14 @@
 /** A program on one host, and workers on others that it finds on the network. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ROOT, type Script, until } from './helpers.ts';
+import { ROOT, type Script, scratchFolder, until } from './helpers.ts';
 import { type Host, Hosts, noHosts } from './hosts.ts';
 
 const impossible = noHosts();
-function start(host: Host, name: string): Script {
-  return host.run(join(ROOT, 'test/fixtures', name));
+const folder = scratchFolder();
+
+function start(host: Host, name: string, ...args: string[]): Script {
+  return host.run(join(ROOT, 'test/fixtures', name), args);
 }
 
 /** Waits until so many calls in a row were run by these, by each of them, and by nobody else. */
@@ -71,5 +73,24 @@ describe.skipIf(impossible !== undefined)('on hosts of a network', options, () =
     one.mend();
     await runsOn(caller, [first, second], 20);
     expect(wrong(caller)).toEqual([]);
+  });
+
+  test('a busy worker is not taken for a dead one, on whatever network of its host', async ({
+    expect,
+  }) => {
+    await using hosts = await Hosts.make({
+      one: ['left', 'right'],
+      two: ['left'],
+      three: ['right'],
+    });
+    const pool = start(hosts.get('one'), 'lan-pool.ts');
+    await until(() => expect(pool.stdout(), said(pool)).toMatch(/^\d+\n/), 40_000);
+    const callers = (['two', 'three'] as const).map((name) =>
+      start(hosts.get(name), 'lan-busy.ts', join(folder, name)),
+    );
+    for (const caller of callers) {
+      expect(await caller.ended, said(caller)).toBe(0);
+      expect(caller.stdout()).toBe(`ran on ${pool.stdout()}`);
+    }
   });
 });

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { formatAddress, MAX_SOCKET_PATH_BYTES, parseAddress } from '../../src/transport/address.ts';
+import {
+  formatAddress,
+  MAX_SOCKET_PATH_BYTES,
+  parseAddress,
+  withoutWildcard,
+} from '../../src/transport/address.ts';
 
 test.each([
   ['tcp://127.0.0.1:4000', { scheme: 'tcp', host: '127.0.0.1', port: 4000 }],
@@ -38,4 +43,15 @@ test('a Unix path may have as many bytes as the system takes, and no more', () =
   const longest = `/${'é'.repeat((MAX_SOCKET_PATH_BYTES - 1) / 2)}`;
   expect(parseAddress(`unix://${longest}`)).toEqual({ scheme: 'unix', path: longest });
   expect(() => parseAddress(`unix://${longest}x`)).toThrow('shorter directory');
+});
+
+test.each([
+  ['beat+tcp://0.0.0.0:7#ab', 'tcp://10.0.0.7:4000', 'beat+tcp://10.0.0.7:7#ab'],
+  ['beat+tcp://[::]:7#ab', 'tcp://worker.test:4000', 'beat+tcp://worker.test:7#ab'],
+  ['tcp://0.0.0.0:7', 'tcp://[fd00::1]:4000', 'tcp://[fd00::1]:7'],
+  ['beat+tcp://10.0.0.9:7', 'tcp://10.0.0.7:4000', 'beat+tcp://10.0.0.9:7'],
+  ['beat+tcp://[::1]:7', 'tcp://10.0.0.7:4000', 'beat+tcp://[::1]:7'],
+  ['beat+tcp://0.0.0.0:7', 'unix:///run/w.sock', 'beat+tcp://0.0.0.0:7'],
+])('%s of the worker at %s is dialed as %s', (address, reached, expected) => {
+  expect(withoutWildcard(address, reached)).toBe(expected);
 });
