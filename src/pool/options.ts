@@ -1,4 +1,5 @@
 /** What a pool can be told, and whether it makes sense. */
+import { statSync } from 'node:fs';
 import type { InspectionEvent, Observer } from 'xstate';
 import type { LoadBalancer } from '../balancing/balancer.ts';
 import type { WorkerMetadata } from '../discovery/discovery.ts';
@@ -6,7 +7,14 @@ import type { DiscoveryGiven } from '../discovery/given.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
 import { checkLogger, type Logger } from '../logger.ts';
 import { hookName } from '../routine/hook.ts';
-import { checkNames } from '../routine/options.ts';
+import {
+  checkBooleans,
+  checkMs,
+  checkNames,
+  checkTexts,
+  checkWhole,
+  given,
+} from '../routine/options.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
 
@@ -38,6 +46,16 @@ export interface PoolOptions {
    * use it.
    */
   readonly authkey?: AuthkeyGiven;
+  /**
+   * Modules that each spawned worker imports before it takes tasks: paths from the current folder, or names
+   * such as `my-app/src/routines.ts`. Default: none, and each is imported with the first task that needs it.
+   */
+  readonly modules?: readonly string[];
+  /**
+   * The folder below which spawned workers import what callers name, and nothing else. Default: the current
+   * one; and where nobody else can find the workers, any file that this program names.
+   */
+  readonly root?: string;
   /** Whether a worker is connected to with the first call that goes there, and not at once. Default: true. */
   readonly lazy?: boolean;
   /** Who gets the next task. Default: `roundRobin()`. */
@@ -127,6 +145,8 @@ const POOL_OPTIONS = [
   'tags',
   'extra',
   'authkey',
+  'modules',
+  'root',
   'lazy',
   'loadBalancer',
   'transport',
@@ -178,22 +198,17 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   if (host !== undefined && (typeof host !== 'string' || host === '')) {
     throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
   }
-  if (extra !== undefined) parseMetadata({ address: 'tcp://checked:1', extra });
-  if (
-    lostAfter !== undefined &&
-    !(typeof lostAfter === 'number' && lostAfter >= LEAST_LOST_AFTER_MS)
-  ) {
-    throw new RangeError(
-      `lostAfter must be a number of milliseconds, ${LEAST_LOST_AFTER_MS} or more, not ${String(lostAfter)}`,
-    );
+  const { modules, root } = options;
+  checkTexts('modules', modules);
+  if (root !== undefined && !isFolder(root)) {
+    throw new TypeError(`root must be a folder, and ${String(root)} is none`);
   }
+  if (extra !== undefined) parseMetadata({ address: 'tcp://checked:1', extra });
+  checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
   const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict, backpressure } =
     options;
   if (backpressure !== undefined) hookName('backpressure', backpressure);
-  for (const [name, value] of Object.entries({ stacks, allowInline, strict, lazy })) {
-    if (value === undefined || typeof value === 'boolean') continue;
-    throw new TypeError(`${name} must be true or false, not ${String(value)}`);
-  }
+  checkBooleans({ stacks, allowInline, strict, lazy });
   if (inspect !== undefined && typeof inspect !== 'function') {
     if (typeof inspect?.next !== 'function') {
       throw new TypeError('inspect must be a function, or an observer with a method next(event)');
@@ -206,20 +221,19 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   if (host !== undefined && transport === 'unix') {
     throw new TypeError("host is for transport: 'tcp', and 'unix' was given");
   }
-  const isTags = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
-  if (tags !== undefined && !isTags) throw new TypeError('tags must be an array of strings');
+  checkTexts('tags', tags);
   if (loadBalancer !== undefined && typeof loadBalancer?.delegate !== 'function') {
     throw new TypeError('loadBalancer must have a method delegate(task, { workers })');
   }
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as PoolOptions;
+  return given(options);
 }
 
-function checkWhole(name: string, value: number | undefined, least: number): void {
-  if (value === undefined || value === Number.POSITIVE_INFINITY) return;
-  if (Number.isInteger(value) && value >= least) return;
-  throw new RangeError(`${name} must be a whole number, ${least} or more, not ${String(value)}`);
+function isFolder(place: unknown): boolean {
+  try {
+    return statSync(place as string).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 function checkTime(name: string, value: number | undefined): void {

@@ -1,5 +1,6 @@
 /** `WorkerPool`: what a user opens. */
 import { availableParallelism, hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { type AnyActorRef, createActor } from 'xstate';
 import { Finder } from '../actors/finder.ts';
 import { type PoolContext, type PoolEvent, poolChart } from '../actors/pool.ts';
@@ -98,6 +99,7 @@ type Settings = PoolOptions &
       | 'filter'
       | 'extra'
       | 'authkey'
+      | 'root'
       | 'host'
       | 'transport'
     >
@@ -219,6 +221,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       size: discovery === undefined ? availableParallelism() : 0,
       lease: Number.POSITIVE_INFINITY,
       tags: [],
+      modules: [],
       lazy: true,
       loadBalancer: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
@@ -448,8 +451,11 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       startTimeout,
       lostAfter,
       authkey,
+      modules,
+      root,
     } = this.#options;
     const publisher = this.#discovery?.discovery.publisher;
+    const isShared = publisher !== undefined || root !== undefined;
     return new Children({
       setup: {
         tags,
@@ -459,12 +465,12 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         allowInline,
         strict,
         backpressure: backpressure && hookName('backpressure', backpressure),
-        root: process.cwd(),
-        // Others find them.
-        files: publisher === undefined,
+        modules,
+        root: resolve(root ?? '.'),
+        files: !isShared,
         lostAfterMs: lostAfter,
         authkey: authkey === undefined ? undefined : encodeAuthkey(authkey),
-        callerLostAfterMs: publisher && CALLER_LOST_AFTER_MS,
+        callerLostAfterMs: isShared ? CALLER_LOST_AFTER_MS : undefined,
         extra,
       },
       startTimeoutMs: startTimeout,

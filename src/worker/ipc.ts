@@ -49,6 +49,8 @@ export interface WorkerSetup {
   readonly allowInline: boolean;
   /** Whether values of context variables that can't travel fail their tasks. */
   readonly strict: boolean;
+  /** Modules that it imports before it listens: paths from `root`, or names as `my-app/src/routines.ts`. */
+  readonly modules: readonly string[];
   /** Folder in which packages are looked for that are not known otherwise. */
   readonly root: string;
   /** Whether it imports any file that callers name; otherwise only those below `root` or of `packages`. */

@@ -8,6 +8,7 @@ import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
 import { logLevel, RuntimeLog } from '../logger.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
+import { loadLocal } from '../routine/modules.ts';
 import { decodeAuthkey } from '../security/authkey.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
@@ -42,6 +43,7 @@ async function start(setup: WorkerSetup): Promise<void> {
     // Its steps are lines of this process's output, which the pool forwards.
     const inspect = inspectorOf(new RuntimeLog(undefined, logLevel(process.env.SKEIN_LOG)));
     packages = new PackageNews(setup, send);
+    for (const module of setup.modules) await loadLocal(module, packages.policy);
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
     worker = new WorkerCore({
       env: systemEnv,

@@ -185,6 +185,7 @@ test.each(['unix', 'tcp'])(
           authkey: undefined,
           callerLostAfterMs: undefined,
           extra: undefined,
+          modules: [],
           root: '.',
           files: true,
           lostAfterMs: 1_000,

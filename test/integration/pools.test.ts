@@ -1,4 +1,5 @@
 /** The four ways to open a pool, with workers that are found. */
+import { writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { serveControl } from '../../src/control/server.ts';
 import { LocalDiscovery } from '../../src/discovery/adapters/local.ts';
@@ -193,9 +194,22 @@ test('a pool that closes waits for calls on workers that it has found', async ()
   const call = gate.on(durable)(file);
   await until(() => expect(durable.workers[0]?.inFlight).toBe(1));
   const closed = durable.close();
-  await import('node:fs').then(({ writeFileSync }) => writeFileSync(`${file}.open`, ''));
+  writeFileSync(`${file}.open`, '');
   await call;
   await closed;
+});
+
+test('spawned workers import the modules that are named before they take tasks', async () => {
+  const module = `${folder}/early.mjs`;
+  writeFileSync(module, `import 'node:fs'; process.stderr.write('imported early\\n');`);
+  const lines: string[] = [];
+  const note = (_fields: object, message: string) => lines.push(message);
+  const logger = { debug: note, info: note, warn: note, error: note };
+  await open({ size: 2, modules: [module], logger });
+  await until(() => expect(lines.filter((line) => line.includes('early'))).toHaveLength(2));
+  await expect(
+    WorkerPool.open({ size: 1, modules: [`${folder}/none.mjs`], logger }),
+  ).rejects.toThrow(/there is no module '.*none\.mjs'/);
 });
 
 test('a lease without discovery is for nothing, and a warning says so', async () => {
@@ -210,6 +224,8 @@ test.each<[PoolOptions, RegExp]>([
   [{ discovery: new MemoryDiscovery(), lease: 0 }, /^lease must be a whole number, 1 or more/],
   [{ discovery: 'local' as never }, /^discovery is a string: a discovery has subscribe/],
   [{ filter: 'gpu' as never }, /^filter must be a function/],
+  [{ root: '/nowhere' }, /^root must be a folder/],
+  [{ modules: 'a.ts' as never }, /^modules must be an array of strings/],
   [{ extra: { a: 1 } as never }, /^each of extra must be a text/],
   [{ transport: 'unix', host: '::1' }, /^host is for transport: 'tcp'/],
 ])('refuses %o', async (options, message) => {
