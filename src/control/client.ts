@@ -54,21 +54,19 @@ const EMPTY = Buffer.alloc(0);
 export class ControlClient {
   /** Where it asks, e.g. `tcp://127.0.0.1:7411`. */
   readonly address: string;
-  readonly #host: string;
   readonly #authkey: AuthkeyGiven | undefined;
   readonly #timeoutMs: number;
 
   /** @throws TypeError when the host, the port, the timeout or the authkey is none */
   constructor(options: ControlClientOptions = {}) {
     const { authkey, timeout = DEFAULT_TIMEOUT_MS } = options;
-    const { address, host } = poolAddress(options);
+    const { address } = poolAddress(options);
     if (!(typeof timeout === 'number' && timeout > 0)) {
       throw new TypeError(
         `timeout must be a number of milliseconds above 0, not ${String(timeout)}`,
       );
     }
     this.address = address;
-    this.#host = host;
     this.#authkey = authkey;
     this.#timeoutMs = timeout;
     // Now, and not with the first call: the mistake is here.
@@ -86,7 +84,7 @@ export class ControlClient {
   /** The workers, and what each is doing. */
   async list(): Promise<readonly ListedWorker[]> {
     return await this.#ask(POOL_PATHS.list, EMPTY, this.#timeoutMs, (bytes) =>
-      decodeRoster(bytes, this.#host, () => {}),
+      decodeRoster(bytes, this.address, () => {}),
     );
   }
 
@@ -119,7 +117,7 @@ export class ControlClient {
       if (over) return;
       try {
         const skipped = (why: string) => watcher.skipped?.(why);
-        watcher.workers(decodeRoster(bytes, this.#host, skipped));
+        watcher.workers(decodeRoster(bytes, this.address, skipped));
       } catch (error) {
         end(error);
       }

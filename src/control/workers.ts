@@ -1,8 +1,8 @@
 /** The workers of a pool, and how they are told of. */
 import { PbfReader, PbfWriter } from 'pbf';
-import { isWildcard } from '../discovery/adapters/interfaces.ts';
 import type { WorkerMetadata } from '../discovery/discovery.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
+import { withoutWildcard } from '../transport/address.ts';
 import type { WorkerStatusReport } from '../transport/status.ts';
 import { type PoolWorker, readPoolRoster, writePoolRoster } from '../wire/generated/pool.js';
 
@@ -63,17 +63,17 @@ function toMessage(
 /**
  * The workers of a roster; those that say what no worker may are left out.
  *
- * @param host at which the pool was reached
+ * @param pool the address at which the pool was reached
  * @param skipped is told why one is left out
  */
 export function decodeRoster(
   bytes: Uint8Array,
-  host: string,
+  pool: string,
   skipped: (why: string) => void,
 ): ListedWorker[] {
   return readPoolRoster(new PbfReader(bytes)).workers.flatMap((message) => {
     try {
-      return [fromMessage(message, host)];
+      return [fromMessage(message, pool)];
     } catch (error) {
       skipped((error as Error).message);
       return [];
@@ -81,12 +81,12 @@ export function decodeRoster(
   });
 }
 
-function fromMessage(message: PoolWorker, host: string): ListedWorker {
+function fromMessage(message: PoolWorker, pool: string): ListedWorker {
   const { uid } = message;
   const metadata = parseMetadata({
     uid,
-    address: reachable(message.address, host),
-    beat: reachable(message.beat, host) || undefined,
+    address: withoutWildcard(message.address, pool),
+    beat: withoutWildcard(message.beat, pool) || undefined,
     host: message.host || undefined,
     pid: message.pid || undefined,
     version: message.version || undefined,
@@ -105,12 +105,4 @@ function fromMessage(message: PoolWorker, host: string): ListedWorker {
     uptime: message.uptime_ms,
     draining: message.draining,
   };
-}
-
-/** The same, at this host where it has one that stands for all addresses of its machine. */
-function reachable(address: string, host: string): string {
-  const [, before, there = '', after] =
-    /^(.*?:\/\/)\[?([^\]/]*?)\]?(:\d+(?:#.*)?)$/.exec(address) ?? [];
-  if (!isWildcard(there)) return address;
-  return `${before}${host.includes(':') ? `[${host}]` : host}${after}`;
 }
