@@ -63,17 +63,26 @@ function listen(discovery: LanDiscovery): string[] {
 const until = <T>(check: () => T | Promise<T>) =>
   vi.waitFor(check, { timeout: 8_000, interval: 5 });
 
-/** Another machine, which may say anything and answers nothing; its questions are those of a browser. */
+/** Another machine, which may say anything and answers nothing; when it heard questions, and answers. */
 async function stranger(address = '127.0.0.2') {
   const asked: number[] = [];
+  const said: number[] = [];
   const outbox = new Outbox();
   const socket = await LanSocket.open(
     { name: 'lo', address, netmask: '255.0.0.0', internal: true },
     group,
-    { query: () => asked.push(performance.now()), response() {}, failed() {} },
+    {
+      query: () => asked.push(performance.now()),
+      response: ({ id }) => {
+        if (id !== 1) said.push(performance.now());
+      },
+      failed() {},
+    },
   );
   const stranger = {
     asked,
+    said,
+    ask: (name: string) => socket.ask(1, [{ name, type: 'PTR' }]),
     say: (...records: DnsRecord[]) => socket.say(1, records),
     announce: (worker: AnnouncedWorker, revision = 1) =>
       outbox.send(() =>
@@ -336,6 +345,21 @@ test('of several who look one asks', async () => {
   const ms = (other.asked.at(-1) ?? 0) - (other.asked[from] ?? 0);
   // Each on its own: 5 questions in 200 ms.
   expect(10 / (ms / 200)).toBeLessThan(3);
+});
+
+test('many questions get few answers', async () => {
+  const other = await stranger();
+  const start = performance.now();
+  await open().publisher.publish('worker-added', worker('a'));
+  for (let n = 0; n < 100; n += 1) {
+    await other.ask(n % 2 === 0 ? SERVICE.toUpperCase() : `a.${SERVICE}`);
+  }
+  await until(() => expect(other.said.length).toBeGreaterThan(1));
+  const heard = other.said.length;
+  await other.ask(SERVICE);
+  await until(() => expect(other.said.length).toBeGreaterThan(heard));
+  // Its two announcements, and an answer in each 100 ms.
+  expect(other.said.length).toBeLessThanOrEqual(3 + (performance.now() - start) / 100);
 });
 
 test('a port that another program has for itself fails what needs it, with the reason', async () => {
