@@ -95,7 +95,7 @@ export function decodeTxt(data: unknown, name: string): Announcement {
   if (fields.get('name') !== name) throw new ForOthers();
   if (fields.get('txtvers') !== '1') throw new TypeError('it is not of version 1');
   const revision = wholeNumber(fields.get('rev'));
-  if (typeof revision !== 'number') throw new TypeError('rev must be a whole number');
+  if (!isSafe(revision)) throw new TypeError('rev must be a whole number');
   const under = (prefix: string) =>
     [...fields].flatMap(([key, value]): [string, string][] =>
       key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : [],
@@ -173,4 +173,8 @@ export function goodbyes({ answers }: Packet): string[] {
     const fqdn = data.toLowerCase();
     return fqdn.endsWith(`.${SERVICE}`) ? [fqdn.slice(0, -SERVICE.length - 1)] : [];
   });
+}
+
+function isSafe(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }
