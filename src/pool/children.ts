@@ -115,9 +115,11 @@ export class Children {
   }
 
   /** Tells them of each other and of the pool's other workers, for nested calls. */
-  announce(others: readonly WorkerAddress[]): void {
-    const workers = [...this.workers, ...others];
-    for (const { process } of this.#slots.values()) process.send({ skein: 'roster', workers });
+  announce(found: readonly WorkerAddress[]): void {
+    const { workers } = this;
+    for (const { process } of this.#slots.values()) {
+      process.send({ skein: 'roster', workers, found });
+    }
   }
 
   /** So that it is replaced: a process that is stopped would hold its place for ever. */

@@ -56,8 +56,16 @@ export interface PoolOptions {
    * one; and where nobody else can find the workers, any file that this program names.
    */
   readonly root?: string;
-  /** Whether a worker is connected to with the first call that goes there, and not at once. Default: true. */
+  /**
+   * Whether a worker is connected to with the first call that goes there, and not at once; also by the
+   * spawned workers, for the calls of their tasks. Default: true.
+   */
   readonly lazy?: boolean;
+  /**
+   * Where it is `lazy`: when the last call of a spawned worker's tasks ended so many milliseconds ago, its
+   * links to other workers end, until the next call. Infinity: never. Default: 60,000.
+   */
+  readonly proxyTtl?: number;
   /** Who gets the next task. Default: `roundRobin()`. */
   readonly loadBalancer?: LoadBalancer;
   /**
@@ -148,6 +156,7 @@ const POOL_OPTIONS = [
   'modules',
   'root',
   'lazy',
+  'proxyTtl',
   'loadBalancer',
   'transport',
   'host',
@@ -166,7 +175,7 @@ const POOL_OPTIONS = [
 ];
 
 /** For workers that are spawned. */
-const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'transport', 'restarts'];
+const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'transport', 'restarts', 'proxyTtl'];
 
 /** @throws TypeError when there is one that `connect` does not have; `open` checks the others */
 export function checkConnectOptions(options: ConnectOptions): void {
@@ -190,6 +199,7 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   checkWhole('restarts.limit', restarts?.limit, 0);
   checkTime('restarts.windowMs', restarts?.windowMs);
   checkTime('startTimeout', startTimeout);
+  checkTime('proxyTtl', options.proxyTtl);
   const { filter, host, lazy, extra, authkey } = options;
   if (authkey !== undefined) new Authkey(authkey);
   if (filter !== undefined && typeof filter !== 'function') {

@@ -223,6 +223,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       tags: [],
       modules: [],
       lazy: true,
+      proxyTtl: 60_000,
       loadBalancer: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
       maxValueBytes: defaultLimits.maxValueBytes,
@@ -453,6 +454,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       authkey,
       modules,
       root,
+      lazy,
+      proxyTtl,
     } = this.#options;
     const publisher = this.#discovery?.discovery.publisher;
     const isShared = publisher !== undefined || root !== undefined;
@@ -468,6 +471,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         modules,
         root: resolve(root ?? '.'),
         files: !isShared,
+        lazy,
+        // Infinity does not pass as JSON.
+        proxyTtlMs: Number.isFinite(proxyTtl) ? proxyTtl : undefined,
         lostAfterMs: lostAfter,
         authkey: authkey === undefined ? undefined : encodeAuthkey(authkey),
         callerLostAfterMs: isShared ? CALLER_LOST_AFTER_MS : undefined,

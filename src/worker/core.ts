@@ -2,6 +2,7 @@
  * A worker without its surroundings: listens for callers, runs their tasks, and has a proxy for the calls that
  * these make. `host.ts` puts it into a process, and the simulation into one of its own.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type AnyActorRef, createActor, type InspectionEvent, type Observer } from 'xstate';
 import { Admission } from '../actors/admission.ts';
 import { aborted } from '../actors/execution.ts';
@@ -113,6 +114,12 @@ export interface WorkerStats {
 /** Links that are not used cost little, and to make them anew costs a round trip. */
 const DEFAULT_PROXY_TTL_MS = 60_000;
 
+/** A worker of the pool, and whether its discovery names it, or the pool itself. */
+interface Listed {
+  readonly worker: WorkerAddress;
+  readonly found: boolean;
+}
+
 type WorkerEvent =
   | { type: 'drain'; graceMs: number | undefined }
   | { type: 'expired' }
@@ -164,7 +171,7 @@ export class WorkerCore {
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
   #listeners: Listener[] = [];
-  #roster = new Map<string, WorkerAddress>();
+  #roster = new Map<string, Listed>();
   #running = 0;
   readonly #startedAt: number;
   #idleSince: number;
@@ -252,17 +259,30 @@ export class WorkerCore {
     );
   }
 
-  /** The workers of the pool, for nested calls; this one is reached without leaving the process. */
-  roster(workers: readonly WorkerAddress[]): void {
-    const next = new Map(workers.map((worker) => [worker.uid, worker]));
-    for (const uid of this.#roster.keys()) {
-      if (!next.has(uid)) this.#proxy.send({ type: 'dropped', uid, message: 'its process ended' });
+  /**
+   * The workers of the pool, for nested calls; this one is reached without leaving the process.
+   *
+   * @param workers those whose end is known: one that is missing has ended
+   * @param found those that a discovery names: one that is missing keeps the calls that it has
+   */
+  roster(workers: readonly WorkerAddress[], found: readonly WorkerAddress[] = []): void {
+    const next = new Map<string, Listed>();
+    for (const worker of found) next.set(worker.uid, { worker, found: true });
+    for (const worker of workers) next.set(worker.uid, { worker, found: false });
+    for (const [uid, known] of this.#roster) {
+      if (next.has(uid)) continue;
+      if (known.found) this.#proxy.send({ type: 'unlisted', uid });
+      else this.#proxy.send({ type: 'dropped', uid, message: 'its process ended' });
     }
-    for (const [uid, worker] of next) {
-      if (this.#roster.has(uid)) continue;
+    for (const [uid, { worker }] of next) {
+      const known = this.#roster.get(uid)?.worker;
       // A worker always takes what its own tasks ask of it: they would wait for themselves.
       const own = { uid, tags: worker.tags, address: this.#selfAddress };
-      this.#proxy.send({ type: 'added', worker: uid === this.uid ? own : worker });
+      if (known === undefined) {
+        this.#proxy.send({ type: 'added', worker: uid === this.uid ? own : worker });
+      } else if (uid !== this.uid && !isDeepStrictEqual(known, worker)) {
+        this.#proxy.send({ type: 'updated', worker });
+      }
     }
     this.#roster = next;
   }

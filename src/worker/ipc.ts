@@ -5,8 +5,8 @@ import type { HookName } from '../routine/hook.ts';
 /** From the pool to its worker. */
 export type ToWorker =
   | { skein: 'start'; setup: WorkerSetup; sourceMaps: boolean }
-  /** The workers of the pool, this one included: for nested calls. */
-  | { skein: 'roster'; workers: readonly WorkerAddress[] }
+  /** The workers that the pool has spawned, this one included, and those that it has found: for nested calls. */
+  | { skein: 'roster'; workers: readonly WorkerAddress[]; found: readonly WorkerAddress[] }
   /** Folders of packages that modules are named by, by the packages' names. */
   | { skein: 'packages'; packages: Readonly<Record<string, string>> }
   /** The answer to `where` for a package that the pool does not know. */
@@ -57,6 +57,10 @@ export interface WorkerSetup {
   readonly files: boolean;
   /** URLs of the folders of packages that are known to the pool, by their names. */
   readonly packages: Readonly<Record<string, string>>;
+  /** Whether its links to other workers come with the first calls of its tasks, and go some time after the last. */
+  readonly lazy: boolean;
+  /** Milliseconds after the last call; undefined for never. */
+  readonly proxyTtlMs: number | undefined;
   /** Another worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
 }

@@ -61,6 +61,8 @@ async function start(setup: WorkerSetup): Promise<void> {
       stacks: setup.stacks,
       allowInline: setup.allowInline,
       modules: packages.policy,
+      lazy: setup.lazy,
+      proxyTtlMs: setup.proxyTtlMs ?? Number.POSITIVE_INFINITY,
       home: processHome,
       strictContext: isStrict(process.env.SKEIN_CONTEXT) || setup.strict,
       backpressure,
@@ -119,7 +121,7 @@ process.on('message', (message: ToWorker) => {
   if (message.skein === 'start') {
     if (message.sourceMaps) process.setSourceMapsEnabled(true);
     void start(message.setup);
-  } else if (message.skein === 'roster') worker?.roster(message.workers);
+  } else if (message.skein === 'roster') worker?.roster(message.workers, message.found);
   else if (message.skein === 'stop') void stop(message.graceMs);
   else packages?.receive(message);
 });

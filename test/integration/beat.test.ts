@@ -188,6 +188,8 @@ test.each(['unix', 'tcp'])(
           modules: [],
           root: '.',
           files: true,
+          lazy: true,
+          proxyTtlMs: undefined,
           lostAfterMs: 1_000,
         },
         { startTimeoutMs: 20_000, killTimeoutMs: 1_000, output },

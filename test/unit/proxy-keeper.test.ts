@@ -1,6 +1,7 @@
 /** Where the calls of a worker's tasks go, and how long it keeps what they need. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { createActor, fromCallback } from 'xstate';
+import type { WorkerAddress } from '../../src/actors/peer.ts';
 import { PoolProxy } from '../../src/actors/proxy.ts';
 import { roundRobin } from '../../src/balancing/policies.ts';
 import type { DiscoveryEvent, DiscoveryLike } from '../../src/discovery/discovery.ts';
@@ -14,7 +15,7 @@ import { memoryTransport } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { VERSION } from '../../src/transport/version.ts';
 import { WorkerCore, type WorkerCoreOptions } from '../../src/worker/core.ts';
-import { until } from '../integration/helpers.ts';
+import { rejection, until } from '../integration/helpers.ts';
 
 const TTL_MS = 80;
 const shared = { env: systemEnv, limits: defaultLimits };
@@ -220,17 +221,50 @@ describe('a worker that its discovery tells of others', () => {
   });
 });
 
-test('a worker that its pool tells of others keeps their links no longer, either', async () => {
-  const cluster = new Cluster();
-  const home = await cluster.start();
-  const other = await cluster.start();
-  const address = (index: number) => `net://host-${index}`;
-  const roster = [home, other].map(({ uid }, i) => ({ uid, address: address(i), tags: [] }));
-  home.roster(roster);
-  cluster.use(home);
-  for (let round = 0; round < 2; round += 1) {
-    expect(await nested.with(cluster.target)(4)).toEqual([home.uid, other.uid].sort());
-    expect(other.stats.sessions).toBe(1);
-    await until(() => expect(other.stats.sessions).toBe(0));
+describe('a worker that its pool tells of others', () => {
+  async function told() {
+    const cluster = new Cluster();
+    const home = await cluster.start();
+    const other = await cluster.start();
+    const listed = (uid: string, i: number): WorkerAddress => {
+      return { uid, address: `net://host-${i}`, tags: [] };
+    };
+    const [own, found] = [listed(home.uid, 0), listed(other.uid, 1)];
+    cluster.use(home);
+    return { cluster, home, other, own, found, both: [home.uid, other.uid].sort() };
   }
+
+  test('keeps the links to them no longer, either', async () => {
+    const { cluster, home, other, own, found, both } = await told();
+    home.roster([own, found]);
+    for (let round = 0; round < 2; round += 1) {
+      expect(await nested.with(cluster.target)(4)).toEqual(both);
+      expect(other.stats.sessions).toBe(1);
+      await until(() => expect(other.stats.sessions).toBe(0));
+    }
+  });
+
+  test('loses its calls on one that has ended, and not on one that is only named no more', async () => {
+    const { cluster, home, other, own, found } = await told();
+    for (const ends of [false, true]) {
+      const { ended, end } = lasting();
+      pause = { ended };
+      home.roster(ends ? [own, found] : [own], ends ? [] : [found]);
+      const calls = [1, 2].map(() => waitsForNested.with(cluster.target)());
+      await until(() => expect(other.stats.tasks).toBe(1));
+      home.roster([own]);
+      expect(await nested.with(cluster.target)(4)).toEqual([home.uid]);
+      if (ends) expect(await rejection(Promise.all(calls))).toHaveProperty('code', 'WORKER_LOST');
+      end();
+      const outcomes = await Promise.allSettled(calls);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(ends ? 1 : 2);
+    }
+  });
+
+  test('goes where they have gone', async () => {
+    const { cluster, home, own, found, both } = await told();
+    home.roster([own], [{ ...found, address: 'net://nowhere' }]);
+    home.roster([own], [found]);
+    expect(await nested.with(cluster.target)(4)).toEqual(both);
+  });
 });
