@@ -127,11 +127,11 @@ export class Children {
     this.#find(uid)?.process.giveUp(why);
   }
 
-  /** Asks all of them to end. */
-  stop(): void {
+  /** Asks all of them to end. @param graceMs milliseconds that their tasks may go on; undefined: all they need */
+  stop(graceMs: number | undefined): void {
     for (const child of this.#slots.values()) {
       this.#withdraw(child);
-      child.process.stop(0);
+      child.process.stop(graceMs);
     }
   }
 

@@ -68,9 +68,17 @@ export interface PoolParts {
    * workers. Default: there.
    */
   readonly reach?: (address: string) => string;
+  /**
+   * Whether tasks of other callers may come to an end when the pool closes, within its grace time.
+   * Default: they are aborted when its own calls are over.
+   */
+  readonly waitsForOthers?: boolean;
 }
 
-/** Opens a pool with other parts than its own: for tests that stand between it and its workers. */
+/**
+ * Opens a pool with other parts than its own: for tests that stand between it and its workers, and for
+ * `skein pool up`.
+ */
 export const openWith: unique symbol = Symbol('skein.openWith');
 
 /** The death of this process is known to its workers, and that of other callers is not. */
@@ -123,6 +131,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #actor: AnyActorRef;
   readonly #proxy: PoolProxy;
   readonly #children: Children;
+  readonly #waitsForOthers: boolean;
   readonly #discovery: OwnedDiscovery | undefined;
   readonly #finder: Finder | undefined;
   readonly #opened: Promise<void>;
@@ -257,6 +266,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       ...(parts.transports ?? [grpcTransport(authkey === undefined ? {} : { authkey })]),
       beatTransport(),
     ];
+    this.#waitsForOthers = parts.waitsForOthers ?? false;
     const reach = parts.reach ?? ((address: string) => address);
     this.#children = this.#makeChildren(reach);
     const inspector = inspectorOf(this.#log, inspect);
@@ -430,9 +440,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         const closed = new PoolClosed('the pool was closed before the call could end');
         this.#proxy.send({ type: 'abort', error: this.#failure ?? closed });
       },
-      stopAll: () => {
+      stopAll: ({ graceMs }: PoolContext) => {
         this.#finder?.stop();
-        this.#children.stop();
+        this.#children.stop(this.#waitsForOthers ? graceMs : 0);
         if (this.#children.size === 0) this.#send({ type: 'stopped' });
       },
       closed: () => this.#end(),

@@ -1,0 +1,140 @@
+/** `skein run`: one routine, for trying things out. */
+import { inspect } from 'node:util';
+import { WorkerPool } from '../pool/pool.ts';
+import { withDispatch } from '../routine/gate.ts';
+import { lookup, namesIn } from '../routine/registry.ts';
+import { findNamed } from '../wire/names.ts';
+import { markAsWorker } from '../worker/ipc.ts';
+import { readAuthkey } from './authkey.ts';
+import { checked, Failure, isExpected, usage } from './failure.ts';
+import { load } from './modules.ts';
+import { discoveryOf } from './options.ts';
+import { isColoured, isUnread, print } from './output.ts';
+import { Signals } from './signals.ts';
+import { given } from './worker.ts';
+
+export interface RunFlags {
+  readonly host?: string;
+  readonly port?: number;
+  readonly authkey?: string;
+  readonly discovery?: string;
+  readonly tag?: readonly string[];
+  readonly timeout?: number;
+  readonly json?: boolean;
+}
+
+type Callable = (...args: unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
+
+/** So long a call waits for the first worker to be found. */
+const PATIENCE_MS = 10_000;
+
+/** Runs it, and prints what it gives. Resolves to the exit code. */
+export async function runRoutine(
+  module: string,
+  routine: string,
+  args: readonly string[],
+  flags: RunFlags,
+  secret: string | undefined,
+): Promise<number> {
+  const values = args.map(parseArgument);
+  const authkey = await readAuthkey(flags.authkey, secret);
+  // The main part of the module is not wanted here.
+  markAsWorker();
+  const { call, isGenerator } = await findRoutine(module, routine);
+  const abort = new AbortController();
+  const signals = new Signals('the call is aborted', (signal) => {
+    abort.abort(new Failure(`ended by ${signal}`));
+  });
+  const pool = await openPool(flags, authkey);
+  try {
+    const dispatch = given({ timeout: flags.timeout, signal: abort.signal });
+    const answer = pool.run(() => withDispatch(dispatch, () => call(...values)));
+    if (isGenerator) await printAll(answer as AsyncIterable<unknown>, flags.json === true);
+    else await printResult(await answer, flags.json === true);
+  } catch (error) {
+    if (signals.exitCode !== undefined) return signals.exitCode;
+    throw isExpected(error) ? error : new Failure(inspect(error));
+  } finally {
+    await pool.close({ grace: 0 });
+  }
+  return signals.exitCode ?? 0;
+}
+
+function parseArgument(text: string, index: number): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const hint = /^[\w ./-]+$/.test(text) ? `. For a text write '"${text}"'` : '';
+    throw usage(`argument ${index + 1} is no JSON: ${text} (${(error as Error).message})${hint}`);
+  }
+}
+
+/** Where it runs: on a worker of its own, unless it is told otherwise. */
+async function openPool(
+  { host, port, discovery, tag: tags }: RunFlags,
+  authkey: Uint8Array | undefined,
+): Promise<WorkerPool> {
+  const remote = host !== undefined || port !== undefined;
+  if (remote && discovery !== undefined) {
+    throw usage('--host and --port name a pool, and --discovery finds workers: give either');
+  }
+  const which = discovery === undefined ? undefined : discoveryOf(discovery);
+  const options = given({ tags, authkey });
+  const found = { ...options, startTimeout: PATIENCE_MS };
+  return await checked('skein run', () => {
+    if (remote) return WorkerPool.connect(given({ ...found, host, port }));
+    if (which !== undefined) return WorkerPool.open({ ...found, discovery: () => which });
+    return WorkerPool.open({ ...options, size: 1 });
+  });
+}
+
+async function findRoutine(
+  module: string,
+  routine: string,
+): Promise<{ call: Callable; isGenerator: boolean }> {
+  const name = await load(module);
+  const found = lookup(name, routine);
+  const call = findNamed({ kind: 'routine', module: name, name: routine });
+  if (found !== undefined && call !== undefined && !found.method) {
+    return { call: call as Callable, isGenerator: found.generator };
+  }
+  const names = namesIn(name).filter((one) =>
+    findNamed({ kind: 'routine', module: name, name: one }),
+  );
+  const known = names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`;
+  throw usage(`there is no routine '${routine}' in ${module}: ${known}`);
+}
+
+async function printAll(values: AsyncIterable<unknown>, json: boolean): Promise<void> {
+  for await (const value of values) {
+    await print(format(value, json));
+    // The generator ends, since nobody wants more of it.
+    if (isUnread()) return;
+  }
+}
+
+async function printResult(value: unknown, json: boolean): Promise<void> {
+  if (value !== undefined || json) await print(format(value, json));
+}
+
+/** One line, where it is not for people. */
+function format(value: unknown, json: boolean): string {
+  if (json) return toJson(value);
+  if (typeof value === 'string') return value;
+  return inspect(value, {
+    depth: null,
+    maxArrayLength: null,
+    maxStringLength: null,
+    colors: isColoured(process.stdout),
+    breakLength: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+    compact: process.stdout.isTTY ? 3 : true,
+  });
+}
+
+function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'null';
+  } catch (error) {
+    throw new Failure(`what it gave can't be JSON: ${(error as Error).message}`);
+  }
+}

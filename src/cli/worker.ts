@@ -1,0 +1,89 @@
+/** `skein worker`: one worker in the foreground. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isLoopback } from '../discovery/adapters/interfaces.ts';
+import { setModulePolicy } from '../routine/whereabouts.ts';
+import { parseAddress } from '../transport/address.ts';
+import { Worker } from '../worker/host.ts';
+import { markAsWorker } from '../worker/ipc.ts';
+import { readAuthkey } from './authkey.ts';
+import { checked, usage } from './failure.ts';
+import { load } from './modules.ts';
+import { discoveryOf } from './options.ts';
+import { paint, print, say, warn } from './output.ts';
+import { Signals } from './signals.ts';
+
+export interface WorkerFlags {
+  readonly host?: string;
+  readonly port?: number;
+  readonly tag?: readonly string[];
+  readonly module?: readonly string[];
+  readonly root?: string;
+  readonly discovery?: string;
+  readonly concurrency?: number;
+  readonly grace?: number;
+  readonly authkey?: string;
+  readonly allowInline?: boolean;
+  readonly json?: boolean;
+}
+
+/** Runs until it is stopped. Resolves to the exit code. */
+export async function runWorker(flags: WorkerFlags, secret: string | undefined): Promise<number> {
+  // Before a module of the user's is loaded, which may ask.
+  markAsWorker();
+  surviveTasks();
+  // Callers name modules of this program, and none of the rest of this machine.
+  setModulePolicy({ root: folderOf(flags.root), files: false });
+  const authkey = await readAuthkey(flags.authkey, secret);
+  const { host, port, tag: tags, concurrency, allowInline, discovery: which } = flags;
+  const discovery = which === undefined ? undefined : discoveryOf(which);
+  const options = { host, port, tags, concurrency, allowInline, authkey };
+  const worker = checked('skein worker', () => {
+    return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
+      mayKill: true,
+    });
+  });
+  const signals = new Signals('the worker waits for its tasks', () => {
+    void worker.stop(flags.grace ?? Number.POSITIVE_INFINITY);
+  });
+  for (const module of flags.module ?? []) await load(module);
+  const address = await worker.start();
+  warnIfOpen(address, authkey !== undefined);
+  if (flags.json) await print(JSON.stringify(worker.metadata));
+  else {
+    const found = which === undefined ? '' : `, found by ${which}`;
+    const uid = paint('bold', worker.uid.slice(0, 8));
+    await print(`worker ${uid} listens at ${paint('cyan', address)}${found}`);
+  }
+  await worker.stopped;
+  return signals.exitCode ?? 0;
+}
+
+/** @throws Failure when it is no folder */
+export function folderOf(root = '.'): string {
+  const folder = resolve(root);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder;
+  throw usage(`--root ${root}: there is no folder ${folder}`);
+}
+
+/** Whoever can connect can have code run. */
+export function warnIfOpen(address: string, hasKey: boolean): void {
+  const place = parseAddress(address);
+  if (hasKey || place.scheme !== 'tcp' || isLoopback(place.host)) return;
+  warn(`whoever reaches ${address} can run routines: give it an authkey (see skein --help)`);
+}
+
+/** A task's code must not end the worker for the other tasks. */
+function surviveTasks(): void {
+  process.on('unhandledRejection', (reason) => {
+    say('A task, or a module that it needs, left a rejected promise behind:');
+    console.error(reason);
+  });
+}
+
+/** Without the options that are undefined. */
+export function given<T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as never;
+}
