@@ -3,7 +3,7 @@ import { DispatchTimeout } from '../errors.ts';
 import { unreadable } from '../wire/class-codec.ts';
 import { UnknownName } from '../wire/names.ts';
 import type { Abortable } from './dispatcher.ts';
-import { describeFailure, loadModule } from './modules.ts';
+import { explainFailure, loadModule } from './modules.ts';
 import type { ModulePolicy } from './whereabouts.ts';
 
 /** Modules that one value may have loaded. After each the value is read from its beginning. */
@@ -115,7 +115,7 @@ async function load(
   try {
     await loadModule(module, policy);
   } catch (cause) {
-    const why = describeFailure(cause, policy);
-    throw unreadable(`${what}, and that module does not load: ${why}`, cause);
+    const { why, options } = explainFailure(cause, policy);
+    throw unreadable(`${what}, and that module does not load: ${why}`, options.cause);
   }
 }

@@ -1,7 +1,7 @@
 /** Imports of the modules that others name: for a routine to run, or a value to read. */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { RoutineNotFound } from '../errors.ts';
 import { addModuleAlias, rememberNames } from '../wire/names.ts';
@@ -91,18 +91,25 @@ async function load(name: string, url: string): Promise<void> {
   }
 }
 
-/** What went wrong, for a message. */
-export function describeFailure(error: unknown, policy = modulePolicy()): string {
-  if (error instanceof ModuleRefused) return error.message;
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return hidePaths(text, policy);
+/** Why a module could not be loaded, for whoever named it. */
+export function explainFailure(
+  error: unknown,
+  policy = modulePolicy(),
+): { why: string; options: ErrorOptions } {
+  if (error instanceof ModuleRefused) return { why: error.message, options: {} };
+  const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (policy.files) return { why, options: { cause: error } };
+  return { why: hideFolders(why, policy), options: {} };
 }
 
-/** Has paths begin in the root where others do not need to know where that is. */
-function hidePaths(text: string, { root, files }: ModulePolicy): string {
-  if (files) return text;
-  const folder = realUrl(pathToFileURL(resolve(root)).href);
-  return text.replaceAll(`${folder}/`, '').replaceAll(join(fileURLToPath(folder), sep), '');
+/** Has paths begin in their root: where that is, is nothing to those who must not name files. */
+function hideFolders(text: string, { root, folders = [] }: ModulePolicy): string {
+  let hidden = text;
+  for (const folder of [pathToFileURL(resolve(root)).href, ...folders]) {
+    const url = `${realUrl(folder).replace(/\/$/, '')}/`;
+    hidden = hidden.replaceAll(url, '').replaceAll(fileURLToPath(url), '');
+  }
+  return hidden;
 }
 
 async function importModule(name: string, url: string): Promise<void> {

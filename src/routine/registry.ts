@@ -1,6 +1,7 @@
 /** The routines that this process knows, by module and name. */
 import { RoutineIdentityError } from '../errors.ts';
 import { type CallSite, isReplacedAt } from './identity.ts';
+import { currentScope } from './task.ts';
 
 /** What a worker needs to run a routine. */
 export interface RegisteredRoutine {
@@ -12,6 +13,8 @@ export interface RegisteredRoutine {
   readonly site: CallSite;
   /** Its first argument is the instance. */
   readonly method?: boolean;
+  /** The program made it itself, not a module that was imported because somebody named it. */
+  readonly own?: boolean;
 }
 
 // Two copies of the package in one process, or a module evaluated twice by a test runner, must see
@@ -40,7 +43,8 @@ export function register(routine: RegisteredRoutine): void {
         `give one another name: routine(fn, { name: '...' })`,
     );
   }
-  names.set(routine.name, routine);
+  const own = currentScope()?.importing === undefined;
+  names.set(routine.name, { ...routine, own });
 }
 
 export function lookup(module: string, name: string): RegisteredRoutine | undefined {

@@ -2,7 +2,7 @@
 
 import { MainModuleError, RoutineNotFound } from '../errors.ts';
 import type { HookName } from '../routine/hook.ts';
-import { describeFailure, isLoaded, loadModule } from '../routine/modules.ts';
+import { explainFailure, isLoaded, loadModule } from '../routine/modules.ts';
 import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
 import type { Backpressure } from './backpressure.ts';
@@ -38,8 +38,11 @@ function resolveRoutine(
   name: string,
   policy?: ModulePolicy,
 ): RegisteredRoutine | Promise<RegisteredRoutine> {
-  // A routine of a module that still loads would see variables that have no value yet.
-  return (isLoaded(module) && lookup(module, name)) || importRoutine(module, name, policy);
+  const known = lookup(module, name);
+  // One of a module that still loads would see variables that have no value yet. But a program's own module
+  // may never have loaded: at its top level, it may wait for its worker to stop.
+  if (known !== undefined && (known.own || isLoaded(module))) return known;
+  return importRoutine(module, name, policy);
 }
 
 async function importRoutine(
@@ -51,8 +54,8 @@ async function importRoutine(
     await loadModule(module, policy);
   } catch (cause) {
     if (cause instanceof MainModuleError) throw cause;
-    const message = `the worker can't load ${module}: ${describeFailure(cause, policy)}`;
-    throw new RoutineNotFound(message, { cause });
+    const { why, options } = explainFailure(cause, policy);
+    throw new RoutineNotFound(`the worker can't load ${module}: ${why}`, options);
   }
   const found = lookup(module, name);
   if (found) return found;
