@@ -1,5 +1,6 @@
 /** `Worker`: a worker as part of any program. */
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspectorOf } from '../actors/steps.ts';
 import { processHome } from '../context/home.ts';
@@ -11,7 +12,8 @@ import { systemEnv } from '../env.ts';
 import { MainModuleError, WorkerStartError } from '../errors.ts';
 import { logLevel, RuntimeLog } from '../logger.ts';
 import { MAIN_MODULE_ADVICE } from '../routine/gate.ts';
-import { isImporting } from '../routine/modules.ts';
+import { isImporting, loadLocal } from '../routine/modules.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTransport, toBeatAddress } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
@@ -51,6 +53,7 @@ export class Worker implements AsyncDisposable {
   readonly #parts: WorkerParts;
   readonly #core: WorkerCore;
   readonly #log: RuntimeLog;
+  readonly #policy: ModulePolicy;
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
   #starting: Promise<string> | undefined;
@@ -72,7 +75,9 @@ export class Worker implements AsyncDisposable {
     const { authkey } = this.#options;
     this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
     const inspector = inspectorOf(this.#log, inspect);
+    this.#policy = { root: resolve(this.#options.root ?? '.'), files: false };
     this.#core = new WorkerCore({
+      modules: this.#policy,
       env: systemEnv,
       limits: { ...defaultLimits, ...(maxValueBytes && { maxValueBytes }) },
       transports: [grpcTransport({ authkey })],
@@ -125,7 +130,7 @@ export class Worker implements AsyncDisposable {
    *
    * @returns where others reach it
    * @throws ListenError when the address can't be used
-   * @throws WorkerStartError when it was stopped before
+   * @throws WorkerStartError when one of its modules does not load, or it was stopped before
    * @throws MainModuleError when a worker that imports the program's main module comes here
    * @throws DiscoveryError, or whatever the discovery fails with, when it can't be announced
    */
@@ -164,6 +169,7 @@ export class Worker implements AsyncDisposable {
     try {
       const { discovery: given } = this.#options;
       if (given !== undefined) this.#discovery = await takeDiscovery(given);
+      await this.#loadModules();
       const publisher = this.#discovery?.discovery.publisher;
       const { address, beat } = this.#places(publisher);
       const { mayKill = false } = this.#parts;
@@ -180,6 +186,17 @@ export class Worker implements AsyncDisposable {
       await this.#core.stop(0);
       await this.#end();
       throw error;
+    }
+  }
+
+  async #loadModules(): Promise<void> {
+    for (const module of this.#options.modules ?? []) {
+      try {
+        await loadLocal(module, this.#policy);
+      } catch (cause) {
+        if (cause instanceof MainModuleError) throw cause;
+        throw new WorkerStartError(`the module '${module}' does not load: ${cause}`, { cause });
+      }
     }
   }
 

@@ -1,4 +1,6 @@
 /** What a worker can be told by the program that it is part of. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { InspectionEvent, Observer } from 'xstate';
 import type { DiscoveryGiven } from '../discovery/given.ts';
 import { checkLogger, type Logger } from '../logger.ts';
@@ -29,6 +31,17 @@ export interface WorkerOptions {
   readonly tags?: readonly string[];
   /** What else is announced of it, as names and texts: up to 64. Default: nothing. */
   readonly extra?: Readonly<Record<string, string>>;
+  /**
+   * Modules that are loaded before it listens: paths from the current folder, or names as in
+   * `my-app/src/routines.ts`. They may be anywhere. Default: none; they are loaded when a call names them.
+   */
+  readonly modules?: readonly string[];
+  /**
+   * The folder below which modules are loaded because a call names them: those of the package that it
+   * belongs to, and of the packages in its `node_modules`. Links that lead out of it are not followed.
+   * Default: the current folder.
+   */
+  readonly root?: string;
   /**
    * Where it is announced, and where its tasks find other workers for their own calls. What a function gives
    * is disposed of when the worker has stopped. Default: nowhere; the calls of its tasks run here.
@@ -99,6 +112,8 @@ const WORKER_OPTIONS = [
   'address',
   'tags',
   'extra',
+  'modules',
+  'root',
   'discovery',
   'concurrency',
   'maxValueBytes',
@@ -123,7 +138,8 @@ const WORKER_OPTIONS = [
 export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkNames('new Worker(options)', options, WORKER_OPTIONS);
   const { host, port, address, tags, concurrency, maxValueBytes, lostAfter } = options;
-  const { callerLostAfter, backpressure, inspect, stacks, allowInline, strict } = options;
+  const { modules, root, callerLostAfter, backpressure, inspect, stacks, allowInline, strict } =
+    options;
   if (host !== undefined && (typeof host !== 'string' || host === '')) {
     throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
   }
@@ -141,6 +157,8 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
     parseAddress(address.startsWith('unix:') ? beatBeside(address) : address);
   }
   checkTexts('tags', tags);
+  checkTexts('modules', modules);
+  if (root !== undefined) checkFolder('root', root);
   checkWhole('concurrency', concurrency, 1);
   checkWhole('maxValueBytes', maxValueBytes, 1);
   checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
@@ -155,6 +173,14 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
     }
   }
   return given(options);
+}
+
+/** @throws TypeError when it is no folder */
+export function checkFolder(name: string, path: unknown): void {
+  if (typeof path !== 'string') throw new TypeError(`${name} must be the path of a folder`);
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new TypeError(`${name} must be the path of a folder, and ${resolve(path)} is none`);
+  }
 }
 
 /** Where the beat of a worker listens that has a socket in the file system. */

@@ -255,6 +255,13 @@ describe('a worker that does not start', () => {
     [{ extra: { a: 1 } }, /each of extra must be a text/],
     [{ concurrency: 0 }, /concurrency must be a whole number, 1 or more/],
     [{ stacks: 1 }, /stacks must be true or false/],
+    [{ modules: 'a.ts' }, /modules must be an array of strings/],
+    [{ root: 1 }, /root must be the path of a folder$/],
+    [{ root: '/not/there' }, /root must be the path of a folder, and \/not\/there is none/],
+    [
+      { root: join(ROOT, 'package.json') },
+      /root must be the path of a folder, and .*package\.json is none/,
+    ],
     [{ callerLostAfter: 10 }, /callerLostAfter must be a number of milliseconds, 1000 or more/],
     [{ backpressure: 1 }, /backpressure must be a function/],
     [{ inspect: 1 }, /inspect must be a function/],
