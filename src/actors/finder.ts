@@ -63,6 +63,8 @@ export class Finder {
   readonly #taken = new Map<string, Candidate>();
   /** Wanted ones that found no place, the longest waiting first. */
   readonly #ready = new Set<Candidate>();
+  /** Of those that the proxy has, the ones whose links did not come up. */
+  readonly #silent = new Set<Candidate>();
   readonly #began: Promise<void>;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #events: AsyncIterator<DiscoveryEvent> | undefined;
@@ -136,6 +138,7 @@ export class Finder {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
     this.#taken.delete(uid);
+    this.#silent.delete(candidate);
     const wrong = refusal?.stopping !== true;
     if (candidate.metadata.uid === undefined) {
       // Another worker may be there now.
@@ -152,17 +155,22 @@ export class Finder {
     this.#fill();
   }
 
-  /** The link to a worker did not come up. If another one waits for a place, it gets this one's. */
+  /** The link to a worker did not come up. If another one waits for a place, or comes to, it gets this one's. */
   failed(uid: string, reason: CloseReason): void {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
     const what = reason.code === 'protocol' ? 'what answers is no worker' : 'it does not answer';
     this.#warn(candidate, `${what}: ${reason.message}`);
-    if (this.#ready.size === 0) return;
-    this.#taken.delete(uid);
-    this.#options.send({ type: 'unlisted', uid });
-    this.#wait(candidate);
+    this.#silent.add(candidate);
     this.#fill();
+  }
+
+  /** The link to a worker came up. */
+  answered(uid: string): void {
+    const candidate = this.#taken.get(uid);
+    if (candidate === undefined) return;
+    this.#silent.delete(candidate);
+    candidate.failures = 0;
   }
 
   async #listen(): Promise<void> {
@@ -251,6 +259,7 @@ export class Finder {
   #leave(candidate: Candidate): void {
     candidate.timer?.cancel();
     this.#ready.delete(candidate);
+    this.#silent.delete(candidate);
     const { uid } = knownOf(candidate);
     if (uid !== undefined && this.#taken.get(uid) === candidate) {
       this.#taken.delete(uid);
@@ -294,9 +303,11 @@ export class Finder {
 
   /** Gives the places that there are to those that wait for one. */
   #fill(): void {
-    if (this.#over || this.#taken.size >= this.#lease) return;
+    if (this.#over || this.#ready.size === 0) return;
+    const isFull = () => this.#taken.size >= this.#lease;
+    if (isFull() && this.#silent.size === 0) return;
     for (const candidate of [...this.#ready]) {
-      if (this.#taken.size >= this.#lease) return;
+      if (isFull() && !this.#evict()) return;
       this.#ready.delete(candidate);
       const worker = addressOf(knownOf(candidate));
       if (this.#taken.has(worker.uid)) {
@@ -328,6 +339,21 @@ export class Finder {
       this.#warn(candidate, `it does not answer: ${describe(error)}`);
       this.#retry(candidate);
     }
+  }
+
+  /** Takes its place from one that does not answer, if there is one. */
+  #evict(): boolean {
+    const [candidate] = this.#silent;
+    if (candidate === undefined) return false;
+    this.#leave(candidate);
+    candidate.state = 'out';
+    candidate.failures += 1;
+    // Without a pause, those that do not answer would be tried in turns, for ever and at once.
+    candidate.timer = this.#options.env.timer(pauseAfter(candidate.failures), () => {
+      this.#consider(candidate);
+      this.#fill();
+    });
+    return true;
   }
 
   /** Asks it again after a pause. */

@@ -190,6 +190,8 @@ export interface PeerPorts {
   gone(uid: string, number: number, refusal: CloseReason | undefined): void;
   /** The link did not come up; it is tried again after a pause. */
   failed(uid: string, reason: CloseReason): void;
+  /** The link came up. */
+  answered(uid: string): void;
   /** The worker's process has given no sign of life, and was given up. */
   lost(uid: string, message: string): void;
   /** A frame for a call that is no longer in progress was dropped. */
@@ -397,6 +399,7 @@ export class Peer {
         up: (_hello, about) => {
           this.#met = true;
           this.#known = true;
+          this.#ports.answered(uid);
           if (about) this.#describe(about);
           this.view.stalled = false;
           this.send({ type: 'up' });

@@ -105,6 +105,8 @@ export interface ProxyOptions {
   readonly gone?: (uid: string, refusal: CloseReason | undefined) => void;
   /** The link to a worker did not come up; it is tried again after a pause. */
   readonly failed?: (uid: string, reason: CloseReason) => void;
+  /** The link to a worker came up. */
+  readonly answered?: (uid: string) => void;
   /**
    * A call fails, with `NoWorkersAvailable`, when it has waited for so many milliseconds and there is no
    * worker at all. Default: Infinity, it waits.
@@ -205,6 +207,7 @@ export class PoolProxy implements Dispatcher {
         options.gone?.(uid, refusal);
       },
       failed: (uid, reason) => options.failed?.(uid, reason),
+      answered: (uid) => options.answered?.(uid),
       dropped: () => {
         this.#dropped += 1;
       },

@@ -289,6 +289,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       awaited: () => this.#keepAlive(),
       gone: (uid, refusal) => this.#finder?.gone(uid, refusal),
       failed: (uid, reason) => this.#finder?.failed(uid, reason),
+      answered: (uid) => this.#finder?.answered(uid),
       ...(discovery && { patienceMs: this.#options.startTimeout }),
       why: () => this.#finder?.why ?? '',
     });

@@ -209,6 +209,7 @@ export class WorkerCore {
       awaited: () => this.#keeper.awaited(),
       gone: (uid, refusal) => this.#keeper.finder?.gone(uid, refusal),
       failed: (uid, reason) => this.#keeper.finder?.failed(uid, reason),
+      answered: (uid) => this.#keeper.finder?.answered(uid),
       policy: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
       ...(options.home && { home: options.home }),

@@ -113,6 +113,43 @@ describe('a pool takes', () => {
   });
 });
 
+describe('of workers that do not answer', () => {
+  const reason = { code: 'unreachable', message: 'nobody listens' } as const;
+
+  test('a new one has the place at once, unless the other has answered since', async () => {
+    const { publish, has, finder } = look({ lease: 1 });
+    await publish('worker-added', worker('a'));
+    await has('a');
+    finder.failed('a', reason);
+    await publish('worker-added', worker('b'));
+    await has('b');
+    finder.failed('b', reason);
+    finder.answered('b');
+    await publish('worker-added', worker('c'));
+    await until(() => expect(finder.workers).toHaveLength(3));
+    await has('b');
+  });
+
+  test('none is tried again without a pause', async () => {
+    const pauses: number[] = [];
+    const timer = (ms: number, fn: () => void) => {
+      pauses.push(ms);
+      return systemEnv.timer(ms / 100, fn);
+    };
+    const send = (event: ProxyEvent) => {
+      if (event.type !== 'added') return;
+      const { uid } = event.worker;
+      queueMicrotask(() => finder.failed(uid, reason));
+    };
+    const { publish, finder } = look({ env: { ...systemEnv, timer }, lease: 1, send });
+    for (const uid of ['a', 'b', 'c']) await publish('worker-added', worker(uid));
+    await until(() => expect(pauses.length).toBeGreaterThan(12));
+    finder.stop();
+    expect(pauses.slice(0, 3)).toEqual([100, 100, 100]);
+    expect(Math.max(...pauses)).toBeGreaterThan(1_000);
+  });
+});
+
 describe('a pool leaves out', () => {
   test('workers of another version', async () => {
     const { publish, has, warnings } = look();

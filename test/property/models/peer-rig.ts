@@ -73,6 +73,7 @@ export class PeerRig implements Rig {
         this.#gone += 1;
       },
       failed: () => {},
+      answered: () => {},
       lost: () => {},
       dropped: () => {},
       duplicate: () => {},
