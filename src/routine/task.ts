@@ -6,7 +6,7 @@ import type { Abortable, Dispatcher, NestedOptions } from './dispatcher.ts';
 export interface CurrentTask {
   /** Unique among all tasks of all callers. */
   readonly id: string;
-  /** `module#name` of the routine. */
+  /** `module#name` of the routine, as `my-app/src/routines.ts#resize`. */
   readonly routine: string;
   /** The uid of the worker that runs it, as in `pool.workers`. */
   readonly worker: string;
