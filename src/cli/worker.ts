@@ -2,7 +2,6 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isLoopback } from '../discovery/adapters/interfaces.ts';
-import { setModulePolicy } from '../routine/whereabouts.ts';
 import { parseAddress } from '../transport/address.ts';
 import { Worker } from '../worker/host.ts';
 import { markAsWorker } from '../worker/ipc.ts';
@@ -32,15 +31,15 @@ export async function runWorker(flags: WorkerFlags, secret: string | undefined):
   // Before a module of the user's is loaded, which may ask.
   markAsWorker();
   surviveTasks();
-  // Callers name modules of this program, and none of the rest of this machine.
-  setModulePolicy({ root: folderOf(flags.root), files: false });
   const authkey = await readAuthkey(flags.authkey, secret);
   const { host, port, tag: tags, concurrency, allowInline, discovery: which } = flags;
   const discovery = which === undefined ? undefined : discoveryOf(which);
-  const options = { host, port, tags, concurrency, allowInline, authkey };
+  // Callers name modules of this program, and none of the rest of this machine.
+  const root = folderOf(flags.root);
+  const options = { host, port, tags, root, concurrency, allowInline, authkey };
   const worker = checked('skein worker', () => {
     return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
-      mayKill: true,
+      ownProcess: true,
     });
   });
   const signals = new Signals('the worker waits for its tasks', () => {

@@ -4,6 +4,7 @@ import { WorkerUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
 import { readStatusReply } from '../wire/generated/worker.js';
 import { fromAbout } from './about.ts';
+import { withoutWildcard } from './address.ts';
 import { callWorker } from './grpc-unary.ts';
 import type { WorkerStatus } from './transport.ts';
 
@@ -75,7 +76,7 @@ export async function workerStatus(
     authkey,
   });
   try {
-    return reportOf(read(bytes));
+    return reportOf(read(bytes), address);
   } catch (cause) {
     const message = `what answers at ${address} is no worker: ${(cause as Error).message}`;
     throw new WorkerUnreachable(message, { address, cause });
@@ -95,8 +96,12 @@ function read(bytes: Buffer): WorkerStatus {
   };
 }
 
-/** The same for people. */
-export function reportOf(status: WorkerStatus): WorkerStatusReport {
+/**
+ * The same for people.
+ *
+ * @param reached where the worker was reached
+ */
+export function reportOf(status: WorkerStatus, reached = ''): WorkerStatusReport {
   const { uid, inFlight, idleMs, uptimeMs, draining, about = {} } = status;
   const { host, pid, version, tags = [], extra = {}, beat, channel } = about;
   return {
@@ -111,6 +116,6 @@ export function reportOf(status: WorkerStatus): WorkerStatusReport {
     tags,
     extra,
     concurrency: channel?.concurrency,
-    beat,
+    beat: beat && withoutWildcard(beat, reached),
   };
 }

@@ -11,9 +11,9 @@ import { parseAnnounced } from '../discovery/metadata.ts';
 import { systemEnv } from '../env.ts';
 import { MainModuleError, WorkerStartError } from '../errors.ts';
 import { logLevel, RuntimeLog } from '../logger.ts';
-import { MAIN_MODULE_ADVICE } from '../routine/gate.ts';
+import { MAIN_MODULE_ADVICE, setHomeDispatcher } from '../routine/gate.ts';
 import { isImporting, loadLocal } from '../routine/modules.ts';
-import type { ModulePolicy } from '../routine/whereabouts.ts';
+import { type ModulePolicy, setModulePolicy } from '../routine/whereabouts.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTransport, toBeatAddress } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
@@ -27,8 +27,12 @@ import { isWildcard, reachable } from './reach.ts';
 
 /** What a worker takes from the entry of a process that is its own. */
 export interface WorkerParts {
-  /** Whether a Stop may end the process where the worker, which a task blocks, can't end by itself. */
-  readonly mayKill?: boolean;
+  /**
+   * Whether the process is there for the worker alone: a Stop may end it where the worker, which a task
+   * blocks, can't end by itself; calls from outside of any task go where those of tasks go; and no code of
+   * the process imports modules for others that the worker would not. Default: false.
+   */
+  readonly ownProcess?: boolean;
 }
 
 /** So long the end of a worker waits for its discovery to know. */
@@ -76,6 +80,7 @@ export class Worker implements AsyncDisposable {
     this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
     const inspector = inspectorOf(this.#log, inspect);
     this.#policy = { root: resolve(this.#options.root ?? '.'), files: false };
+    if (parts.ownProcess) setModulePolicy(this.#policy);
     this.#core = new WorkerCore({
       modules: this.#policy,
       env: systemEnv,
@@ -117,7 +122,7 @@ export class Worker implements AsyncDisposable {
 
   /** How it is, as `workerStatus` tells it from outside. */
   get status(): WorkerStatusReport {
-    return reportOf(this.#core.status);
+    return reportOf(this.#core.status, this.address);
   }
 
   /** Resolves when it has stopped: by `stop`, or since somebody asked it by `stopWorker`. */
@@ -172,14 +177,15 @@ export class Worker implements AsyncDisposable {
       await this.#loadModules();
       const publisher = this.#discovery?.discovery.publisher;
       const { address, beat } = this.#places(publisher);
-      const { mayKill = false } = this.#parts;
-      this.#beat = await startBeat(beat, { mayKill });
+      const { ownProcess = false } = this.#parts;
+      this.#beat = await startBeat(beat, { mayKill: ownProcess });
       // Who reaches the worker on one of its networks reaches the beat on the same.
       this.#core.beat = this.#beat.address;
       const real = await this.#core.start(address);
       this.#metadata = this.#describe(reachable(real));
       if (this.#discovery) this.#core.find(this.#discovery.discovery);
       else this.#core.roster([{ uid: this.uid, address: real, tags: this.#core.about.tags ?? [] }]);
+      if (ownProcess) setHomeDispatcher(this.#core.dispatcher);
       if (publisher) await this.#announce(publisher, real);
       return this.#metadata.address;
     } catch (error) {
