@@ -1,7 +1,7 @@
 /** Imports of the modules that others name: for a routine to run, or a value to read. */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { RoutineNotFound } from '../errors.ts';
 import { addModuleAlias, rememberNames } from '../wire/names.ts';
@@ -106,8 +106,10 @@ export function explainFailure(
 function hideFolders(text: string, { root, folders = [] }: ModulePolicy): string {
   let hidden = text;
   for (const folder of [pathToFileURL(resolve(root)).href, ...folders]) {
-    const url = `${realUrl(folder).replace(/\/$/, '')}/`;
-    hidden = hidden.replaceAll(url, '').replaceAll(fileURLToPath(url), '');
+    const path = join(fileURLToPath(realUrl(folder)), sep);
+    // Of the root of all files nothing is to be hidden.
+    if (dirname(path) === path) continue;
+    hidden = hidden.replaceAll(pathToFileURL(path).href, '').replaceAll(path, '');
   }
   return hidden;
 }

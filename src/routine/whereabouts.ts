@@ -61,8 +61,14 @@ export async function locate(name: string, policy: ModulePolicy): Promise<string
   if (place !== undefined) return place;
   const parts = parseName(name);
   if (parts === undefined) return byUrl(name, policy);
+  if (!policy.files && !IS_CODE.test(name)) throw new ModuleRefused(NO_CODE);
   await seekPackage(parts.package);
   const known = knownPackages().get(parts.package);
+  if (known !== undefined && policy.files) {
+    const url = moduleIn(known.folder, parts.path);
+    // As for other files: a loader may know it though it is not there.
+    if (!(await isSpecial(url))) return url;
+  }
   for (const folder of known ? [known.folder] : candidates(parts.package, policy)) {
     const url = await moduleOf(folder, parts.path, name, policy);
     if (url !== undefined) return url;
@@ -70,10 +76,15 @@ export async function locate(name: string, policy: ModulePolicy): Promise<string
   throw new ModuleRefused(policy.files ? unknown(parts.package, policy) : OUTSIDE);
 }
 
+/** Of others, such as `.env`, the error could show what is in it: Node takes them for JavaScript, too. */
+const IS_CODE = /\.[cm]?[jt]sx?$/;
+
 const ONLY_FILES = 'only modules that are files are loaded by their name';
 const BY_NAME =
   'it imports modules by package name and relative path only, as in my-app/src/routines.ts: give the ' +
   'program a package.json with a name, or start the worker with this module (--module)';
+const NO_CODE =
+  'it imports only files of JavaScript and TypeScript, by their endings: .js, .mjs, .ts ...';
 const OUTSIDE =
   'it finds no such module below its root. Start it where the package is, in its own folder or in ' +
   'node_modules there (--root), or with this module (--module)';
@@ -120,15 +131,13 @@ function* candidates(wanted: string, { root }: ModulePolicy): Generator<string> 
   for (const base of [start, ...[...knownPackages().values()].map(({ folder }) => folder)]) {
     for (let folder = base; !seen.has(folder); folder = new URL('..', folder).href) {
       seen.add(folder);
-      yield folderUrl(moduleIn(folder, `node_modules/${wanted}`));
+      yield moduleIn(folder, `node_modules/${wanted}/`);
     }
   }
 }
 
-/** @param place path or URL */
-function folderUrl(place: string): string {
-  const url = place.startsWith('file:') ? place : pathToFileURL(place).href;
-  return `${realUrl(url).replace(/\/$/, '')}/`;
+function folderUrl(path: string): string {
+  return `${realUrl(pathToFileURL(path).href).replace(/\/$/, '')}/`;
 }
 
 /** The module of this very name in a folder, if it is there and may be imported. */
@@ -139,9 +148,6 @@ async function moduleOf(
   policy: ModulePolicy,
 ): Promise<string | undefined> {
   const url = moduleIn(folder, path);
-  const isKnown = [...knownPackages().values()].some((known) => known.folder === folder);
-  // As for other files: a loader may know it though it is not there.
-  if (policy.files && isKnown) return (await isSpecial(url)) ? undefined : url;
   const file = await regularFile(url);
   if (file === undefined || !(policy.files || (await isBelow(file, policy)))) return undefined;
   const real = policy.files ? realUrl(url) : pathToFileURL(file).href;

@@ -4,7 +4,7 @@ import { MainModuleError, RoutineNotFound } from '../errors.ts';
 import type { HookName } from '../routine/hook.ts';
 import { explainFailure, isLoaded, loadModule } from '../routine/modules.ts';
 import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
-import type { ModulePolicy } from '../routine/whereabouts.ts';
+import { type ModulePolicy, modulePolicy } from '../routine/whereabouts.ts';
 import type { Backpressure } from './backpressure.ts';
 import { isInline, resolveInline } from './inline.ts';
 
@@ -23,7 +23,8 @@ export function resolver(allowInline: boolean, policy?: ModulePolicy) {
  * @throws RoutineNotFound, MainModuleError when it is not there
  */
 export async function resolveHook({ module, name }: HookName): Promise<Backpressure> {
-  const { fn } = await resolveRoutine(module, name);
+  // It is the pool that names it.
+  const { fn } = await resolveRoutine(module, name, { ...modulePolicy(), files: true });
   return (task) => fn(task);
 }
 

@@ -1,5 +1,5 @@
 /** Where modules are that others name, and which of them are imported. */
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -30,6 +30,9 @@ function place(name: string, links: Record<string, string> = {}) {
     'around/root/package.json': { name },
     'around/root/x.js': '',
     'around/root/src/x.js': '',
+    'around/root/folder.js/x.js': '',
+    'around/root/.env': 'KEY=secret',
+    'around/root/data.json': '{}',
     'around/root/inner/package.json': { name: `${name}-inner` },
     'around/root/inner/x.js': '',
     'around/root/copy/package.json': { name },
@@ -79,7 +82,7 @@ describe('a worker that others reach', () => {
   test.each([
     ['is not there', 'strict/gone.js'],
     ['is of no package here', 'nowhere/x.js'],
-    ['is a folder', 'strict/src'],
+    ['is a folder', 'strict/folder.js'],
     ['is outside', 'strict-around/x.js'],
     ['is a dependency of what is around', 'hoisted/x.js'],
     ['is a link that leads out', 'strict/out.js'],
@@ -117,6 +120,14 @@ describe('a worker that others reach', () => {
     expect(refusal).toBeInstanceOf(ModuleRefused);
     expect(refusal.message).toContain('package name and relative path only');
   });
+
+  test.each(['strict/.env', 'strict/data.json', 'strict/src', 'strict/gone.node'])(
+    'does not take %s for a module',
+    async (name) => {
+      const refusal = loadModule(name, policy);
+      await expect(refusal).rejects.toThrow('only files of JavaScript and TypeScript');
+    },
+  );
 
   test('finds what made something in it before, wherever that is', async () => {
     const name = nameOfModule(urlOf(around, 'around/x.js'));
@@ -181,7 +192,6 @@ describe('a program', () => {
 
   test('does not read a folder for a module', async () => {
     nameOfModule(urlOf(root, 'x.js'));
-    mkdirSync(join(root, 'folder.js'));
     await expect(locate('open/folder.js', policy)).rejects.toThrow(ModuleRefused);
   });
 });
