@@ -1,5 +1,5 @@
 /** The modules that are named on the command line. */
-import { MainModuleError } from '../errors.ts';
+import { MainModuleError, SkeinError } from '../errors.ts';
 import { loadLocal } from '../routine/modules.ts';
 import { Failure, usage } from './failure.ts';
 
@@ -7,18 +7,22 @@ import { Failure, usage } from './failure.ts';
  * Imports a module.
  *
  * @param module path from the current folder, or a name such as `my-app/src/routines.ts`
+ * @param root folder where packages are looked for
  * @returns the name by which its routines are known
  * @throws Failure when it is not there, or does not load
  */
-export async function load(module: string): Promise<string> {
+export async function load(module: string, root = process.cwd()): Promise<string> {
   try {
-    return await loadLocal(module);
+    return await loadLocal(module, { root, files: true });
   } catch (error) {
     if (error instanceof MainModuleError) throw error;
-    const { message, stack = message } = error as Error;
+    const failed = `the module ${module} does not load`;
+    if (!(error instanceof Error)) throw new Failure(`${failed}: ${String(error)}`);
+    if (error instanceof SkeinError) throw new Failure(`${failed}: ${error.message}`);
+    const { message, stack = message } = error;
     if (error instanceof TypeError && message.startsWith('there is no module')) {
       throw usage(message);
     }
-    throw new Failure(`the module ${module} does not load: ${stack ?? String(error)}`);
+    throw new Failure(`${failed}: ${stack}`);
   }
 }

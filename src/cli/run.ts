@@ -11,6 +11,7 @@ import { load } from './modules.ts';
 import { discoveryOf } from './options.ts';
 import { isColoured, isUnread, print } from './output.ts';
 import { Signals } from './signals.ts';
+import { isTypeScript, prepareTypeScript } from './typescript.ts';
 import { given } from './worker.ts';
 
 export interface RunFlags {
@@ -40,6 +41,7 @@ export async function runRoutine(
   const authkey = await readAuthkey(flags.authkey, secret);
   // The main part of the module is not wanted here.
   markAsWorker();
+  if (isTypeScript(module)) await prepareTypeScript(process.cwd());
   const { call, isGenerator } = await findRoutine(module, routine);
   const abort = new AbortController();
   const signals = new Signals('the call is aborted', (signal) => {

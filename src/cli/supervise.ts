@@ -9,6 +9,7 @@ import { discoveryOf } from './options.ts';
 import { say } from './output.ts';
 import { Signals } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
+import { prepareTypeScript } from './typescript.ts';
 import { folderOf, given, type WorkerFlags, warnIfOpen } from './worker.ts';
 
 export interface UpFlags extends WorkerFlags {
@@ -59,13 +60,15 @@ async function openPool(
   const { host = DEFAULT_POOL_HOST, breadth = availableParallelism(), concurrency } = flags;
   const { tag: tags, module: modules, allowInline, discovery: which } = flags;
   const discovery = which === undefined ? undefined : discoveryOf(which);
+  const root = folderOf(flags.root);
+  await prepareTypeScript(root);
   const options = given({
     size: breadth,
     transport: 'tcp' as const,
     host,
     tags,
     modules,
-    root: folderOf(flags.root),
+    root,
     concurrency,
     allowInline,
     authkey,
@@ -81,5 +84,6 @@ async function openPool(
 function reportOf({ host, port }: ControlServer, pool: WorkerPool, hasKey: boolean): UpReport {
   const address = formatAddress({ scheme: 'tcp', host, port });
   warnIfOpen(address, hasKey);
-  return { address, workers: pool.workers.length, pid: process.pid };
+  const workers = pool.workers.filter(({ spawned }) => spawned).length;
+  return { address, workers, pid: process.pid };
 }

@@ -55,7 +55,7 @@ export class Supervisor implements ControlSource {
   readonly inspect = (event: InspectionEvent): void => {
     if (event.type !== '@xstate.event') return;
     const { type, why } = event.event as { type: string; why?: string };
-    if (type === 'exited' && !this.isEnding) {
+    if (type === 'exited' && this.#pool !== undefined && !this.isEnding) {
       this.#options.say(`a worker has ended, and is replaced: ${why}`);
     }
     if (this.#looking || !['added', 'dropped', 'started', 'exited'].includes(type)) return;

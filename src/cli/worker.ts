@@ -11,6 +11,7 @@ import { load } from './modules.ts';
 import { discoveryOf } from './options.ts';
 import { paint, print, say, warn } from './output.ts';
 import { Signals } from './signals.ts';
+import { prepareTypeScript } from './typescript.ts';
 
 export interface WorkerFlags {
   readonly host?: string;
@@ -36,6 +37,7 @@ export async function runWorker(flags: WorkerFlags, secret: string | undefined):
   const discovery = which === undefined ? undefined : discoveryOf(which);
   // Callers name modules of this program, and none of the rest of this machine.
   const root = folderOf(flags.root);
+  await prepareTypeScript(root);
   const options = { host, port, tags, root, concurrency, allowInline, authkey };
   const worker = checked('skein worker', () => {
     return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
@@ -45,11 +47,14 @@ export async function runWorker(flags: WorkerFlags, secret: string | undefined):
   const signals = new Signals('the worker waits for its tasks', () => {
     void worker.stop(flags.grace ?? Number.POSITIVE_INFINITY);
   });
-  for (const module of flags.module ?? []) await load(module);
+  for (const module of flags.module ?? []) await load(module, root);
   const address = await worker.start();
   warnIfOpen(address, authkey !== undefined);
-  if (flags.json) await print(JSON.stringify(worker.metadata));
-  else {
+  if (flags.json) {
+    // Who has the address of a beat can end its worker.
+    const { beat: _beat, ...shown } = { beat: undefined, ...worker.metadata };
+    await print(JSON.stringify(shown));
+  } else {
     const found = which === undefined ? '' : `, found by ${which}`;
     const uid = paint('bold', worker.uid.slice(0, 8));
     await print(`worker ${uid} listens at ${paint('cyan', address)}${found}`);

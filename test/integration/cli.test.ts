@@ -1,9 +1,14 @@
 /** The command: help, bad input, and \`skein run\`. */
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { freePort, program, result, skein } from './cli-helpers.ts';
-import { trace } from './helpers.ts';
+import { ROOT, trace } from './helpers.ts';
+
+const TYPED = `
+import { routine } from 'skein';
+export const next = routine(async function next(n: number): Promise<number> { return n + 1; });
+`;
 
 const cwd = program();
 const run = (...args: string[]) => result(['run', 'routines.js', ...args], { cwd });
@@ -124,6 +129,13 @@ describe('skein run', () => {
     child.kill('SIGINT');
     await says(/SIGINT: the call is aborted; a second signal ends it at once/);
     expect(await ended).toBe(130);
+  });
+
+  test('loads TypeScript by tsx where that is installed', async () => {
+    symlinkSync(join(ROOT, 'node_modules/tsx'), join(cwd, 'node_modules/tsx'));
+    writeFileSync(join(cwd, 'typed.ts'), TYPED);
+    const { code, out, err } = await result(['run', 'typed.ts', 'next', '1'], { cwd });
+    expect({ code, out, err }).toEqual({ code: 0, out: '2\n', err: '' });
   });
 
   test('says that a module does not load', async () => {

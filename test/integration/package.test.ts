@@ -128,6 +128,19 @@ describe('the installed package', () => {
     },
   );
 
+  test('has the command, for TypeScript too', async () => {
+    const command = join(folder, 'node_modules/.bin/skein');
+    const skein = async (...args: string[]) => (await run(command, args, { cwd: folder })).stdout;
+    expect(await skein('run', 'routines.ts', 'add', '1', '2')).toBe('3\n');
+    expect(await skein('--version')).toBe('0.1.0\n');
+    // What the page says of it, is so.
+    const calls = [...readme.matchAll(/^npx skein (run routines\.ts \w+(?: \d+)+) # (.*)$/gm)];
+    for (const [, line, printed] of calls) {
+      expect(await skein(...(line as string).split(' '))).toBe(`${printed}\n`);
+    }
+    expect(calls).toHaveLength(1);
+  });
+
   test('is one in a process, though a loader makes two of it for CommonJS', async () => {
     const cwd = join(folder, 'commonjs');
     mkdirSync(cwd);
