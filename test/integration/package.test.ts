@@ -161,9 +161,16 @@ describe('the installed package', () => {
     const [{ files }] = JSON.parse(npm(ROOT, 'pack', '--dry-run', '--ignore-scripts', '--json'));
     const paths: string[] = files.map(({ path }: { path: string }) => path);
     const rooms = new Set(paths.map((path) => path.split('/')[0]));
-    expect([...rooms].sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json', 'proto'].sort(),
-    );
+    expect([...rooms].sort()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist',
+      'docs',
+      'examples',
+      'package.json',
+      'proto',
+    ]);
     expect(paths).toContain('docs/context.md');
     expect(paths).toContain('docs/discovery.md');
     expect(paths).toContain('docs/values.md');
