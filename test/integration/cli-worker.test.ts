@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { stopWorker, workerStatus } from '../../src/index.ts';
 import { program, type Running, result, skein } from './cli-helpers.ts';
-import { trace, until } from './helpers.ts';
+import { scratchFolder, trace, until } from './helpers.ts';
 
 const cwd = program();
+const elsewhere = scratchFolder();
 const KEY = join(cwd, 'key');
 writeFileSync(KEY, randomBytes(24).toString('base64'), { mode: 0o600 });
 
@@ -47,6 +48,20 @@ describe('a worker', () => {
     expect(await self.ended).toBe(0);
     expect(JSON.parse(self.out())).toEqual([child.pid, true]);
     child.kill('SIGTERM');
+  });
+
+  test('imports for callers what is below its root, from wherever it is started', async () => {
+    const answers = await Promise.all(
+      [['--root', cwd], []].map(async (args) => {
+        const { child, says } = skein(['worker', ...args], { cwd: elsewhere });
+        const [, address = ''] = await says(/listens at (\S+?),?\s/);
+        const sum = call('add', [1, 2], '--discovery', `static:${address}`);
+        await sum.ended;
+        child.kill('SIGTERM');
+        return sum.out() || sum.err();
+      }),
+    );
+    expect(answers).toEqual(['3\n', expect.stringContaining('--root')]);
   });
 
   test('prints JSON where it is asked to', async () => {
