@@ -87,6 +87,7 @@ export class WorkerHost {
         backpressure,
         lostAfterMs: plan.lostAfterMs,
         callerLostAfterMs: plan.lostAfterMs * CALLER_PATIENCE,
+        proxyTtlMs: plan.lostAfterMs / 10,
         resolve: (module, name) => observer.watch(process, find(module, name, plan.allowInline)),
         inspect: observer.inspector(process, () => worker.dispatcher.epoch),
       });
