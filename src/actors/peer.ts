@@ -445,6 +445,8 @@ export class Peer {
       },
       stalled: (stalled) => {
         this.view.stalled = stalled;
+        // Nothing of the calls that wait for the link was sent: others may take them.
+        if (stalled && !this.#met) this.#refuseHeld();
       },
       lost: (silent) => {
         const message = silent
@@ -488,11 +490,15 @@ export class Peer {
     this.#ports.balance({ type: 'freed', uid });
   }
 
-  #loseAll(message: string, cause?: unknown): void {
+  #refuseHeld(): void {
     const held = [...this.#held];
     this.#held.clear();
-    this.#link = undefined;
     for (const call of held) this.#refuse(call);
+  }
+
+  #loseAll(message: string, cause?: unknown): void {
+    this.#link = undefined;
+    this.#refuseHeld();
     this.#offers.end(message, cause);
   }
 }
