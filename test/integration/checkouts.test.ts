@@ -1,6 +1,7 @@
 /** Programs and workers whose modules stand in different folders, run as users run them. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { routine, StaticDiscovery, Worker, WorkerPool, WorkerStartError } from '../../src/index.ts';
 import { ROOT, runScript, type Script, scratchFolder, until } from './helpers.ts';
@@ -211,6 +212,66 @@ describe('the workers that a program spawns find its modules', () => {
       symlinkSync(ROOT, join(inStore, one, 'node_modules/skein'), 'dir');
     }
     expect(await run(place)).toEqual(['1 true', '2 true']);
+  });
+});
+
+describe('a package that workers meet first', () => {
+  const routines = `
+    import { currentTask, routine } from 'skein';
+    export const meet = routine(async function meet(url) {
+      return (await import(url)).tell.local();
+    });
+    export const show = routine(async function show(told) {
+      return [told.constructor.name, currentTask().worker];
+    });
+    export const pass = routine(async function pass(url) {
+      const told = await (await import(url)).tell.local();
+      return Promise.all(Array.from({ length: 8 }, () => show(told)));
+    });
+  `;
+  const main = (body: string) => `
+    import { WorkerPool } from 'skein';
+    import { meet, pass } from './routines.mjs';
+    const pool = await WorkerPool.open({ size: 2 });
+    const urls = process.argv.slice(2);
+    ${body}
+    await pool.close();
+  `;
+  const elsewhere = ['one', 'two'].map((name, i) => {
+    const place = checkout(`met-${name}`, {
+      'package.json': '{ "name": "met" }',
+      'met.mjs': teller(i + 1),
+    });
+    return pathToFileURL(join(place, 'met.mjs')).href;
+  });
+
+  test('is found by the other workers, and by the program', async () => {
+    const place = checkout('meets', {
+      'package.json': '{ "name": "meets" }',
+      'routines.mjs': routines,
+      'main.mjs': main(`
+        const shown = await pass(urls[0]);
+        console.log(new Set(shown.map(([name]) => name)), new Set(shown.map(([, one]) => one)).size);
+        console.log((await meet(urls[0])).constructor === (await meet(urls[0])).constructor);
+      `),
+    });
+    expect(await run(place, ...elsewhere)).toEqual(["Set(1) { 'Told' } 2", 'true']);
+  });
+
+  test('in two folders, is warned of', async () => {
+    const place = checkout('meets-two', {
+      'package.json': '{ "name": "meets-two" }',
+      'routines.mjs': routines,
+      'main.mjs': main(
+        'await Promise.all(urls.map((url) => meet(url).catch(({ message }) => message)));',
+      ),
+    });
+    const script = runScript(join(place, 'main.mjs'), elsewhere, { cwd: folder });
+    scripts.push(script);
+    expect(await script.ended).toBe(0);
+    expect(script.stderr()).toMatch(
+      /SkeinWarning: the package 'met' is in two folders: file:.*\/met-(one|two)\/, and in a worker file:/,
+    );
   });
 });
 
