@@ -110,7 +110,8 @@ function addWorker(program: Command, run: (flags: object) => Promise<void>): voi
   ofWorkers(
     command
       .option('--host <host>', 'where it listens (default: what discovery needs, or 127.0.0.1)')
-      .option('--port <port>', 'its port (default: any that is free)', port),
+      .option('--port <port>', 'its port (default: any that is free)', port)
+      .option('--beat-port <port>', 'where it shows that it lives while a task blocks it', port),
   )
     .option('--json', 'print what is announced of it as JSON')
     .addHelpText(

@@ -16,6 +16,7 @@ import { prepareTypeScript } from './typescript.ts';
 export interface WorkerFlags {
   readonly host?: string;
   readonly port?: number;
+  readonly beatPort?: number;
   readonly tag?: readonly string[];
   readonly module?: readonly string[];
   readonly root?: string;
@@ -33,12 +34,12 @@ export async function runWorker(flags: WorkerFlags, secret: string | undefined):
   markAsWorker();
   surviveTasks();
   const authkey = await readAuthkey(flags.authkey, secret);
-  const { host, port, tag: tags, concurrency, allowInline, discovery: which } = flags;
+  const { host, port, beatPort, tag: tags, concurrency, allowInline, discovery: which } = flags;
   const discovery = which === undefined ? undefined : discoveryOf(which);
   // Callers name modules of this program, and none of the rest of this machine.
   const root = folderOf(flags.root);
   await prepareTypeScript(root);
-  const options = { host, port, tags, root, concurrency, allowInline, authkey };
+  const options = { host, port, beatPort, tags, root, concurrency, allowInline, authkey };
   const worker = checked('skein worker', () => {
     return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
       ownProcess: true,

@@ -88,7 +88,7 @@ const HOLD_MS = 50;
 /** Spawned workers are told of others once in so long. */
 const ANNOUNCING_MS = 20;
 /** A discovery that has not failed by then may take its time. */
-const FIRST_WORD_MS = 100;
+const FIRST_WORD_MS = 250;
 /** Whether a discovery ends in peace is waited for only so long. */
 const FAREWELL_MS = 2_000;
 /** Node's timers fire at once beyond that. */

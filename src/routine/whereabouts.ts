@@ -79,6 +79,8 @@ export async function locate(name: string, policy: ModulePolicy): Promise<string
 /** Of others, such as `.env`, the error could show what is in it: Node takes them for JavaScript, too. */
 const IS_CODE = /\.[cm]?[jt]sx?$/;
 
+/** Modules of this package that begin something when they are loaded, such as a worker. */
+const OWN_CODE = /^skein\/(?:dist|src)\//;
 const ONLY_FILES = 'only modules that are files are loaded by their name';
 const BY_NAME =
   'it imports modules by package name and relative path only, as in my-app/src/routines.ts: give the ' +
@@ -149,7 +151,8 @@ async function moduleOf(
 ): Promise<string | undefined> {
   const url = moduleIn(folder, path);
   const file = await regularFile(url);
-  if (file === undefined || !(policy.files || (await isBelow(file, policy)))) return undefined;
+  if (file === undefined) return undefined;
+  if (!policy.files && (OWN_CODE.test(name) || !(await isBelow(file, policy)))) return undefined;
   const real = policy.files ? realUrl(url) : pathToFileURL(file).href;
   // By another name, it would be evaluated once more, or what it makes would not be found afterwards.
   const found = portable(real);

@@ -158,5 +158,7 @@ export function connectProblem(error: ServiceError | undefined): string {
   if (error === undefined) return 'the link was ended at once';
   if (error.code === status.UNIMPLEMENTED) return 'the gRPC server there is not a Skein worker';
   const inner = /Last error: (?:Error: )?(.+?)\.? Resolution note:/.exec(error.details)?.[1];
+  // Where it says no more than that it failed, it says when.
+  if (error.details.startsWith('Failed to connect')) return 'the connection is ended at once';
   return inner ?? error.details.replace(/\.$/, '');
 }

@@ -208,12 +208,13 @@ export class Worker implements AsyncDisposable {
 
   /** Where it listens, and where its beat does. */
   #places(publisher: DiscoveryPublisher | undefined): { address: string; beat: string } {
-    const { address, port = 0, host = publisher?.bindHost ?? '127.0.0.1' } = this.#options;
+    const { address, port = 0, beatPort = 0 } = this.#options;
+    const { host = publisher?.bindHost ?? '127.0.0.1' } = this.#options;
     if (address?.startsWith('unix:')) return { address, beat: toBeatAddress(beatBeside(address)) };
     const place = parseAddress(address ?? formatAddress({ scheme: 'tcp', host, port }));
     return {
       address: formatAddress(place),
-      beat: toBeatAddress(formatAddress({ ...place, port: 0 } as Address)),
+      beat: toBeatAddress(formatAddress({ ...place, port: beatPort } as Address)),
     };
   }
 

@@ -25,6 +25,11 @@ export interface WorkerOptions {
   readonly host?: string;
   /** The port on which it listens. Default: 0, any that is free. */
   readonly port?: number;
+  /**
+   * The port on which a thread of it answers for its process while a task blocks it, for firewalls; callers
+   * take a worker for dead whose tasks block it for long, when they can't reach that. Default: 0, any that is free.
+   */
+  readonly beatPort?: number;
   /** Where it listens in place of host and port, e.g. `unix:///run/my-app/worker.sock`. */
   readonly address?: string;
   /** Labels, for pools and load balancers to choose by: up to 64. Default: none. */
@@ -109,6 +114,7 @@ const HIGHEST_PORT = 65_535;
 const WORKER_OPTIONS = [
   'host',
   'port',
+  'beatPort',
   'address',
   'tags',
   'extra',
@@ -143,9 +149,12 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   if (host !== undefined && (typeof host !== 'string' || host === '')) {
     throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
   }
-  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= HIGHEST_PORT)) {
+  for (const [name, value] of Object.entries({ port, beatPort: options.beatPort })) {
+    if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= HIGHEST_PORT)) {
+      continue;
+    }
     throw new RangeError(
-      `port must be a whole number from 0 to ${HIGHEST_PORT}, not ${String(port)}`,
+      `${name} must be a whole number from 0 to ${HIGHEST_PORT}, not ${String(value)}`,
     );
   }
   if (address !== undefined) {

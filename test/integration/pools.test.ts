@@ -138,7 +138,11 @@ describe('a durable pool', () => {
   });
 
   test('does not open when nothing can be found', async () => {
-    const discovery = new LocalDiscovery('x', { folder: '/proc/nowhere' });
+    const discovery = {
+      subscribe: () => {
+        throw new DiscoveryError('the test wants it so');
+      },
+    };
     await expect(WorkerPool.open({ discovery })).rejects.toBeInstanceOf(DiscoveryError);
     await expect(WorkerPool.open({ discovery, size: 1 })).rejects.toBeInstanceOf(DiscoveryError);
   });

@@ -109,7 +109,9 @@ describe('a command line', () => {
       const { port } = await understood(line);
       ports.push(String(port));
     }
-    expect(new Set(ports)).toEqual(new Set(['7500']));
+    expect(new Set(ports)).toEqual(new Set(['7500', '7501']));
+    expect(all(kubernetes, /--beat-port=(\d+)/g)).toEqual(['7501']);
+    expect(all(kubernetes, /(?:port|Port): (7501)/g)).toHaveLength(2);
     expect(all(kubernetes, /app: (\S+)/g)).toEqual(Array(5).fill('skein-worker'));
   });
 });

@@ -11,6 +11,7 @@ import {
   type ModulePolicy,
   ModuleRefused,
 } from '../../src/routine/whereabouts.ts';
+import { ROOT } from '../integration/helpers.ts';
 import { forest } from './tree.ts';
 
 const tree = forest();
@@ -77,6 +78,15 @@ describe('a worker that others reach', () => {
     expect(await locate('strict/src/x.js', src)).toBe(urlOf(root, 'src/x.js'));
     await expect(locate('strict/x.js', src)).rejects.toThrow(ModuleRefused);
     await expect(locate('strict-dep/x.js', src)).rejects.toThrow(ModuleRefused);
+  });
+
+  test('finds no module of Skein itself, which may begin something when it is loaded', async () => {
+    const own = { root: ROOT, files: false };
+    expect(await locate('skein/test/integration/routines/math.ts', own)).toBeDefined();
+    for (const name of ['skein/src/worker/main.ts', 'skein/src/cli/main.ts']) {
+      await expect(locate(name, own)).rejects.toThrow(ModuleRefused);
+      expect(await locate(name, { ...own, files: true })).toBeDefined();
+    }
   });
 
   test.each([
