@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inspectorOf } from '../actors/steps.ts';
+import { inspectorOf, shortUid } from '../actors/steps.ts';
 import { processHome } from '../context/home.ts';
 import { isStrict } from '../context/strictness.ts';
 import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
@@ -35,8 +35,8 @@ export interface WorkerParts {
   readonly ownProcess?: boolean;
 }
 
-/** So long the end of a worker waits for its discovery to know. */
-const WITHDRAW_MS = 2_000;
+/** So long the end of a worker waits for its discovery, or for a start that does not come to an end. */
+const FAREWELL_MS = 2_000;
 
 /**
  * A worker: listens for pools, and runs what they call. It belongs to the program that makes it, and leaves
@@ -170,18 +170,21 @@ export class Worker implements AsyncDisposable {
         `a worker imported a module that starts a worker: the main program would run again in it. ${MAIN_MODULE_ADVICE}`,
       );
     }
-    if (this.#stopping) throw new WorkerStartError('the worker was stopped before it had started');
+    this.#checkWanted();
     try {
       const { discovery: given } = this.#options;
       if (given !== undefined) this.#discovery = await takeDiscovery(given);
       await this.#loadModules();
+      this.#checkWanted();
       const publisher = this.#discovery?.discovery.publisher;
       const { address, beat } = this.#places(publisher);
       const { ownProcess = false } = this.#parts;
       this.#beat = await startBeat(beat, { mayKill: ownProcess });
+      this.#checkWanted();
       // Who reaches the worker on one of its networks reaches the beat on the same.
       this.#core.beat = this.#beat.address;
       const real = await this.#core.start(address);
+      this.#checkWanted();
       this.#metadata = this.#describe(reachable(real));
       if (this.#discovery) this.#core.find(this.#discovery.discovery);
       else this.#core.roster([{ uid: this.uid, address: real, tags: this.#core.about.tags ?? [] }]);
@@ -193,6 +196,11 @@ export class Worker implements AsyncDisposable {
       await this.#end();
       throw error;
     }
+  }
+
+  /** @throws WorkerStartError when it was stopped meanwhile */
+  #checkWanted(): void {
+    if (this.#stopping) throw new WorkerStartError('the worker was stopped before it had started');
   }
 
   async #loadModules(): Promise<void> {
@@ -237,12 +245,13 @@ export class Worker implements AsyncDisposable {
     const metadata = this.#metadata as AnnouncedWorker;
     // A publisher that has workers listen on a wildcard knows best how each of its networks reaches them.
     this.#announced = isWildcard(bindHost) ? { ...metadata, address: real } : metadata;
-    await publisher.publish('worker-added', this.#announced);
+    await Promise.race([publisher.publish('worker-added', this.#announced), this.#stopped]);
+    this.#checkWanted();
   }
 
   async #stop(graceMs: number | undefined): Promise<void> {
     const began = systemEnv.now();
-    await this.#starting?.catch(() => {});
+    await atMost(FAREWELL_MS, () => this.#starting);
     await this.#withdraw();
     const left = graceMs && Math.max(0, began + graceMs - systemEnv.now());
     await this.#core.stop(left);
@@ -255,29 +264,49 @@ export class Worker implements AsyncDisposable {
     this.#announced = undefined;
     const publisher = this.#discovery?.discovery.publisher;
     if (announced === undefined || publisher === undefined) return;
-    const told = publisher.publish('worker-dropped', announced).catch((error: unknown) => {
-      this.#log.warn(`worker ${this.uid.slice(0, 8)} can't be taken back: ${describe(error)}`);
-    });
-    const late = new AbortController();
-    const waited = sleep(WITHDRAW_MS, undefined, { signal: late.signal }).catch(() => {});
-    await Promise.race([told, waited]);
-    late.abort();
+    const failure = await atMost(FAREWELL_MS, () => publisher.publish('worker-dropped', announced));
+    if (failure) this.#warn("can't be taken back", failure);
   }
 
   /** Gives back what it has taken. */
   async #end(): Promise<void> {
-    await this.#beat?.close();
-    try {
-      await this.#discovery?.[Symbol.asyncDispose]();
-    } catch (error) {
-      this.#log.warn(
-        `the discovery of worker ${this.uid.slice(0, 8)} did not end: ${describe(error)}`,
-      );
-    }
+    const [beat, discovery] = [this.#beat, this.#discovery];
+    this.#beat = undefined;
+    this.#discovery = undefined;
+    await beat?.close();
+    const failure = await atMost(FAREWELL_MS, () => discovery?.[Symbol.asyncDispose]());
+    if (failure) this.#warn('has a discovery that does not end', failure);
     this.#resolveStopped();
+  }
+
+  #warn(what: string, { error }: Failure): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#log.warn(`worker ${shortUid(this.uid)} ${what}: ${why}`);
   }
 }
 
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+interface Failure {
+  readonly error: unknown;
+}
+
+/** Waits for what `run` begins, but not for ever. Resolves to why it did not come to an end, if it did not. */
+async function atMost(ms: number, run: () => unknown): Promise<Failure | undefined> {
+  const enough = new AbortController();
+  const late = async () => {
+    await sleep(ms, undefined, { signal: enough.signal });
+    return { error: new Error(`it takes longer than ${ms} ms`) };
+  };
+  const done = (async () => {
+    try {
+      await run();
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
+  })();
+  try {
+    return await Promise.race([done, late()]);
+  } finally {
+    enough.abort();
+  }
 }

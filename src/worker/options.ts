@@ -13,7 +13,7 @@ import {
   given,
 } from '../routine/options.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
-import { parseAddress } from '../transport/address.ts';
+import { formatAddress, parseAddress } from '../transport/address.ts';
 import type { Backpressure } from './backpressure.ts';
 
 export interface WorkerOptions {
@@ -146,9 +146,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   const { host, port, address, tags, concurrency, maxValueBytes, lostAfter } = options;
   const { modules, root, callerLostAfter, backpressure, inspect, stacks, allowInline, strict } =
     options;
-  if (host !== undefined && (typeof host !== 'string' || host === '')) {
-    throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
-  }
+  if (host !== undefined) checkHost(host);
   for (const [name, value] of Object.entries({ port, beatPort: options.beatPort })) {
     if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= HIGHEST_PORT)) {
       continue;
@@ -182,6 +180,15 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
     }
   }
   return given(options);
+}
+
+/** @throws TypeError when it is no host */
+function checkHost(host: string): void {
+  try {
+    parseAddress(formatAddress({ scheme: 'tcp', host, port: 0 }));
+  } catch {
+    throw new TypeError(`host must be the name or address of a host, not ${String(host)}`);
+  }
 }
 
 /** @throws TypeError when it is no folder */

@@ -208,6 +208,34 @@ describe('the end of a worker', () => {
     expect((await warning).message).toMatch(/can't be taken back: no ink/);
   });
 
+  test('does not wait for a discovery that does not answer', async () => {
+    const never = () => new Promise<void>(() => {});
+    const told: string[] = [];
+    const discovery: DiscoveryLike = {
+      publisher: {
+        publish: (type) => {
+          told.push(type);
+          return never();
+        },
+      },
+      subscribe: () => new MemoryDiscovery().subscribe(),
+    };
+    const worker = make({ discovery: () => ({ ...discovery, [Symbol.asyncDispose]: never }) });
+    const started = rejection(worker.start());
+    await until(() => expect(told).toEqual(['worker-added']));
+    await worker.stop();
+    expect(await started).toBeInstanceOf(WorkerStartError);
+    expect(told).toEqual(['worker-added', 'worker-dropped']);
+  });
+
+  test('comes also while it starts', async () => {
+    const worker = make();
+    const started = rejection(worker.start());
+    await worker.stop();
+    expect(await started).toBeInstanceOf(WorkerStartError);
+    expect(worker.address).toBe(undefined);
+  });
+
   test('leaves the program alive, also when a task blocks it beyond the grace time', async () => {
     const script = runScript(join(ROOT, 'test/fixtures/embedded.ts'));
     expect(await script.ended).toBe(0);
@@ -247,6 +275,7 @@ describe('a worker that does not start', () => {
     [{ port: 70_000 }, /port must be a whole number from 0 to 65535, not 70000/],
     [{ port: '80' }, /port must be a whole number/],
     [{ host: '' }, /host must be/],
+    [{ host: 'a b' }, /host must be/],
     [{ address: 'http://a' }, /is not an address/],
     [{ address: 'unix:///a.sock', port: 1 }, /address takes the place of host and port/],
     [{ address: `unix:///${'x'.repeat(104)}` }, /choose a shorter directory/],
