@@ -104,7 +104,7 @@ describe('a command line', () => {
       expect(await understood(line)).toMatchObject({ port: 7500, beatPort: 7501 });
     }
     expect(docker).toContain('EXPOSE 7500 7501\n');
-    expect(all(service, /port: (\d+)/g)).toEqual(['7500']);
+    expect(all(service, /^ +port: (\d+)/gm)).toEqual(['7500']);
     expect(all(deployment, /containerPort: (\d+)/g)).toEqual(['7500', '7501']);
     expect(all(deployment, /grpc:\n +port: (\d+)/g)).toEqual(['7500']);
     expect(all(deployment, /dns:skein-workers:(\d+)/g)).toEqual(['7500']);
