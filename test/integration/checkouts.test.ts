@@ -1,9 +1,17 @@
 /** Programs and workers whose modules stand in different folders, run as users run them. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { routine, StaticDiscovery, Worker, WorkerPool, WorkerStartError } from '../../src/index.ts';
+import {
+  ContextVar,
+  fork,
+  routine,
+  StaticDiscovery,
+  Worker,
+  WorkerPool,
+  WorkerStartError,
+} from '../../src/index.ts';
 import { ROOT, runScript, type Script, scratchFolder, until } from './helpers.ts';
 
 const folder = scratchFolder();
@@ -143,6 +151,51 @@ describe('a program calls a worker of another checkout', () => {
       /^RoutineNotFound: .*Cannot find package 'not-installed' imported from src\/money\.mjs/,
     );
   });
+});
+
+test('a worker imports nothing from outside for what a value names', async () => {
+  const place = checkout('guarded', {
+    'package.json': '{ "name": "guarded" }',
+    'routines.mjs': `
+      import { ContextVar, routine } from 'skein';
+      export const chosen = new ContextVar('chosen');
+      export const name = routine(async function name(value) { return value.name; });
+      export const next = routine(async function* next() {
+        for (;;) try { yield typeof (yield); } catch (error) { yield String(error.value); }
+      });
+      export const inContext = routine(async function inContext() { return String(chosen.get()); });
+    `,
+  });
+  const outside = checkout('unguarded', {
+    'package.json': '{}',
+    'module.mjs': `import { writeFileSync } from 'node:fs'; writeFileSync('${folder}/ran', '');`,
+  });
+  const there = { module: join(outside, 'module.mjs'), name: 'anything' };
+  const value = routine(async () => {}, there);
+  const module = join(place, 'routines.mjs');
+  const name = routine(async (_value: unknown) => '', { module, name: 'name' });
+  const next = routine(async function* (): AsyncGenerator<unknown, void, unknown> {}, {
+    module,
+    name: 'next',
+  });
+  const inContext = routine(async () => '', { module, name: 'inContext' });
+  const chosen = new ContextVar<unknown>('chosen', { namespace: 'guarded' });
+  const discovery = new StaticDiscovery([await startWorker(place)]);
+  await using pool = await WorkerPool.open({ discovery, strict: true });
+  const refusal = /module\.mjs, and that module does not load: it imports modules by package name/;
+  await expect(name.on(pool)(value)).rejects.toThrow(refusal);
+  const values = next.on(pool)();
+  await values.next();
+  await expect(values.next(value)).rejects.toThrow(refusal);
+  const others = next.on(pool)();
+  await others.next();
+  const thrown = await others.throw(Object.assign(new Error(), { value }));
+  expect(thrown.value).toMatch(/^\[not known here: routine 'anything' of file:.*module\.mjs\]$/);
+  await fork(async () => {
+    chosen.set(value);
+    await expect(inContext.on(pool)()).rejects.toThrow('chosen has no value here');
+  });
+  expect(existsSync(join(folder, 'ran'))).toBe(false);
 });
 
 test('a worker runs routines of a main module that waits for it to stop', async () => {
