@@ -1,13 +1,10 @@
 /** What the command prints: colours and tables on a terminal, plain lines elsewhere. */
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
+import { plain } from '../wire/plain.ts';
 
 type Stream = NodeJS.WriteStream;
 type Style = Parameters<typeof styleText>[0];
-
-/** Control characters, which a terminal might obey. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is about
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
 let gone = false;
 
@@ -54,11 +51,6 @@ export function isColoured(stream: Stream): boolean {
 
 export function paint(style: Style, text: string, stream: Stream = process.stdout): string {
   return isColoured(stream) ? styleText(style, text) : text;
-}
-
-/** Text from elsewhere, in one line that a terminal does not obey. */
-export function plain(text: string): string {
-  return text.replace(CONTROL, '\ufffd');
 }
 
 /** A table on a terminal; elsewhere lines with tabs between the cells. */

@@ -1,9 +1,10 @@
 /** `skein ping`, `skein pool ls` and `skein pool down`: what is asked of a durable pool. */
 import { ControlClient } from '../control/client.ts';
 import type { ListedWorker } from '../control/workers.ts';
+import { plain } from '../wire/plain.ts';
 import { readAuthkey } from './authkey.ts';
 import { checked } from './failure.ts';
-import { duration, paint, plain, print, say, tableOf } from './output.ts';
+import { duration, paint, print, say, tableOf } from './output.ts';
 import { given } from './worker.ts';
 
 export interface PoolFlags {

@@ -12,7 +12,7 @@ import { AuthenticationError } from '../errors.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import { parseAddress } from './address.ts';
 import { identity } from './grpc-channel.ts';
-import { CLIENT_OPTIONS, grpcTarget, observe } from './grpc-client.ts';
+import { CLIENT_OPTIONS, grpcTarget, observe, tidy } from './grpc-client.ts';
 import { authenticationProblem, proving } from './grpc-prover.ts';
 
 export interface CallerOptions {
@@ -71,7 +71,7 @@ export class GrpcCaller implements Disposable {
       let timer: NodeJS.Timeout | undefined;
       const answer = (error: ServiceError | null, reply: Buffer | undefined) => {
         clearTimeout(timer);
-        if (error) reject(late ? timeout(error, timeoutMs) : this.#problem(error));
+        if (error) reject(late ? timeout(error, timeoutMs) : this.#problem(tidy(error)));
         else resolve(reply as Buffer);
       };
       const call = this.#client.makeUnaryRequest(
@@ -115,7 +115,7 @@ export class GrpcCaller implements Disposable {
     const end = (error?: ServiceError) => {
       if (over) return;
       over = true;
-      ended(error && this.#problem(error));
+      ended(error && this.#problem(tidy(error)));
     };
     stream.on('metadata', () => {
       if (this.#background) this.#socket?.unref();

@@ -10,6 +10,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import type { Authkey } from '../security/authkey.ts';
+import { plain } from '../wire/plain.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import { type ChannelLimits, GrpcChannel, identity, LINK_PATH } from './grpc-channel.ts';
 import { authenticationProblem, proving } from './grpc-prover.ts';
@@ -83,7 +84,7 @@ export class ClientChannel extends GrpcChannel {
       socket?.unref();
       stream.uncork();
     });
-    stream.on('error', (error: ServiceError) => this.ended(this.#reason(error)));
+    stream.on('error', (error: ServiceError) => this.ended(this.#reason(tidy(error))));
     stream.on('end', () => this.ended(this.#reason(undefined)));
     this.start(stream, handlers);
   }
@@ -145,6 +146,15 @@ export function observe(
     };
   };
   return observed;
+}
+
+/** An error whose words are the server's, which may be anybody's. */
+export function tidy(error: ServiceError): ServiceError {
+  error.details = plain(error.details);
+  error.message = plain(error.message);
+  // It has the words once more, and no frames but those of grpc-js.
+  error.stack = `${error.name}: ${error.message}`;
+  return error;
 }
 
 /** The name of the address for grpc-js. Its DNS resolver takes IP addresses too. */

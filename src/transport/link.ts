@@ -24,6 +24,7 @@ import {
   PROTOCOL_VERSION,
   type Value,
 } from '../wire/frame.ts';
+import { plain } from '../wire/plain.ts';
 import { fromAbout, toAbout } from './about.ts';
 import { hasLostBytes, Inbox, type Limits, lostBytes, Outbox } from './chunks.ts';
 import type { Channel, CloseReason } from './transport.ts';
@@ -383,7 +384,8 @@ export class Link {
   }
 
   #farewell(goodbye: Goodbye): void {
-    const { reason, message, _last_call: last } = goodbye;
+    const { reason, _last_call: last } = goodbye;
+    const message = plain(goodbye.message);
     if (last !== undefined) this.#writtenTask = Math.min(this.#writtenTask, goodbye.last_call);
     const code =
       reason === GoodbyeReason.CLOSED
