@@ -54,8 +54,12 @@ export function paint(style: Style, text: string, stream: Stream = process.stdou
 }
 
 /** A table on a terminal; elsewhere lines with tabs between the cells. */
-export function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (!process.stdout.isTTY) {
+export function tableOf(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  isTerminal = process.stdout.isTTY,
+): string {
+  if (!isTerminal) {
     return [head, ...rows].map((row) => row.map(plain).join('\t')).join('\n');
   }
   const table = new Table({

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { WorkerAddress } from '../actors/peer.ts';
 import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
+import { systemEnv, type Timer } from '../env.ts';
 import type { RuntimeLog } from '../logger.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { toBeatAddress } from '../transport/beat.ts';
@@ -38,6 +39,10 @@ interface Child {
 }
 
 const KILL_TIMEOUT_MS = 2_000;
+/** So many in a row that did not come up are replaced at once; then after a pause, which doubles. */
+const EAGER = 2;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
 
 export class Children {
   readonly #options: ChildrenOptions;
@@ -46,6 +51,9 @@ export class Children {
   /** Where they have their sockets, if they have some. */
   readonly #folder: string | undefined;
   #nextSlot = 0;
+  /** How many in a row did not come up. */
+  #failures = 0;
+  readonly #pauses = new Set<Timer>();
   /** One word to a publisher comes after the other. */
   #publishing: Promise<void> = Promise.resolve();
 
@@ -87,6 +95,7 @@ export class Children {
     const process = new WorkerProcess({ ...setup, ...listen }, options, {
       started: (uid, address, beat) => {
         const child = this.#slots.get(slot);
+        this.#failures = 0;
         if (child) {
           child.worker = {
             uid,
@@ -103,9 +112,24 @@ export class Children {
         this.#withdraw(this.#slots.get(slot));
         leaving(slot);
       },
-      exited: (why) => exited(slot, why),
+      exited: (why) => {
+        if (this.worker(slot) === undefined) this.#failures += 1;
+        exited(slot, why);
+      },
     });
     this.#slots.set(slot, { process, worker: undefined, announced: undefined });
+  }
+
+  /** Spawns one in the place of another: where none comes up, nothing is gained by haste. */
+  respawn(): void {
+    const late = this.#failures - EAGER;
+    if (late <= 0) return this.spawn();
+    const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (late - 1));
+    const timer = systemEnv.timer(ms, () => {
+      this.#pauses.delete(timer);
+      this.spawn();
+    });
+    this.#pauses.add(timer);
   }
 
   /** Forgets one whose process has ended. */
@@ -129,6 +153,7 @@ export class Children {
 
   /** Asks all of them to end. @param graceMs milliseconds that their tasks may go on; undefined: all they need */
   stop(graceMs: number | undefined): void {
+    for (const timer of this.#pauses) timer.cancel();
     for (const child of this.#slots.values()) {
       this.#withdraw(child);
       child.process.stop(graceMs);

@@ -409,7 +409,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         for (let i = 0; i < size; i += 1) this.#children.spawn();
         this.#find();
       },
-      respawn: () => this.#children.spawn(),
+      respawn: () => this.#children.respawn(),
       use: (_context: PoolContext, { slot }: EventOf<PoolEvent, 'started'>) => {
         const worker = this.#children.worker(slot);
         if (worker) this.#proxy.send({ type: 'added', worker });

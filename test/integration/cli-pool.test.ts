@@ -1,6 +1,6 @@
 /** `skein pool`: durable pools, and what is asked of them. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort, program, type Running, result, skein } from './cli-helpers.ts';
@@ -148,6 +148,24 @@ describe('without the right authkey', () => {
       expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain(key);
     }
   });
+});
+
+test('a pool whose workers do not come up goes on trying, and has them again', async () => {
+  const broken = join(cwd, 'is-broken');
+  const code = `import { existsSync } from 'node:fs';
+    if (existsSync(${JSON.stringify(broken)})) throw new Error('out of order');`;
+  writeFileSync(join(cwd, 'flaky.js'), code);
+  const up = await pool('--breadth', '1', '--module', 'flaky.js');
+  const [first] = (await up.list()) as [Listed];
+  writeFileSync(broken, '');
+  process.kill(first.pid, 'SIGKILL');
+  await up.says(/(is replaced: .*?out of order.*?){4}/s);
+  rmSync(broken);
+  await until(async () => {
+    const [worker] = await up.list();
+    expect(worker?.restarts).toBeGreaterThanOrEqual(1);
+  });
+  up.child.kill('SIGKILL');
 });
 
 describe('the end of a pool', () => {

@@ -1,0 +1,91 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { discoveryOf, time, whole } from '../../src/cli/options.ts';
+import { duration, isColoured, tableOf } from '../../src/cli/output.ts';
+import { DnsDiscovery, LanDiscovery, LocalDiscovery, StaticDiscovery } from '../../src/index.ts';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+test.each([
+  ['350 ms', 350],
+  ['1 s', 1_000],
+  ['59 s', 59_999],
+  ['3 min 20 s', 200_000],
+  ['5 h', 5 * 3_600_000 + 20_000],
+  ['2 d 4 h', 52 * 3_600_000],
+])('%s is %d ms', (text, ms) => {
+  expect(duration(ms)).toBe(text);
+});
+
+test.each([
+  ['500ms', 500],
+  ['10', 10_000],
+  ['0.5s', 500],
+  ['2m', 120_000],
+  ['1h', 3_600_000],
+  ['0', 0],
+])('the time %s is %d ms', (text, ms) => {
+  expect(time(text)).toBe(ms);
+});
+
+test.each(['', '-1', '1e3', 'soon', '10 s', '10d'])('%j is no time', (text) => {
+  expect(() => time(text)).toThrow('such as 500ms, 10s or 2m');
+});
+
+test.each(['', '-1', '1.5', '0x10', '70000', 'many'])('%j is no port', (text) => {
+  expect(() => whole(0, 65_535)(text)).toThrow('whole number, 0 to 65535');
+});
+
+test.each([
+  ['local:my-app', LocalDiscovery],
+  ['lan', LanDiscovery],
+  ['lan:my-app', LanDiscovery],
+  ['dns:workers', DnsDiscovery],
+  ['dns:workers:7500', DnsDiscovery],
+  ['static:tcp://10.0.0.7:7500,tcp://[::1]:7500', StaticDiscovery],
+])('%s names a discovery', (text, Discovery) => {
+  expect(discoveryOf(text)).toBeInstanceOf(Discovery);
+});
+
+test.each([
+  '',
+  'local',
+  'local:',
+  'local:a/b',
+  'lan:',
+  'lan:a b',
+  'dns',
+  'dns:a:b',
+  'dns:a:0',
+  'static:',
+  'static:x',
+  'nats:x',
+])('%j names none, and what does is said', (text) => {
+  expect(() => discoveryOf(text)).toThrow(`--discovery ${text}`);
+});
+
+describe('what is printed', () => {
+  test('has colours on a terminal that wants some', () => {
+    const stream = (isTTY: boolean) => ({ isTTY }) as NodeJS.WriteStream;
+    vi.stubEnv('NO_COLOR', '');
+    vi.stubEnv('TERM', 'xterm');
+    expect([isColoured(stream(true)), isColoured(stream(false))]).toEqual([true, false]);
+    vi.stubEnv('NO_COLOR', '1');
+    expect(isColoured(stream(true))).toBe(false);
+  });
+
+  test('is a table on a terminal, and has tabs elsewhere', () => {
+    vi.stubEnv('NO_COLOR', '1');
+    const rows = [
+      ['a', 'long one'],
+      ['b', 'c'],
+    ];
+    expect(
+      tableOf(['ONE', 'TWO'], rows, true)
+        .split('\n')
+        .map((line) => line.trimEnd()),
+    ).toEqual(['ONE  TWO', 'a    long one', 'b    c']);
+    expect(tableOf(['ONE', 'TWO'], rows, false)).toBe('ONE\tTWO\na\tlong one\nb\tc');
+  });
+});
