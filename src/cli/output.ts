@@ -60,7 +60,7 @@ export function tableOf(
   isTerminal = process.stdout.isTTY,
 ): string {
   if (!isTerminal) {
-    return [head, ...rows].map((row) => row.map(plain).join('\t')).join('\n');
+    return [head, ...rows].map((row) => row.map((cell) => plain(cell)).join('\t')).join('\n');
   }
   const table = new Table({
     head: head.map((name) => paint('bold', name)),
@@ -72,7 +72,7 @@ export function tableOf(
       middle: '',
     },
   });
-  for (const row of rows) table.push(row.map(plain));
+  for (const row of rows) table.push(row.map((cell) => plain(cell)));
   return table.toString();
 }
 
