@@ -57,16 +57,15 @@ export function nameOfModule(url: string): string {
   return name;
 }
 
-/**
- * Has a module keep the URL for its name by which another process asks for it, unless it has one already.
- *
- * @returns its name
- */
-export function keepName(url: string): string {
+/** Has a module keep the URL for its name by which another process asks for it, unless it has one already. */
+export function keepName(url: string): void {
   const real = realUrl(url);
-  const name = names.get(real) ?? url;
-  names.set(real, name);
-  return name;
+  if (!names.has(real)) names.set(real, url);
+}
+
+/** The name of a module that may have made something here. */
+export function ownName(url: string): string | undefined {
+  return names.get(realUrl(url));
 }
 
 /** The URL of a module that made something here. */

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { RoutineNotFound } from '../errors.ts';
 import { addModuleAlias, rememberNames } from '../wire/names.ts';
 import { moduleUrl } from './identity.ts';
-import { keepName, nameOfModule, realUrl } from './module-name.ts';
+import { keepName, nameOfModule, ownName, realUrl } from './module-name.ts';
 import { addRoutineAlias, rememberRoutines } from './registry.ts';
 import { currentScope, newScope, runInScope } from './task.ts';
 import { locate, type ModulePolicy, ModuleRefused, modulePolicy } from './whereabouts.ts';
@@ -115,13 +115,15 @@ function hideFolders(text: string, { root, folders = [] }: ModulePolicy): string
 }
 
 async function importModule(name: string, url: string): Promise<void> {
-  const own = name === url ? keepName(url) : name;
+  if (name === url) keepName(url);
   const forgetNames = rememberNames(name);
   const forgetRoutines = rememberRoutines(name);
   const importing = { pending: true };
   try {
     await runInScope(newScope({ importing }), () => importWithLoader(url));
-    if (own !== name) {
+    // Processes may call it by its URL and by its package.
+    const own = ownName(url);
+    if (own !== undefined && own !== name) {
       addModuleAlias(name, own);
       addRoutineAlias(name, own);
     }

@@ -1,5 +1,5 @@
 /** What may be imported because somebody else names it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -68,3 +68,29 @@ test('what it made before it failed is not found', async () => {
   await expect(loadModule(module)).rejects.toThrow('half-way');
   expect(findNamed({ kind: 'class', module, name: 'Half' })).toBe(undefined);
 });
+
+test.each([
+  ['URL', true],
+  ['package', false],
+])(
+  'a module is found by its URL and its package, asked for by its %s first',
+  async (_which, first) => {
+    const place = join(folder, `both-${first}`);
+    mkdirSync(place);
+    writeFileSync(join(place, 'package.json'), JSON.stringify({ name: `both-${first}` }));
+    const index = new URL('../../src/index.ts', import.meta.url).href;
+    writeFileSync(
+      join(place, 'both.mjs'),
+      `import { registerClass, routine } from ${JSON.stringify(index)};
+     registerClass(class Both {}, { module: import.meta.url });
+     routine(async () => {}, { name: 'both', module: import.meta.url });`,
+    );
+    const names = [pathToFileURL(join(place, 'both.mjs')).href, `both-${first}/both.mjs`];
+    const policy = { root: place, files: true };
+    for (const module of first ? names : names.reverse()) {
+      await loadModule(module, policy);
+      expect(lookup(module, 'both')).toBeDefined();
+      expect(findNamed({ kind: 'class', module, name: 'Both' })).toBeDefined();
+    }
+  },
+);
