@@ -103,8 +103,10 @@ export interface BalancerOptions {
   readonly patienceMs?: number;
   /** Why there may be no workers, for people. Default: nothing is said. */
   readonly why?: () => string;
-  /** Whether the worker has answered when it was called last. Default: nothing is known. */
-  readonly hasAnswered?: (uid: string) => boolean;
+  /** Whether the worker is there, as far as is known. Default: each is. */
+  readonly isSure?: (uid: string) => boolean;
+  /** Finds out whether the worker is there. Default: nothing is done. */
+  readonly tryOut?: (uid: string) => void;
 }
 
 /** The first pause of a call that no worker wants, and the longest, in milliseconds. */
@@ -120,7 +122,8 @@ export class Balancer {
   readonly #maxQueue: number;
   readonly #patienceMs: number;
   readonly #why: () => string;
-  readonly #hasAnswered: (uid: string) => boolean;
+  readonly #isSure: (uid: string) => boolean;
+  readonly #tryOut: (uid: string) => void;
   readonly #workers = new Map<string, WorkerView>();
   /** All of them, as policies see them. */
   #all: PolicyContext = { workers: [] };
@@ -138,7 +141,8 @@ export class Balancer {
     this.#maxQueue = options.maxQueue;
     this.#patienceMs = options.patienceMs ?? Number.POSITIVE_INFINITY;
     this.#why = options.why ?? (() => '');
-    this.#hasAnswered = options.hasAnswered ?? (() => false);
+    this.#isSure = options.isSure ?? (() => true);
+    this.#tryOut = options.tryOut ?? (() => {});
     const logic = toLogic(balancerChart, {
       add: (_context, { worker }: EventOf<BalancerEvent, 'join'>) => {
         this.#workers.set(worker.uid, worker);
@@ -151,8 +155,6 @@ export class Balancer {
       },
       choose: (_context, { call, refused }: EventOf<BalancerEvent, 'ask'>) => {
         const able = this.#able(call, refused);
-        // Where many are announced that are not there, the call would meet them all.
-        if (refused.length > 1 && this.#choose(call, this.#answered(able))) return;
         if (this.#choose(call, able)) return;
         // A worker that refused has left, is full, or does not want the call. One that is none of it is
         // back: no event would tell of it again.
@@ -233,10 +235,6 @@ export class Balancer {
     return { workers };
   }
 
-  #answered({ workers }: PolicyContext): PolicyContext {
-    return { workers: workers.filter(({ uid }) => this.#hasAnswered(uid)) };
-  }
-
   /** The first of `able` that the policy names. A policy that is a generator runs here, and not before. */
   #pick(task: TaskView, able: PolicyContext): string | undefined {
     for (const uid of this.#policy.delegate(task, able)) {
@@ -255,13 +253,26 @@ export class Balancer {
     return undefined;
   }
 
+  /**
+   * A call does not wait for a worker of which nobody knows whether it is there, while others are: that one is
+   * tried out meanwhile.
+   */
+  #pickSure(task: TaskView, able: PolicyContext): string | undefined {
+    const uid = this.#pick(task, able);
+    if (uid === undefined || this.#isSure(uid)) return uid;
+    const workers = able.workers.filter((worker) => this.#isSure(worker.uid));
+    if (workers.length === 0) return uid;
+    this.#tryOut(uid);
+    return this.#pick(task, { workers }) ?? uid;
+  }
+
   /** Returns false when none of `able` is chosen. */
   #choose(call: Call, able: PolicyContext): boolean {
     if (able.workers.length === 0) return false;
     const { routine, tag } = call.request;
     try {
       const task = { routine: routine.key, tag };
-      const uid = outside(() => this.#pick(task, able));
+      const uid = outside(() => this.#pickSure(task, able));
       if (uid !== undefined) {
         call.actor?.send({ type: 'assigned', worker: uid });
         return true;

@@ -399,7 +399,7 @@ function knownOf({ metadata, answer }: Candidate): WorkerMetadata {
 }
 
 function addressOf({ uid = '', address, beat, tags = [], channel }: WorkerMetadata): WorkerAddress {
-  return { uid, address, beat, tags, capacity: channel?.concurrency };
+  return { uid, address, beat, tags, capacity: channel?.concurrency, hearsay: true };
 }
 
 function pauseAfter(failures: number): number {

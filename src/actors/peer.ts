@@ -188,6 +188,8 @@ export interface PeerPorts {
    * worker refused the link for the reason, if there is one.
    */
   gone(uid: string, number: number, refusal: CloseReason | undefined): void;
+  /** The link is up; or it did not come up, or not soon, of a worker that was there before or of another one. */
+  tried(uid: string, is: 'there' | 'not there' | 'never there'): void;
   /** The link did not come up; it is tried again after a pause. */
   failed(uid: string, reason: CloseReason): void;
   /** The link came up. */
@@ -208,6 +210,8 @@ export interface WorkerAddress {
   readonly tags: readonly string[];
   /** Tasks that it runs at a time; undefined for any number. */
   readonly capacity?: number | undefined;
+  /** Somebody says that it is there: whether it is shows on the link. */
+  readonly hearsay?: boolean | undefined;
 }
 
 /** The pause after a first failure, and the longest, in milliseconds. */
@@ -219,6 +223,15 @@ const LONGEST_UNMET_PAUSE_MS = 30_000;
 const BUSY_PAUSE_MS = 50;
 /** The kernel ends the links of a process that has ended; what they still hold is read by then. */
 const PARTING_MS = 1_000;
+
+/** So long calls wait for the link to a worker of which nobody knows yet whether it is there. */
+const TRUST_MS = 500;
+
+/**
+ * Whether a worker is there: it was spawned here, or has answered on the last link; somebody has said so; or it
+ * did not answer when it was called last.
+ */
+export type Standing = 'good' | 'new' | 'doubtful';
 
 const REFUSED = { type: 'refused' } as const;
 
@@ -235,12 +248,14 @@ export class Peer {
   #link: Link | undefined;
   #watch: Watch | undefined;
   #timer: Timer | undefined;
+  #trust: Timer | undefined;
   #busy: Timer | undefined;
   #refusal: CloseReason | undefined;
   /** The worker has answered on the last link. */
   #met = false;
   /** It has answered on any. */
   #known = false;
+  #standing: Standing;
   /** It ends with the last of its calls. */
   #retiring = false;
   #over = false;
@@ -250,6 +265,7 @@ export class Peer {
     const { uid, address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
     this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
     this.#beat = beat;
+    this.#standing = worker.hearsay ? 'new' : 'good';
     this.#ports = ports;
     const offersPorts = {
       env: ports.env,
@@ -288,6 +304,7 @@ export class Peer {
       },
       pause: ({ failures }, event) => {
         if (!this.#met && event.type === 'down') ports.failed(this.view.uid, event.reason);
+        this.#doubt();
         const longest = this.#known ? LONGEST_PAUSE_MS : LONGEST_UNMET_PAUSE_MS;
         const ms = Math.min(longest, FIRST_PAUSE_MS * 2 ** (failures - 1));
         const jitter = 0.5 + ports.env.random() / 2;
@@ -329,9 +346,15 @@ export class Peer {
     this.#ports.balance({ type: 'join', worker: this.view });
   }
 
-  /** Whether the worker has answered when it was called last. */
-  get hasAnswered(): boolean {
-    return this.#met;
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** Connects to find out whether the worker is there. Returns false when a link is there already, or comes up. */
+  tryOut(): boolean {
+    if (this.#link !== undefined) return false;
+    this.send({ type: 'connect' });
+    return this.#link !== undefined;
   }
 
   /** The calls that are offered here, or run on the worker. */
@@ -399,6 +422,9 @@ export class Peer {
         up: (_hello, about) => {
           this.#met = true;
           this.#known = true;
+          this.#standing = 'good';
+          this.#trust?.cancel();
+          this.#ports.tried(this.view.uid, 'there');
           this.#ports.answered(uid);
           if (about) this.#describe(about);
           this.view.stalled = false;
@@ -409,6 +435,7 @@ export class Peer {
         pong: () => watch.answered(),
         closed: (reason) => {
           watch.end();
+          this.#trust?.cancel();
           // There may be another one by now.
           if (this.#link === link) this.send({ type: 'down', reason });
         },
@@ -418,6 +445,17 @@ export class Peer {
     this.#offers.begin(link);
     const watch = this.#watchOver(link);
     this.#watch = watch;
+    if (this.#standing !== 'new') return;
+    this.#trust = env.timer(TRUST_MS, () => {
+      this.#doubt();
+      this.#refuseHeld();
+    });
+  }
+
+  #doubt(): void {
+    const wasNew = this.#standing === 'new';
+    this.#standing = 'doubtful';
+    this.#ports.tried(this.view.uid, wasNew ? 'never there' : 'not there');
   }
 
   /** What the worker says of itself counts more than what others say of it. */
@@ -446,7 +484,9 @@ export class Peer {
       stalled: (stalled) => {
         this.view.stalled = stalled;
         // Nothing of the calls that wait for the link was sent: others may take them.
-        if (stalled && !this.#met) this.#refuseHeld();
+        if (!stalled || this.#met) return;
+        this.#doubt();
+        this.#refuseHeld();
       },
       lost: (silent) => {
         const message = silent

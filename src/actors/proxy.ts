@@ -137,6 +137,10 @@ export interface ProxyStats {
 const DEFAULT_LOST_AFTER_MS = 10_000;
 /** More than two ticks of a watch: it is sooner to say why no Hello comes than the link is to end for it. */
 const WATCH_MS = 2_500;
+/** So long new workers must show that they are there before they get calls, after one was not. */
+const WARY_MS = 10_000;
+/** Workers that are tried out at a time. */
+const MAX_TRYING = 8;
 const NEVER = () => {};
 
 export class PoolProxy implements Dispatcher {
@@ -150,6 +154,10 @@ export class PoolProxy implements Dispatcher {
   readonly #balancer: Balancer;
   readonly #deadlines: Deadlines;
   readonly #peers = new Map<string, Peer>();
+  /** Until when nobody is believed to be there who has not shown it: somebody was not. */
+  #wary = Number.NEGATIVE_INFINITY;
+  /** Those that are connected to only to see whether they are there. */
+  readonly #trying = new Set<string>();
   readonly #callLogic;
   readonly #ports: PeerPorts;
   readonly #closed: Promise<void>;
@@ -186,7 +194,8 @@ export class PoolProxy implements Dispatcher {
     this.#balancer = new Balancer(this.#actor, {
       ...options,
       deadlines: this.#deadlines,
-      hasAnswered: (uid) => this.#peers.get(uid)?.hasAnswered === true,
+      isSure: (uid) => this.#isSure(this.#peers.get(uid)),
+      tryOut: (uid) => this.#tryOut(uid),
     });
     this.#callLogic = toLogic(callChart, this.#callEffects());
     const { limits, lostAfterMs = DEFAULT_LOST_AFTER_MS } = options;
@@ -203,10 +212,17 @@ export class PoolProxy implements Dispatcher {
       lost: (uid, message) => options.lost?.(uid, message),
       gone: (uid, number, refusal) => {
         this.#peers.delete(uid);
+        this.#trying.delete(uid);
         this.#lastNumber = Math.max(this.#lastNumber, number);
         options.gone?.(uid, refusal);
       },
       failed: (uid, reason) => options.failed?.(uid, reason),
+      tried: (uid, is) => {
+        this.#trying.delete(uid);
+        if (is === 'there') return;
+        if (is === 'never there') this.#wary = options.env.now() + WARY_MS;
+        this.#tryOthers();
+      },
       answered: (uid) => options.answered?.(uid),
       dropped: () => {
         this.#dropped += 1;
@@ -215,6 +231,28 @@ export class PoolProxy implements Dispatcher {
         this.#duplicates += 1;
       },
     };
+  }
+
+  #isSure(peer: Peer | undefined): boolean {
+    if (peer?.standing === 'new') return this.#options.env.now() > this.#wary;
+    return peer?.standing === 'good';
+  }
+
+  /** Connects to a worker of which nobody knows whether it is there; a few at a time. */
+  #tryOut(uid: string): void {
+    if (this.#trying.size >= MAX_TRYING || this.#trying.has(uid)) return;
+    if (this.#peers.get(uid)?.tryOut()) this.#trying.add(uid);
+  }
+
+  /** Calls would meet one after the other of those that are not there. */
+  #tryOthers(): void {
+    if (this.#inFlight === 0 || this.#state === 'closed') return;
+    const unsure: string[] = [];
+    for (const [uid, peer] of this.#peers) {
+      if (peer.standing === 'good') return;
+      unsure.push(uid);
+    }
+    for (const uid of unsure) this.#tryOut(uid);
   }
 
   get workers(): readonly WorkerView[] {

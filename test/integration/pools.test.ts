@@ -49,7 +49,7 @@ describe('a durable pool', () => {
     await until(() => expect(durable.workers).toHaveLength(2));
     expect(pidsOf(durable)).toEqual(pidsOf(hybrid));
     expect(durable.workers.every(({ spawned, tags }) => !spawned && tags[0] === 'gpu')).toBe(true);
-    expect(await pids(durable)).toEqual(pidsOf(hybrid));
+    await until(async () => expect(await pids(durable)).toEqual(pidsOf(hybrid)));
     await hybrid.close();
     await until(() => expect(durable.workers).toHaveLength(0));
   });
@@ -115,7 +115,7 @@ describe('a durable pool', () => {
     const [{ address, uid } = { address: '', uid: '' }] = hybrid.workers;
     const durable = await open({ discovery: new StaticDiscovery([address]) });
     await until(() => expect(durable.workers).toMatchObject([{ uid, address, spawned: false }]));
-    expect(await pids(durable)).toEqual(pidsOf(hybrid));
+    await until(async () => expect(await pids(durable)).toEqual(pidsOf(hybrid)));
   });
 
   test('without any worker fails a call after the time in which one should come', async () => {
@@ -165,7 +165,7 @@ describe('a hybrid pool', () => {
     await until(() => expect(one.workers).toHaveLength(3));
     await until(() => expect(other.workers).toHaveLength(3));
     expect(one.workers.filter(({ spawned }) => spawned)).toHaveLength(1);
-    expect((await pids(one, 12)).size).toBe(3);
+    await until(async () => expect((await pids(one, 12)).size).toBe(3));
   });
 
   test('has the calls of its tasks go to all of them', async () => {
@@ -186,7 +186,7 @@ describe('a hybrid pool', () => {
     await open({ size: 3, discovery });
     const hybrid = await open({ size: 1, discovery, lease: 1 });
     await until(() => expect(hybrid.workers).toHaveLength(2));
-    expect((await pids(hybrid, 12)).size).toBe(2);
+    await until(async () => expect((await pids(hybrid, 12)).size).toBe(2));
   });
 });
 
@@ -256,7 +256,7 @@ describe('WorkerPool.connect', () => {
     const port = await serve(durable);
     const pool = await WorkerPool.connect({ port, authkey });
     pools.push(pool);
-    expect(await pids(pool)).toEqual(pidsOf(durable));
+    await until(async () => expect(await pids(pool)).toEqual(pidsOf(durable)));
     const [victim = 0] = pidsOf(durable);
     process.kill(victim, 'SIGKILL');
     await until(() => {
@@ -264,7 +264,7 @@ describe('WorkerPool.connect', () => {
       expect(pidsOf(pool)).toEqual(pidsOf(durable));
       expect(pool.workers).toHaveLength(2);
     });
-    expect(await pids(pool)).toEqual(pidsOf(durable));
+    await until(async () => expect(await pids(pool)).toEqual(pidsOf(durable)));
     // The durable pool is not this one's to close.
     await pool.close();
     expect(durable.workers).toHaveLength(2);
@@ -297,7 +297,7 @@ describe('an authkey', () => {
     const hybrid = await open({ size: 2, discovery, authkey });
     await open({ size: 1, discovery, authkey: new TextEncoder().encode(authkey) });
     await until(() => expect(hybrid.workers).toHaveLength(3));
-    expect((await pids(hybrid, 12)).size).toBe(3);
+    await until(async () => expect((await pids(hybrid, 12)).size).toBe(3));
     const { children } = await family.on(hybrid)(6);
     expect(new Set(children.map((child) => child.pid)).size).toBeGreaterThan(1);
   });

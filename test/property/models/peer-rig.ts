@@ -72,6 +72,7 @@ export class PeerRig implements Rig {
       gone: () => {
         this.#gone += 1;
       },
+      tried: () => {},
       failed: () => {},
       answered: () => {},
       lost: () => {},
