@@ -12,6 +12,7 @@ import type {
 import { outside } from '../context/scope.ts';
 import type { Env } from '../env.ts';
 import { LoadBalancerError, NoWorkersAvailable } from '../errors.ts';
+import { CancelReason } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
 import type { Call } from './call.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -31,7 +32,7 @@ export type BalancerEvent =
   | { type: 'freed'; uid: string }
   /** A call that workers do not want has paused: they may want it now. */
   | { type: 'rested'; call: Call }
-  /** A call has waited for a long time: it fails if there is no worker. */
+  /** A call has waited for a long time: it fails if no worker is there. */
   | { type: 'starved'; call: Call }
   /** A call no longer looks for a worker. */
   | { type: 'forget'; call: Call }
@@ -75,6 +76,7 @@ export const balancerChart = defineChart<BalancerContext, BalancerEvent>({
         ask: { effects: ['choose'] },
         rested: { effects: ['reconsider'] },
         forget: { effects: ['forget'] },
+        starved: { effects: ['starve'] },
         full: { effects: ['mark'] },
         freed: { effects: ['serve'] },
         join: { assign: 'joined', effects: ['add', 'serve'] },
@@ -257,13 +259,18 @@ export class Balancer {
    * A call does not wait for a worker of which nobody knows whether it is there, while others are: that one is
    * tried out meanwhile.
    */
-  #pickSure(task: TaskView, able: PolicyContext): string | undefined {
+  #pickSure(call: Call, task: TaskView, able: PolicyContext): string | undefined {
     const uid = this.#pick(task, able);
     if (uid === undefined || this.#isSure(uid)) return uid;
     const workers = able.workers.filter((worker) => this.#isSure(worker.uid));
-    if (workers.length === 0) return uid;
+    const other = workers.length === 0 ? undefined : this.#pick(task, { workers });
+    if (other === undefined) {
+      // It may wait for the link there, though not for ever.
+      this.#bear(call);
+      return uid;
+    }
     this.#tryOut(uid);
-    return this.#pick(task, { workers }) ?? uid;
+    return other;
   }
 
   /** Returns false when none of `able` is chosen. */
@@ -272,7 +279,7 @@ export class Balancer {
     const { routine, tag } = call.request;
     try {
       const task = { routine: routine.key, tag };
-      const uid = outside(() => this.#pickSure(task, able));
+      const uid = outside(() => this.#pickSure(call, task, able));
       if (uid !== undefined) {
         call.actor?.send({ type: 'assigned', worker: uid });
         return true;
@@ -325,10 +332,14 @@ export class Balancer {
   }
 
   #starve(call: Call): void {
-    if (!this.#queue.delete(call)) return;
+    if (this.#all.workers.some(({ uid }) => this.#isSure(uid))) return;
+    const waits = this.#queue.delete(call);
     const why = this.#why();
     const message = `no worker was there for ${this.#patienceMs} ms${why && `: ${why}`}`;
-    call.actor?.send({ type: 'unavailable', error: new NoWorkersAvailable(message) });
+    const error = new NoWorkersAvailable(message);
+    if (waits) call.actor?.send({ type: 'unavailable', error });
+    // It waits for a link that is not up.
+    else call.actor?.send({ type: 'cancel', error, reason: CancelReason.ABORTED });
   }
 
   /** A worker that does not want the call never says that it has come to want it. */

@@ -130,7 +130,9 @@ export class Finder {
     if (count === 0) return 'discovery has named none';
     const last = [...this.#candidates.values()].findLast(({ warned }) => warned !== '');
     const named = `discovery has named ${count}`;
-    return last ? `${named}; of the last of them: ${last.warned}` : `${named}, and none is wanted`;
+    return last
+      ? `${named}; of the last of them: ${last.warned}`
+      : `${named}, and none takes calls`;
   }
 
   /** The proxy uses a worker no more; it has refused the link for the reason, if there is one. */
@@ -160,7 +162,7 @@ export class Finder {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
     const what = reason.code === 'protocol' ? 'what answers is no worker' : 'it does not answer';
-    this.#warn(candidate, `${what}: ${reason.message}`);
+    this.#warn(candidate, `${what}: ${bare(reason.message)}`);
     this.#silent.add(candidate);
     this.#fill();
   }
@@ -336,7 +338,7 @@ export class Finder {
     } catch (error) {
       if (!this.#isCurrent(candidate)) return;
       candidate.answer = undefined;
-      this.#warn(candidate, `it does not answer: ${describe(error)}`);
+      this.#warn(candidate, `it does not answer: ${bare(describe(error))}`);
       this.#retry(candidate);
     }
   }
@@ -404,6 +406,11 @@ function addressOf({ uid = '', address, beat, tags = [], channel }: WorkerMetada
 
 function pauseAfter(failures: number): number {
   return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10));
+}
+
+/** Why, without the words that say for themselves where and that there is no answer. */
+function bare(message: string): string {
+  return message.replace(/^No worker answers at \S+: (.+?)\.?$/, '$1');
 }
 
 function describe(error: unknown): string {

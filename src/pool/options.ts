@@ -213,7 +213,6 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   if (root !== undefined && !isFolder(root)) {
     throw new TypeError(`root must be a folder, and ${String(root)} is none`);
   }
-  if (extra !== undefined) parseMetadata({ address: 'tcp://checked:1', extra });
   checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
   const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict, backpressure } =
     options;
@@ -232,6 +231,7 @@ export function checkOptions(options: PoolOptions): PoolOptions {
     throw new TypeError("host is for transport: 'tcp', and 'unix' was given");
   }
   checkTexts('tags', tags);
+  parseMetadata({ address: 'tcp://checked:1', tags, extra });
   if (loadBalancer !== undefined && typeof loadBalancer?.delegate !== 'function') {
     throw new TypeError('loadBalancer must have a method delegate(task, { workers })');
   }

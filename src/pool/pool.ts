@@ -257,8 +257,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       maxRestarts: restarts?.limit ?? 10,
       windowMs: restarts?.windowMs ?? 60_000,
     };
-    if (discovery === undefined && options.lease !== undefined) {
-      this.#log.warn('lease has no effect without discovery: it is for workers that are found');
+    for (const name of ['lease', 'filter'] as const) {
+      if (discovery !== undefined || options[name] === undefined) continue;
+      this.#log.warn(`${name} has no effect without discovery: it is for workers that are found`);
     }
     const limits: Limits = { ...defaultLimits, maxValueBytes };
     // Those given come first: they may have a way of their own to the beats.

@@ -7,21 +7,31 @@ import { type CallOptions, findDispatcher, NO_TERMS, type Terms, termsOf } from 
 import { type Patience, patiently } from './loading.ts';
 import { decode, Unread, whenRead, withCallerStack } from './outcome.ts';
 import { RemoteIterator } from './remote-iterator.ts';
-import { currentScope } from './task.ts';
+import { currentScope, type Scope } from './task.ts';
 
 /** The function that calls a routine with these options. */
 export function bind(definition: Definition, options: CallOptions | undefined) {
-  return definition.generator
-    ? (...args: unknown[]) => new RemoteIterator(() => generate(definition, args, options))
-    : (...args: unknown[]) => call(definition, args, options);
+  if (!definition.generator) return (...args: unknown[]) => call(definition, args, options);
+  return (...args: unknown[]) => {
+    // The pool and the options are those around this call, and not around the first step.
+    const around = currentScope();
+    return new RemoteIterator(() => generate(definition, args, options, around));
+  };
 }
 
-function prepare(definition: Definition, options: CallOptions | undefined) {
+/** @param around where the call was made, if it is another place than where it begins */
+function prepare(definition: Definition, options: CallOptions | undefined, around?: Scope) {
   const scope = currentScope();
-  const dispatcher = findDispatcher(definition.name, options, scope);
-  const terms = termsOf(options, scope);
+  const binding = around && isBinding(around) ? around : scope;
+  const dispatcher = findDispatcher(definition.name, options, binding);
+  const terms = termsOf(options, binding);
   const request = terms === NO_TERMS ? definition.plain : requestOf(definition, terms);
   return { dispatcher, request, chain: presentChain(scope) };
+}
+
+/** Whether it says where calls go, or how. */
+function isBinding({ dispatcher, options, task }: Scope): boolean {
+  return dispatcher !== undefined || options !== undefined || task !== undefined;
 }
 
 // Field by field: a spread that adds keys takes Node 20 two microseconds.
@@ -67,9 +77,14 @@ function patienceOf({ signal, timeoutMs }: CallRequest, began: number): Patience
   return { signal, timeoutMs, began: timeoutMs === undefined ? performance.now() : began };
 }
 
-function generate(definition: Definition, args: unknown[], options: CallOptions | undefined) {
+function generate(
+  definition: Definition,
+  args: unknown[],
+  options: CallOptions | undefined,
+  around: Scope | undefined,
+) {
   try {
-    const { dispatcher, request, chain } = prepare(definition, options);
+    const { dispatcher, request, chain } = prepare(definition, options, around);
     const { signal } = request;
     if (chain === undefined) {
       const remote = dispatcher.generate(request, definition.encode(args));

@@ -154,6 +154,8 @@ export function tidy(error: ServiceError): ServiceError {
   error.message = plain(error.message);
   // It has the words once more, and no frames but those of grpc-js.
   error.stack = `${error.name}: ${error.message}`;
+  // Who prints the error, as the cause of another, wants its words.
+  Object.defineProperty(error, 'metadata', { enumerable: false });
   return error;
 }
 

@@ -6,7 +6,13 @@ import { Relay } from '../../chaos/relay.ts';
 import { LocalDiscovery } from '../../src/discovery/adapters/local.ts';
 import type { AnnouncedWorker, DiscoveryEvent } from '../../src/discovery/discovery.ts';
 import { StaticDiscovery } from '../../src/discovery/static.ts';
-import { DiscoveryError, type PoolOptions, type PoolWorker, WorkerPool } from '../../src/index.ts';
+import {
+  DiscoveryError,
+  NoWorkersAvailable,
+  type PoolOptions,
+  type PoolWorker,
+  WorkerPool,
+} from '../../src/index.ts';
 import { openWith } from '../../src/pool/pool.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
@@ -225,6 +231,19 @@ describe('a worker that is announced and', () => {
     const again = performance.now();
     await goesOn();
     expect(performance.now() - again).toBeLessThan(900);
+  });
+
+  test('is silent, and alone, fails a call after the time in which one should come', async () => {
+    const discovery = new MemoryDiscovery();
+    await discovery.publisher.publish(
+      'worker-added',
+      announced('silent', { address: await listener(() => {}) }),
+    );
+    const pool = await open({ discovery, startTimeout: 1_500 });
+    const start = performance.now();
+    const error = (await rejection(pid.on(pool)())) as Error;
+    expect(error).toBeInstanceOf(NoWorkersAvailable);
+    expect(performance.now() - start).toBeLessThan(6_000);
   });
 
   test.each([

@@ -1,7 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PoolClosed, SerializationError, WorkerPool } from '../../src/index.ts';
+import {
+  DispatchTimeout,
+  PoolClosed,
+  SerializationError,
+  WorkerPool,
+  withDispatch,
+} from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import {
   badDefault,
@@ -15,6 +21,7 @@ import {
   large,
   nothing,
   parrot,
+  pids,
   promises,
   rejected,
   stubborn,
@@ -367,5 +374,28 @@ describe('a generator', () => {
       expect(pool.stats).toMatchObject({ calls: 0, waiting: 0, deadlines: 0 });
       expect(pool.workers.map(({ inFlight }) => inFlight)).toEqual([0]);
     });
+  });
+});
+
+describe('a generator that is made inside of', () => {
+  test('withDispatch has its options, wherever it is consumed', async () => {
+    const made = withDispatch({ timeout: 200, tag: 'inside' }, () => pids());
+    const error = await rejection(
+      (async () => {
+        for await (const _ of made);
+      })(),
+    );
+    expect(error).toBeInstanceOf(DispatchTimeout);
+  });
+
+  test('pool.run goes to that pool, wherever it is consumed', async () => {
+    await using other = await WorkerPool.open({ size: 1 });
+    const made = other.run(() => pids());
+    expect((await made.next()).value).toBe(other.workers[0]?.pid);
+    await made.return();
+    // Made outside of everything, it goes where it begins.
+    const plain = pids();
+    expect((await other.run(() => plain.next())).value).toBe(other.workers[0]?.pid);
+    await plain.return();
   });
 });

@@ -143,3 +143,11 @@ export const nothing = routine(async function* (): AsyncGenerator<undefined, voi
   yield undefined;
   yield;
 });
+
+/** Where it runs, again and again. */
+export const pids = routine(async function* (): AsyncGenerator<number, void, unknown> {
+  for (;;) {
+    await delay(5);
+    yield process.pid;
+  }
+});
