@@ -130,9 +130,10 @@ export class Finder {
     if (count === 0) return 'discovery has named none';
     const last = [...this.#candidates.values()].findLast(({ warned }) => warned !== '');
     const named = `discovery has named ${count}`;
-    return last
-      ? `${named}; of the last of them: ${last.warned}`
-      : `${named}, and none takes calls`;
+    if (last) return `${named}; of the last of them: ${last.warned}`;
+    const asked = [...this.#candidates.values()].find(({ state }) => state === 'asked');
+    if (asked) return `${named}, and ${asked.metadata.address} has not answered`;
+    return `${named}, and none takes calls`;
   }
 
   /** The proxy uses a worker no more; it has refused the link for the reason, if there is one. */

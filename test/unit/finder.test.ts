@@ -240,6 +240,16 @@ describe('a worker that is known by its address alone', () => {
     ]);
   });
 
+  test('is named where nothing else is known of it', async () => {
+    const { finder } = look({
+      discovery: new StaticDiscovery(['tcp://10.0.0.7:4001']),
+      probe: () => new Promise(() => {}),
+    });
+    await until(() =>
+      expect(finder.why).toBe('discovery has named 1, and tcp://10.0.0.7:4001 has not answered'),
+    );
+  });
+
   test('is asked again when another one is there', async () => {
     let uid = 'a';
     const { has, finder } = look({
