@@ -108,7 +108,7 @@ export const poolChart = defineChart<PoolContext, PoolEvent, PoolInput>({
         leaving: { assign: 'leaving', effects: ['respawn'] },
         exited: [
           { guard: 'left', assign: 'left', effects: ['drop'] },
-          { guard: 'replaceable', assign: 'death', effects: ['drop', 'respawn'] },
+          { guard: 'replaceable', assign: 'death', effects: ['report', 'drop', 'respawn'] },
           { assign: 'down', effects: ['drop', 'giveUp'] },
         ],
         close: [

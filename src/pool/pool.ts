@@ -410,6 +410,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         for (let i = 0; i < size; i += 1) this.#children.spawn();
         this.#find();
       },
+      report: (_context: PoolContext, { slot, why }: EventOf<PoolEvent, 'exited'>) => {
+        const worker = this.#children.worker(slot)?.uid;
+        this.#log.write('info', { worker }, `a worker has ended (${why}), and is replaced`);
+      },
       respawn: () => this.#children.respawn(),
       use: (_context: PoolContext, { slot }: EventOf<PoolEvent, 'started'>) => {
         const worker = this.#children.worker(slot);

@@ -1,7 +1,7 @@
 /** What workers print, and what the runtime says of its own steps. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Logger, WorkerLost, WorkerPool } from '../../src/index.ts';
+import { type Logger, type PoolWorker, WorkerLost, WorkerPool } from '../../src/index.ts';
 import { ROOT, runScript, until, untilGone } from './helpers.ts';
 import { complain, lastWords, leaveBehind, say } from './routines/talking.ts';
 
@@ -81,7 +81,8 @@ describe('a logger', () => {
     await using pool = await WorkerPool.open({ size: 1, logger });
     const call = pool.run(() => lastWords('a line of some length\n', 50_000));
     await expect(call).rejects.toThrow(WorkerLost);
-    await until(() => expect(lines.length).toBe(50_000));
+    const printed = () => lines.filter(({ stream }) => stream !== undefined);
+    await until(() => expect(printed().length).toBe(50_000));
   });
 
   test('does not wait for a process that a task has left behind', async () => {
@@ -93,6 +94,15 @@ describe('a logger', () => {
     // What it prints later comes nevertheless.
     await until(() => expect(lines.map(({ message }) => message)).toEqual(['late']));
     await untilGone([pid]);
+  });
+
+  test('is told that a worker has died, and is replaced', async () => {
+    const { logger, lines } = recorder();
+    await using pool = await WorkerPool.open({ size: 1, logger });
+    const { uid, pid } = pool.workers[0] as PoolWorker;
+    process.kill(pid as number, 'SIGKILL');
+    const message = 'a worker has ended (its process was ended by SIGKILL), and is replaced';
+    await until(() => expect(lines).toEqual([{ level: 'info', worker: uid, message }]));
   });
 
   test('gets the warnings of the pool', async () => {
@@ -109,12 +119,18 @@ describe('a logger', () => {
 });
 
 describe('SKEIN_LOG', () => {
-  const run = async (level: string) => {
+  const run = async (level: string, mode = 'closes') => {
     const env = { ...process.env, SKEIN_LOG: level };
-    const { ended, stderr } = runScript(program, ['closes', '1'], { env });
+    const { ended, stderr } = runScript(program, [mode, '1'], { env });
     expect(await ended).toBe(0);
     return stderr();
   };
+
+  test('at info shows that a worker has died, and is replaced', async () => {
+    expect(await run('info', 'kills')).toMatch(
+      /^skein a worker has ended \(.*SIGKILL\), and is replaced$/m,
+    );
+  });
 
   test('at debug shows the steps of the pool and of its workers, but not each call', async () => {
     const log = await run('debug');
