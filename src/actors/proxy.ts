@@ -259,6 +259,11 @@ export class PoolProxy implements Dispatcher {
     return [...this.#peers.values()].map((peer) => peer.view);
   }
 
+  /** Whether the worker did not answer when it was called last, or was lost since. */
+  isInDoubt(uid: string): boolean {
+    return this.#peers.get(uid)?.standing === 'doubtful';
+  }
+
   get stats(): ProxyStats {
     return {
       calls: this.#inFlight,

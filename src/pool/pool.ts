@@ -57,6 +57,12 @@ export interface PoolWorker {
   readonly inFlight: number;
   /** It does not answer at present: a task blocks its event loop, or its process is stopped. */
   readonly stalled: boolean;
+  /**
+   * The link to it was lost, or did not come up, and has not come up since: it may be gone, though discovery
+   * names it still. It gets calls only when no other worker can take them; meanwhile it is tried with the calls
+   * that would go to it. False for one that was not connected to yet.
+   */
+  readonly unreachable: boolean;
 }
 
 /** What a pool takes from outside when it is opened with `openWith`. */
@@ -314,6 +320,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         spawned: child !== undefined,
         inFlight,
         stalled,
+        unreachable: this.#proxy.isInDoubt(uid),
       };
     });
   }

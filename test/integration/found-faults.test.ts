@@ -338,18 +338,23 @@ test('a pool goes on with the same workers when the network was away', async () 
     { reach: (address) => (address === well.address ? reached : address) },
   );
   endings.push(() => found.close({ grace: 0 }));
+  const listed = (unreachable: boolean) =>
+    expect(found.workers).toMatchObject([{ uid: well.uid, unreachable }]);
+  // It is not connected to yet.
+  await until(() => listed(false));
   await call(found);
   // Nothing comes through, and nobody is told.
   const back = relay.at(reached)?.hold('both', true);
   const lost = await rejection(pid.on(found)());
   expect(lost).toMatchObject({ code: 'WORKER_LOST', worker: well.uid });
   expect((lost as Error).message).toContain('for 1000 ms');
+  listed(true);
   // A call that comes meanwhile waits.
   const waiting = call(found, 1);
   back?.();
   expect(await waiting).toEqual([well.pid]);
   await call(found);
-  expect(found.workers).toMatchObject([{ uid: well.uid }]);
+  listed(false);
 });
 
 describe('the same uid announced twice', () => {
