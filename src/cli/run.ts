@@ -1,7 +1,7 @@
 /** `skein run`: one routine, for trying things out. */
 import { inspect } from 'node:util';
 import { WorkerPool } from '../pool/pool.ts';
-import { withDispatch } from '../routine/gate.ts';
+import type { CallOptions } from '../routine/gate.ts';
 import { lookup, namesIn } from '../routine/registry.ts';
 import { findNamed } from '../wire/names.ts';
 import { markAsWorker } from '../worker/ipc.ts';
@@ -26,6 +26,10 @@ export interface RunFlags {
 
 type Callable = (...args: unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
 
+interface Found {
+  with(options: CallOptions): Callable;
+}
+
 /** So long a call waits for the first worker to be found. */
 const PATIENCE_MS = 10_000;
 
@@ -42,24 +46,35 @@ export async function runRoutine(
   // The main part of the module is not wanted here.
   markAsWorker();
   if (isTypeScript(module)) await prepareTypeScript(process.cwd());
-  const { call, isGenerator } = await findRoutine(module, routine);
+  const { found, isGenerator } = await findRoutine(module, routine);
   const abort = new AbortController();
   const signals = new Signals('the call is aborted', (signal) => {
     abort.abort(new Failure(`ended by ${signal}`));
   });
-  const pool = await openPool(flags, authkey);
+  let pool: WorkerPool | undefined;
   try {
-    const dispatch = given({ timeout: flags.timeout, signal: abort.signal });
-    const answer = pool.run(() => withDispatch(dispatch, () => call(...values)));
+    pool = await untilAborted(openPool(flags, authkey), abort.signal);
+    const call = found.with(given({ pool, timeout: flags.timeout, signal: abort.signal }));
+    const answer = call(...values);
     if (isGenerator) await printAll(answer as AsyncIterable<unknown>, flags.json === true);
     else await printResult(await answer, flags.json === true);
   } catch (error) {
     if (signals.exitCode !== undefined) return signals.exitCode;
     throw isExpected(error) ? error : new Failure(inspect(error));
   } finally {
-    await pool.close({ grace: 0 });
+    await pool?.close({ grace: 0 });
   }
   return signals.exitCode ?? 0;
+}
+
+/** What the promise gives, unless the signal comes before. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  // Both may reject.
+  aborted.catch(() => {});
+  return await Promise.race([promise, aborted]);
 }
 
 function parseArgument(text: string, index: number): unknown {
@@ -93,12 +108,12 @@ async function openPool(
 async function findRoutine(
   module: string,
   routine: string,
-): Promise<{ call: Callable; isGenerator: boolean }> {
+): Promise<{ found: Found; isGenerator: boolean }> {
   const name = await load(module);
-  const found = lookup(name, routine);
-  const call = findNamed({ kind: 'routine', module: name, name: routine });
-  if (found !== undefined && call !== undefined && !found.method) {
-    return { call: call as Callable, isGenerator: found.generator };
+  const entry = lookup(name, routine);
+  const found = findNamed({ kind: 'routine', module: name, name: routine });
+  if (entry !== undefined && found !== undefined && !entry.method) {
+    return { found: found as unknown as Found, isGenerator: entry.generator };
   }
   const names = namesIn(name).filter((one) =>
     findNamed({ kind: 'routine', module: name, name: one }),

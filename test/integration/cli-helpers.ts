@@ -16,6 +16,13 @@ export const add = routine(async function add(x, y) { return x + y; });
 export const squares = routine(async function* squares(n) {
   for (let i = 0; i < n; i += 1) yield i * i;
 });
+/** A number after each pause. */
+export const ticks = routine(async function* ticks(ms) {
+  for (let i = 0; ; i += 1) {
+    yield i;
+    await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+});
 export const greet = routine(async function greet(name) {
   console.log('greeting', name);
   return 'hello, ' + name;

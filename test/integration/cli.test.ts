@@ -97,10 +97,15 @@ describe('skein run', () => {
   });
 
   test('says when the worker dies, and when it takes too long', async () => {
-    const [crashed, late] = await Promise.all([
+    const [crashed, late, slow] = await Promise.all([
       run('crash'),
       run('wait', '"late"', '60000', '--timeout', '300ms'),
+      run('ticks', '10', '--timeout', '1s'),
     ]);
+    expect(slow).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('within 1000 ms'),
+    });
     expect(crashed).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^error: worker .* lost/),
@@ -129,6 +134,35 @@ describe('skein run', () => {
     child.kill('SIGINT');
     await says(/SIGINT: the call is aborted; a second signal ends it at once/);
     expect(await ended).toBe(130);
+  });
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('aborts a generator with %s', async (signal, code) => {
+    const { child, ended, says } = skein(['run', 'routines.js', 'ticks', '10'], { cwd });
+    await says(/^3$/m);
+    child.kill(signal);
+    expect(await ended).toBe(code);
+  });
+
+  test('ends with Ctrl-C while its worker starts, which is no failure', async () => {
+    const file = trace(cwd);
+    const slow = `import { appendFileSync } from 'node:fs';
+      if (process.send) {
+        appendFileSync(${JSON.stringify(file.path)}, 'began ' + process.pid + '\\n');
+        setInterval(() => {}, 60_000);
+        await new Promise(() => {});
+      }`;
+    writeFileSync(join(cwd, 'slow.mjs'), slow);
+    const env = { NODE_OPTIONS: '--import ./slow.mjs' };
+    const { child, ended, err } = skein(['run', 'routines.js', 'add', '1', '2'], { cwd, env });
+    await file.has('began');
+    // As a terminal does, which tells all processes of a command.
+    child.kill('SIGINT');
+    process.kill(Number(file.lines[0]?.split(' ')[1]), 'SIGINT');
+    expect(await ended).toBe(130);
+    expect(err()).not.toContain('error:');
   });
 
   test('loads TypeScript by tsx where that is installed', async () => {
