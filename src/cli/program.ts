@@ -191,7 +191,7 @@ function addRun(
     .addOption(authkeyOption())
     .addHelpText(
       'after',
-      `\nWithout --host, --port and --discovery it runs on a worker of its own.\n${examples(
+      `\nWithout --host, --port and --discovery it runs on a worker of its own, whose output goes to standard error.\n${examples(
         'skein run src/routines.ts add 1 2',
         `skein run src/routines.ts greet '"you"'`,
         'skein run src/routines.ts squares 10 --discovery local:my-app | head -3',

@@ -1,6 +1,6 @@
 /** `skein run`: one routine, for trying things out. */
 import { inspect } from 'node:util';
-import { WorkerPool } from '../pool/pool.ts';
+import { openWith, WorkerPool } from '../pool/pool.ts';
 import type { CallOptions } from '../routine/gate.ts';
 import { lookup, namesIn } from '../routine/registry.ts';
 import { findNamed } from '../wire/names.ts';
@@ -101,7 +101,8 @@ async function openPool(
   return await checked('skein run', () => {
     if (remote) return WorkerPool.connect(given({ ...found, host, port }));
     if (which !== undefined) return WorkerPool.open({ ...found, discovery: () => which });
-    return WorkerPool.open({ ...options, size: 1 });
+    // On standard output there is nothing but what the routine gives.
+    return WorkerPool[openWith]({ ...options, size: 1 }, { output: 'stderr' });
   });
 }
 

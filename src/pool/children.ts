@@ -12,6 +12,7 @@ import { VERSION } from '../transport/version.ts';
 import type { WorkerSetup } from '../worker/ipc.ts';
 import { WorkerOutput } from '../worker/output.ts';
 import { WorkerProcess } from '../worker/process.ts';
+import type { StreamName } from '../worker/sink.ts';
 import { makeFolder } from './sockets.ts';
 
 export interface ChildrenOptions {
@@ -28,6 +29,8 @@ export interface ChildrenOptions {
   readonly leaving: (slot: number) => void;
   readonly exited: (slot: number, why: string) => void;
   readonly log: RuntimeLog;
+  /** Which stream of this process takes what the workers print on their standard output. */
+  readonly output: StreamName | undefined;
 }
 
 interface Child {
@@ -60,7 +63,7 @@ export class Children {
   /** @throws WorkerStartError when there can be no folder for sockets */
   constructor(options: ChildrenOptions) {
     this.#options = options;
-    this.#output = new WorkerOutput(options.log);
+    this.#output = new WorkerOutput(options.log, options.output);
     if ('unix' in options.listen) this.#folder = makeFolder();
   }
 

@@ -79,11 +79,13 @@ export interface PoolParts {
    * Default: they are aborted when its own calls are over.
    */
   readonly waitsForOthers?: boolean;
+  /** Where its workers' standard output goes. Default: to that of this process. */
+  readonly output?: 'stderr';
 }
 
 /**
  * Opens a pool with other parts than its own: for tests that stand between it and its workers, and for
- * `skein pool up`.
+ * the `skein` command.
  */
 export const openWith: unique symbol = Symbol('skein.openWith');
 
@@ -275,7 +277,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     ];
     this.#waitsForOthers = parts.waitsForOthers ?? false;
     const reach = parts.reach ?? ((address: string) => address);
-    this.#children = this.#makeChildren(reach);
+    this.#children = this.#makeChildren(reach, parts.output);
     const inspector = inspectorOf(this.#log, inspect);
     this.#actor = createActor(toLogic(poolChart, this.#effects()), {
       id: 'pool',
@@ -462,7 +464,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     };
   }
 
-  #makeChildren(reach: (address: string) => string): Children {
+  #makeChildren(reach: (address: string) => string, output: PoolParts['output']): Children {
     const {
       tags,
       extra,
@@ -510,6 +512,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       leaving: (slot) => this.#send({ type: 'leaving', slot }),
       exited: (slot, why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),
       log: this.#log,
+      output,
     });
   }
 

@@ -20,14 +20,17 @@ export interface Speaker {
 /** What the processes of one pool print. It keeps no process alive. */
 export class WorkerOutput {
   readonly #log: RuntimeLog;
-  readonly #sinks = { stdout: new Sink('stdout'), stderr: new Sink('stderr') };
+  readonly #sinks: Readonly<Record<StreamName, Sink>>;
   readonly #live = new Set<Source>();
   /** Those that are not read until their sink has taken what they gave. */
   readonly #held = new Map<StreamName, Set<Source>>();
   readonly #ends = new Set<Promise<void>>();
 
-  constructor(log: RuntimeLog) {
+  /** @param stdout which stream of this process takes what they print on their standard output */
+  constructor(log: RuntimeLog, stdout: StreamName = 'stdout') {
     this.#log = log;
+    const stderr = new Sink('stderr');
+    this.#sinks = { stdout: stdout === 'stderr' ? stderr : new Sink('stdout'), stderr };
   }
 
   /** Forwards what a process prints, and what others print that it leaves its streams to. */

@@ -82,12 +82,14 @@ describe('skein run', () => {
     [['squares', '3'], '0\n1\n4\n'],
   ])('%j prints what it gives', async (args, printed) => {
     const { code, out, err } = await run(...args);
-    const own = out.replace(/^\[\w{8}\] .*\n/gm, '');
-    expect({ code, own, err }).toEqual({ code: 0, own: printed, err: '' });
+    const others = err.replace(/^\[\w{8}\] .*\n/gm, '');
+    expect({ code, out, others }).toEqual({ code: 0, out: printed, others: '' });
   });
 
-  test('shows what the worker prints, with its name', async () => {
-    expect((await run('greet', '"you"')).out).toMatch(/^\[\w{8}\] greeting you$/m);
+  test('shows what the worker prints, with its name, beside the output', async () => {
+    const { out, err } = await run('greet', '"you"', '--json');
+    expect(out).toBe('"hello, you"\n');
+    expect(err).toMatch(/^\[\w{8}\] greeting you\n$/);
   });
 
   test('says what the routine throws, and where', async () => {
