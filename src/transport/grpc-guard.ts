@@ -50,8 +50,16 @@ export function registerChallenge(
   server.register(CHALLENGE_PATH, challenge, identity, () => ({}), 'unary');
 }
 
-/** Ends each call that comes without the right proof before it has taken anything of it. */
-export function guard(authkey: Authkey, challengesOf: ChallengesOf): ServerInterceptor {
+/**
+ * Ends each call that comes without the right proof before it has taken anything of it.
+ *
+ * @param proven called with the peer of a connection whose caller has shown the key
+ */
+export function guard(
+  authkey: Authkey,
+  challengesOf: ChallengesOf,
+  proven: (peer: string) => void,
+): ServerInterceptor {
   return ({ path: method }, call) => {
     if (OPEN.has(method)) return new ServerInterceptingCall(call);
     const refuse = (code: status, details: string) => call.sendStatus({ code, details });
@@ -73,6 +81,7 @@ export function guard(authkey: Authkey, challengesOf: ChallengesOf): ServerInter
             if (!authkey.isProof(proof, 'client', exchange)) {
               return refuse(status.UNAUTHENTICATED, 'The authkey is another one.');
             }
+            proven(call.getPeer());
             const own = new Metadata();
             own.set(PROOF_KEY, authkey.proof('server', exchange));
             call.sendMetadata(own);

@@ -9,6 +9,7 @@ import { Challenges } from '../security/challenges.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import type { ChannelLimits } from './grpc-channel.ts';
 import { guard, registerChallenge } from './grpc-guard.ts';
+import { Strangers } from './strangers.ts';
 import type { Listener } from './transport.ts';
 
 export interface ServerSettings {
@@ -33,7 +34,7 @@ export interface GrpcService {
 const TCP_KEEPALIVE_MS = 30_000;
 
 /** Calls at a time on one connection, where not everyone may call. */
-const MAX_GUARDED_CALLS = 100;
+const MAX_GUARDED_CALLS = 32;
 
 /**
  * Listens on the address, and serves there.
@@ -46,7 +47,7 @@ export async function listenGrpc(
   settings: ServerSettings,
 ): Promise<Listener> {
   const address = listenAddress(text);
-  const connections = new Connections();
+  const connections = new Connections(settings.authkey !== undefined);
   const server = new Server(serverOptions(settings, connections));
   // A server socket of our own in place of grpc-js's bind: it gives plain errors, writes nothing to
   // stderr, and knows its connections, so that one whose caller no longer reads can be cut.
@@ -88,7 +89,13 @@ function serverOptions({ options, authkey }: ServerSettings, connections: Connec
   return {
     ...options,
     'grpc.max_concurrent_streams': MAX_GUARDED_CALLS,
-    interceptors: [guard(authkey, (peer) => connections.challenges(peer))],
+    interceptors: [
+      guard(
+        authkey,
+        (peer) => connections.challenges(peer),
+        (peer) => connections.prove(peer),
+      ),
+    ],
   };
 }
 
@@ -96,11 +103,18 @@ function serverOptions({ options, authkey }: ServerSettings, connections: Connec
 export class Connections {
   readonly #sockets = new Map<string, Socket>();
   readonly #challenges = new WeakMap<Socket, Challenges>();
+  readonly #strangers: Strangers | undefined;
   #accepted = 0;
+
+  /** @param guarded whether callers must show an authkey */
+  constructor(guarded: boolean) {
+    this.#strangers = guarded ? new Strangers() : undefined;
+  }
 
   add(socket: Socket): void {
     const peer = this.#name(socket);
     this.#sockets.set(peer, socket);
+    this.#strangers?.add(socket);
     socket.once('close', () => {
       if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
     });
@@ -108,6 +122,12 @@ export class Connections {
 
   get(peer: string): Socket | undefined {
     return this.#sockets.get(peer);
+  }
+
+  /** Its caller has shown the authkey. */
+  prove(peer: string): void {
+    const socket = this.#sockets.get(peer);
+    if (socket) this.#strangers?.remove(socket);
   }
 
   /** The nonces that were given out on the connection. */

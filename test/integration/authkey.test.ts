@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect as connectHttp } from 'node:http2';
 import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
 import { inspect } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
@@ -14,6 +15,7 @@ import { grpcTransport } from '../../src/transport/grpc.ts';
 import { GrpcCaller } from '../../src/transport/grpc-caller.ts';
 import { workerStatus } from '../../src/transport/status.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
+import { MAX_STRANGERS } from '../../src/transport/strangers.ts';
 import type { Channel, CloseReason, Transport } from '../../src/transport/transport.ts';
 import { readChallengeReply, writeChallengeReply } from '../../src/wire/generated/auth.js';
 import { rejection, until } from './helpers.ts';
@@ -394,4 +396,49 @@ test('a worker that never answers the challenge is given up in time, and by who 
   const { close, closed } = dial(transport, address);
   close();
   expect(await closed).toMatchObject({ code: 'closed' });
+});
+
+describe('who has not shown the authkey', () => {
+  test('fills no memory: the connection ends', async () => {
+    const worker = await startWorker(grpcTransport({ authkey: secret }));
+    const { port } = new URL(worker.address.replace('tcp:', 'http:'));
+    const session = connectHttp(`http://127.0.0.1:${port}`);
+    const ended = once(session, 'close');
+    session.on('error', () => {});
+    const before = process.memoryUsage.rss();
+    for (let i = 0; i < 30; i += 1) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': CHALLENGE,
+        'content-type': 'application/grpc+proto',
+      });
+      stream.on('error', () => {});
+      stream.write(Buffer.from([0, 0, 0x70, 0, 0]));
+      stream.write(Buffer.alloc(7 << 20));
+    }
+    await ended;
+    expect(process.memoryUsage.rss() - before).toBeLessThan(400e6);
+    const transport = grpcTransport({ authkey: secret });
+    const { answers } = dial(transport, worker.address);
+    await until(() => expect(answers).toEqual(['answer']));
+  });
+
+  test('holds no place for long: the oldest makes room, and those who have shown it stay', async () => {
+    const worker = await startWorker(grpcTransport({ authkey: secret }));
+    const { answers, closed } = dial(grpcTransport({ authkey: secret }), worker.address);
+    await until(() => expect(answers).toEqual(['answer']));
+    const { port } = new URL(worker.address.replace('tcp:', 'http:'));
+    const strangers = Array.from({ length: MAX_STRANGERS + 20 }, () => {
+      const socket = connectSocket(Number(port), '127.0.0.1').resume();
+      socket.on('error', () => {});
+      cleanups.push(() => socket.destroy());
+      return socket;
+    });
+    await until(() => {
+      expect(strangers.filter((socket) => socket.destroyed || socket.readableEnded)).toHaveLength(
+        20,
+      );
+    });
+    expect(await Promise.race([closed, 'open'])).toBe('open');
+  });
 });
