@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { openWith, WorkerPool } from '../pool/pool.ts';
 import type { CallOptions } from '../routine/gate.ts';
 import { lookup, namesIn } from '../routine/registry.ts';
+import { isTypeScript } from '../routine/typescript.ts';
 import { findNamed } from '../wire/names.ts';
 import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
@@ -11,7 +12,7 @@ import { load } from './modules.ts';
 import { discoveryOf } from './options.ts';
 import { isColoured, isUnread, print } from './output.ts';
 import { Signals } from './signals.ts';
-import { isTypeScript, prepareTypeScript } from './typescript.ts';
+import { prepareTypeScript } from './typescript.ts';
 import { given } from './worker.ts';
 
 export interface RunFlags {

@@ -9,6 +9,7 @@ import { moduleUrl } from './identity.ts';
 import { keepName, nameOfModule, ownName, realUrl } from './module-name.ts';
 import { addRoutineAlias, rememberRoutines } from './registry.ts';
 import { currentScope, newScope, runInScope } from './task.ts';
+import { isTypeScript, mayLoadTypeScript, registerTsx } from './typescript.ts';
 import { locate, type ModulePolicy, ModuleRefused, modulePolicy } from './whereabouts.ts';
 
 const imports = new Map<string, Promise<void>>();
@@ -137,19 +138,32 @@ async function importModule(name: string, url: string): Promise<void> {
 }
 
 async function importWithLoader(module: string): Promise<void> {
+  if (isTypeScriptUrl(module) && !mayLoadTypeScript()) await registerTsx(module);
   try {
     await import(module);
   } catch (error) {
     const uncompiled = isUncompiled(module, error);
     if (!uncompiled && !needsLoader(error)) throw error;
-    if (!(await registerTsx(module))) throw uncompiled ? error : withoutLoader(module);
-    await import(module);
+    if (!(await registerTsx(module))) throw uncompiled ? error : withoutLoader(module, INSTALL);
+    await importAgain(module);
   }
+}
+
+async function importAgain(module: string): Promise<void> {
+  try {
+    await import(module);
+  } catch (error) {
+    throw needsLoader(error) ? withoutLoader(module, START) : error;
+  }
+}
+
+function isTypeScriptUrl(module: string): boolean {
+  return isTypeScript(new URL(module).pathname);
 }
 
 /** Node itself only takes the types away; what is left may be more than it knows, as decorators are. */
 function isUncompiled(module: string, error: unknown): boolean {
-  return error instanceof SyntaxError && /\.[cm]?tsx?$/.test(new URL(module).pathname);
+  return error instanceof SyntaxError && isTypeScriptUrl(module);
 }
 
 function needsLoader(error: unknown): boolean {
@@ -157,24 +171,14 @@ function needsLoader(error: unknown): boolean {
   return code === 'ERR_UNKNOWN_FILE_EXTENSION' || code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX';
 }
 
-function withoutLoader(module: string): RoutineNotFound {
-  return new RoutineNotFound(
-    `${module} is TypeScript, which Node ${process.versions.node} does not load by itself: ` +
-      'install tsx (npm install tsx), use Node 22.18 or later, or compile it first',
-  );
-}
+const INSTALL = 'install tsx (npm install tsx)';
+/** Node remembers that it could not load it. */
+const START = 'start the program with tsx (node --import tsx)';
 
-/** Lets this process import TypeScript by `tsx`. Returns whether that is installed. */
-async function registerTsx(module: string): Promise<boolean> {
-  for (const from of [module, pathToFileURL(`${process.cwd()}/`).href, import.meta.url]) {
-    try {
-      const api = createRequire(from).resolve('tsx/esm/api');
-      const { register } = await import(pathToFileURL(api).href);
-      register();
-      return true;
-    } catch {
-      // Not installed there: look in the next place.
-    }
-  }
-  return false;
+function withoutLoader(module: string, advice: string): RoutineNotFound {
+  const what = isTypeScriptUrl(module) ? 'is' : 'needs';
+  return new RoutineNotFound(
+    `${module} ${what} TypeScript, which Node ${process.versions.node} does not load by itself: ` +
+      `${advice}, use Node 22.18 or later, or compile it first`,
+  );
 }

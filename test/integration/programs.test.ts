@@ -1,5 +1,5 @@
 /** Whole programs, run as users run them: by Node on JavaScript with the built package, and by tsx. */
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { PoolWorker } from '../../src/index.ts';
@@ -89,6 +89,48 @@ describe('names in plain JavaScript', () => {
     // The second word tells that the map was in use.
     expect(stdout()).toBe('3 true\n');
     expect(code).toBe(0);
+  });
+});
+
+describe('a program in JavaScript that has workers import TypeScript', () => {
+  const files = {
+    'package.json': '{ "type": "module" }',
+    'typed.ts': `import { routine } from 'skein';
+      export const next = routine(async function next(n: number): Promise<number> { return n + 1; });`,
+    'main.js': `import { routine, WorkerPool } from 'skein';
+      const next = routine(async function next() {}, { module: new URL('typed.ts', import.meta.url).href });
+      const pool = await WorkerPool.open({ size: 1 });
+      console.log(await next(1).catch((error) => error.message));
+      await pool.close();`,
+  };
+  const run = async (name: string, install: (modules: string) => void) => {
+    const modules = join(folder, name, 'node_modules');
+    mkdirSync(modules, { recursive: true });
+    symlinkSync(ROOT, join(modules, 'skein'));
+    install(modules);
+    for (const [file, code] of Object.entries(files)) writeFileSync(join(folder, name, file), code);
+    const { ended, stdout, stderr } = runScript(join(folder, name, 'main.js'));
+    return { code: await ended, out: stdout(), err: stderr() };
+  };
+
+  test('runs where tsx is installed', async () => {
+    const link = (modules: string) =>
+      symlinkSync(join(ROOT, 'node_modules/tsx'), join(modules, 'tsx'));
+    expect(await run('typed', link)).toEqual({ code: 0, out: '2\n', err: '' });
+  });
+
+  const alone = 'typescript' in process.features ? test.skip : test;
+  alone('says why tsx does not load', async () => {
+    const { code, out } = await run('mistyped', (modules) => {
+      mkdirSync(join(modules, 'tsx'));
+      writeFileSync(join(modules, 'tsx/index.js'), "throw new Error('out of order');");
+    });
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(
+        /typed\.ts is TypeScript, and tsx, .* does not load: out of order/,
+      ),
+    });
   });
 });
 
