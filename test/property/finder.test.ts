@@ -134,8 +134,11 @@ test('a finder takes all that it wants, up to its lease, each once', async () =>
           } else if (what === 'answer') {
             if (place.named === 'address') lose(place);
             place.answers = !place.answers;
-          } else if (what === 'refuse') lose(place);
-          else if (what === 'fail' && has.has(place.uid)) {
+          } else if (what === 'refuse') {
+            // What was said before of the worker is heard first.
+            await turns();
+            lose(place);
+          } else if (what === 'fail' && has.has(place.uid)) {
             finder.failed(place.uid, { code: 'unreachable', message: 'for the test' });
           } else if (what === 'restart' && place.named === 'address') {
             lose(place);
@@ -150,6 +153,14 @@ test('a finder takes all that it wants, up to its lease, each once', async () =>
         );
         for (let i = 0; i < 5; i += 1) {
           await turns();
+          // What has changed since a worker was asked is noticed on the link.
+          for (const uid of [...has]) {
+            const place = places.find((one) => one.uid === uid);
+            const { named, answers, wanted } = place ?? { named: 'address', answers: false };
+            if (named === 'uid' || (answers && wanted)) continue;
+            has.delete(uid);
+            finder.gone(uid, { code: 'refused', message: 'another one answered' });
+          }
           timers.fire();
         }
         await turns();
