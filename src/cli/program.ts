@@ -109,7 +109,10 @@ function addWorker(program: Command, run: (flags: object) => Promise<void>): voi
   const command = program.command('worker').description('Run one worker in the foreground.');
   ofWorkers(
     command
-      .option('--host <host>', 'where it listens (default: what discovery needs, or 127.0.0.1)')
+      .option(
+        '--host <host>',
+        'where it listens (default: what discovery needs, or 127.0.0.1; with local:NAME a socket)',
+      )
       .option('--port <port>', 'its port (default: any that is free)', port)
       .option('--beat-port <port>', 'where it shows that it lives while a task blocks it', port),
   )

@@ -13,7 +13,7 @@ import type { WorkerSetup } from '../worker/ipc.ts';
 import { WorkerOutput } from '../worker/output.ts';
 import { WorkerProcess } from '../worker/process.ts';
 import type { StreamName } from '../worker/sink.ts';
-import { makeFolder } from './sockets.ts';
+import { makeFolder } from '../worker/sockets.ts';
 
 export interface ChildrenOptions {
   /** What each worker is told, but for where it listens. */

@@ -24,6 +24,7 @@ import { type Beat, startBeat } from './beat.ts';
 import { WorkerCore } from './core.ts';
 import { beatBeside, checkWorkerOptions, graceOf, hookOf, type WorkerOptions } from './options.ts';
 import { isWildcard, reachable } from './reach.ts';
+import { type OwnSocket, ownSocket } from './sockets.ts';
 
 /** What a worker takes from the entry of a process that is its own. */
 export interface WorkerParts {
@@ -64,6 +65,7 @@ export class Worker implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   #discovery: OwnedDiscovery | undefined;
   #beat: Beat | undefined;
+  #socket: OwnSocket | undefined;
   #metadata: AnnouncedWorker | undefined;
   /** What discovery was told. */
   #announced: AnnouncedWorker | undefined;
@@ -216,14 +218,23 @@ export class Worker implements AsyncDisposable {
 
   /** Where it listens, and where its beat does. */
   #places(publisher: DiscoveryPublisher | undefined): { address: string; beat: string } {
-    const { address, port = 0, beatPort = 0 } = this.#options;
+    const { port = 0, beatPort = 0 } = this.#options;
     const { host = publisher?.bindHost ?? '127.0.0.1' } = this.#options;
+    if (publisher && this.#mayBeSocket(publisher)) this.#socket = ownSocket();
+    const { address = this.#socket?.address } = this.#options;
     if (address?.startsWith('unix:')) return { address, beat: toBeatAddress(beatBeside(address)) };
     const place = parseAddress(address ?? formatAddress({ scheme: 'tcp', host, port }));
     return {
       address: formatAddress(place),
       beat: toBeatAddress(formatAddress({ ...place, port: beatPort } as Address)),
     };
+  }
+
+  /** A port of this machine would be open to all its users, and those who find the worker need none. */
+  #mayBeSocket({ bindHost }: DiscoveryPublisher): boolean {
+    const { address, host, port, beatPort } = this.#options;
+    if (process.platform === 'win32' || bindHost !== undefined) return false;
+    return [address, host, port, beatPort].every((place) => place === undefined);
   }
 
   #describe(address: string): AnnouncedWorker {
@@ -274,6 +285,7 @@ export class Worker implements AsyncDisposable {
     this.#beat = undefined;
     this.#discovery = undefined;
     await beat?.close();
+    this.#socket?.remove();
     const failure = await atMost(FAREWELL_MS, () => discovery?.[Symbol.asyncDispose]());
     if (failure) this.#warn('has a discovery that does not end', failure);
     this.#resolveStopped();

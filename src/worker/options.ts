@@ -20,7 +20,8 @@ export interface WorkerOptions {
   /**
    * Where it listens: the name or address of a host of this machine. `0.0.0.0` and `::` stand for all that
    * it has; others are told one of them that they can reach. Default: what `discovery` needs, or 127.0.0.1,
-   * for this machine alone.
+   * for this machine alone. Where `discovery` needs none, as `LocalDiscovery`, a worker that is given no host
+   * and no port listens on a Unix socket that only its user can reach; not on Windows.
    */
   readonly host?: string;
   /** The port on which it listens. Default: 0, any that is free. */

@@ -31,7 +31,7 @@ describe('a worker', () => {
     const where = namespace();
     const { child, out, err, ended } = await worker('--discovery', where, '--tag', 'gpu');
     expect(out()).toMatch(
-      new RegExp(`^worker \\w{8} listens at tcp://127.0.0.1:\\d+, found by ${where}\n$`),
+      new RegExp(`^worker \\w{8} listens at unix:///\\S+, found by ${where}\n$`),
     );
     const sum = call('add', [1, 2], '--discovery', where, '--tag', 'gpu');
     expect([await sum.ended, sum.out()]).toEqual([0, '3\n']);

@@ -1,6 +1,6 @@
 /** A worker as a part of a program of one's own, and what others see of it. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -56,7 +56,6 @@ test('a worker is announced when it listens, and runs what it is called for', as
   const pool = await poolOf(discovery);
   const call = seen.on(pool)();
   const { worker, address } = await start({ discovery, tags: ['gpu'], extra: { zone: 'a' } });
-  expect(address).toMatch(/^tcp:\/\/127\.0\.0\.1:\d+$/);
   expect(await call).toMatchObject({ worker: worker.uid, pid: process.pid, isWorker: false });
   expect(worker.metadata).toMatchObject({
     uid: worker.uid,
@@ -99,6 +98,44 @@ describe('where it listens', () => {
     expect(await workerStatus(address)).toMatchObject({ beat: `beat+unix://${path}.beat` });
     await worker.stop();
     expect([existsSync(path), existsSync(`${path}.beat`)]).toEqual([false, false]);
+  });
+
+  test('is a socket of its user alone where its discovery is for one machine, until it stops', async () => {
+    const discovery = new LocalDiscovery('socket', { folder });
+    const { worker, address } = await start({ discovery });
+    const own = dirname(address.slice('unix://'.length));
+    expect(statSync(own)).toMatchObject({ uid: process.getuid?.(), mode: 0o40700 });
+    expect(readdirSync(own).sort()).toEqual(['worker.sock', 'worker.sock.beat']);
+    await worker.stop();
+    expect(existsSync(own)).toBe(false);
+  });
+
+  test.each<WorkerOptions>([{ host: '127.0.0.1' }, { port: 0 }, { beatPort: 0 }])(
+    'is a port there, too, where it is given %o',
+    async (place) => {
+      const discovery = new LocalDiscovery('ports', { folder });
+      expect((await start({ discovery, ...place })).address).toMatch(/^tcp:\/\/127\.0\.0\.1:/);
+    },
+  );
+
+  test('is left by no process that exits, and tidied up after one that was killed', async () => {
+    const temporary = mkdtempSync(join(folder, 'tmp-'));
+    const left = () => readdirSync(temporary).filter((name) => name.startsWith('skein-worker-'));
+    const run = (how: string) => {
+      const env = { ...process.env, TMPDIR: temporary };
+      return runScript(join(ROOT, 'test/fixtures/embedded-local.ts'), [folder, how], { env });
+    };
+    const [killed, living] = [run('be killed'), run('live')];
+    await until(() => expect(living.stdout()).toContain('unix:'));
+    expect(await killed.ended).toBe('SIGKILL');
+    expect(left()).toHaveLength(2);
+    const exits = run('exit');
+    expect(await exits.ended).toBe(0);
+    expect(left().map((name) => join(temporary, name))).toEqual([
+      dirname(living.stdout().trim().slice('unix://'.length)),
+    ]);
+    living.child.kill('SIGKILL');
+    await living.ended;
   });
 
   test('may be all hosts of the machine: others are told one of them', async () => {
@@ -164,7 +201,7 @@ describe('the end of a worker', () => {
     const health: string[] = [];
     const file = trace(folder);
     const { discovery, told, disposed } = recorder({ on: async () => health.push(await check()) });
-    const worker = make({ discovery: () => discovery });
+    const worker = make({ discovery: () => discovery, port: 0 });
     const check = () => healthOf(worker.address);
     await worker.start();
     const pool = await poolOf(new StaticDiscovery([worker.address as string]));
