@@ -6,8 +6,11 @@ import type { ContextHome } from '../context/home.ts';
 import { OutboundContext } from '../context/outbound.ts';
 import type { Env } from '../env.ts';
 import { ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
+import { restrict } from '../routine/crossing.ts';
+import type { Received } from '../routine/dispatcher.ts';
 import { toDispatch } from '../routine/nested-options.ts';
 import { receiveThrown } from '../routine/outcome.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import type { Link } from '../transport/link.ts';
 import type { TokenTable } from '../wire/context.ts';
 import {
@@ -39,6 +42,8 @@ export interface OffersPorts {
 const ACK = { type: 'ack' } as const;
 
 export class Offers {
+  /** Which modules are imported because the worker names them. Default: as for the process. */
+  modules: ModulePolicy | undefined;
   readonly #ports: OffersPorts;
   /** By their numbers. */
   readonly #calls = new Map<number, Call>();
@@ -222,8 +227,7 @@ export class Offers {
         this.#attempt(call, () => {
           const received = this.#link?.received(frame.result.value);
           const tokens = this.#arrive(call, received?.context);
-          const value = received && tokens ? { ...received, tokens } : received;
-          this.#tell(call, { type: 'result', value, done });
+          this.#tell(call, { type: 'result', value: this.#value(received, tokens), done });
         });
         return;
       }
@@ -258,13 +262,21 @@ export class Offers {
     }
   }
 
+  /** What goes to the caller, with what it takes to read it. */
+  #value(received: Received, tokens: TokenTable | undefined): Received {
+    const { modules } = this;
+    if (received === undefined || (tokens === undefined && modules === undefined)) return received;
+    const { item, attachments } = received;
+    return { item, attachments, tokens, modules };
+  }
+
   #error(call: Call, value: Value | undefined): unknown {
     const received = this.#link?.received(value);
     this.#arrive(call, received?.context);
     if (received?.item === undefined) return new ProtocolError('an error without a value');
     const { context } = call;
     // What an error's class does to read it is the caller's business, and no other chain's.
-    const read = () => receiveThrown(received, context?.tokens);
+    const read = () => receiveThrown(received, context?.tokens, this.modules);
     return context === undefined ? read() : context.within(read);
   }
 
@@ -275,6 +287,7 @@ export class Offers {
     const { home } = this.#ports;
     call.context ??= new OutboundContext({ home, strictContext: false, maxValueBytes: 0 });
     call.context.arrive(bytes);
+    if (this.modules !== undefined) restrict(call.context, this.modules);
     return call.context.tokens;
   }
 

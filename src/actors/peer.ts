@@ -10,6 +10,7 @@ import type { ContextHome } from '../context/home.ts';
 import { outside } from '../context/scope.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env, Timer } from '../env.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import { withoutWildcard } from '../transport/address.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
@@ -180,6 +181,8 @@ export interface PeerPorts {
    * @throws ProtocolError when there is no transport for the address
    */
   connect(address: string): Channel;
+  /** Which modules are imported because the worker names them; undefined: as for the process. */
+  modulesFor(worker: WorkerAddress): ModulePolicy | undefined;
   balance(event: BalancerEvent): void;
   /** Whether calls wait for the worker, which refused one as one too many. */
   isFull(uid: string): boolean;
@@ -277,6 +280,7 @@ export class Peer {
       dropped: (frame: Frame) => ports.dropped(frame),
     };
     this.#offers = new Offers(offersPorts, lastNumber);
+    this.#offers.modules = ports.modulesFor(worker);
     const logic = toLogic(peerChart, {
       // The link outlives the call that it is made for.
       connect: () => outside(() => this.#connect()),
@@ -336,7 +340,10 @@ export class Peer {
   }
 
   /** What is known of the worker has changed. A link that is up stays; the next one goes to the new address. */
-  update({ address, beat, tags, capacity = Number.POSITIVE_INFINITY }: WorkerAddress): void {
+  update(worker: WorkerAddress): void {
+    const { address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
+    // Somebody else says where it is now.
+    if (worker.hearsay) this.#offers.modules = this.#ports.modulesFor(worker);
     this.#beat = beat ?? this.#beat;
     Object.assign(this.view, { address, tags, capacity });
   }

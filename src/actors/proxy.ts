@@ -16,6 +16,7 @@ import type {
   StepKind,
   StepResult,
 } from '../routine/dispatcher.ts';
+import type { ModulePolicy } from '../routine/whereabouts.ts';
 import type { Limits } from '../transport/link.ts';
 import { type CloseReason, type Dialer, dialerOf } from '../transport/transport.ts';
 import { CancelReason } from '../wire/frame.ts';
@@ -114,6 +115,11 @@ export interface ProxyOptions {
   readonly patienceMs?: number;
   /** Why there may be no workers, for that error. Default: nothing is said. */
   readonly why?: () => string;
+  /**
+   * Which modules are imported because a worker names them, in what it answers: all, or none but those of
+   * packages. Default: as for the process.
+   */
+  readonly modules?: (worker: WorkerAddress) => ModulePolicy | undefined;
   /** Connects to each worker when it is added, and not when the first call goes there. */
   readonly eager?: boolean;
   /** What the process knows of tokens. Default: one of its own. */
@@ -207,6 +213,7 @@ export class PoolProxy implements Dispatcher {
       home: this.home,
       connect: (address) => dialerOf(options.transports, address).connect(address),
       balance: (event) => this.#balancer.send(event),
+      modulesFor: (worker) => options.modules?.(worker),
       isFull: (uid) => this.#balancer.isFull(uid),
       lostAfterMs,
       lost: (uid, message) => options.lost?.(uid, message),

@@ -52,8 +52,9 @@ export interface PoolOptions {
    */
   readonly modules?: readonly string[];
   /**
-   * The folder below which spawned workers import what callers name, and nothing else. Default: the current
-   * one; and where nobody else can find the workers, any file that this program names.
+   * The folder below which spawned workers import what callers name, and nothing else; and this program and
+   * they, what workers name that discovery found. Default: the current one; and where nobody else can find
+   * the spawned workers, any file that this program names to them.
    */
   readonly root?: string;
   /**

@@ -23,6 +23,7 @@ import { hookName } from '../routine/hook.ts';
 import { isImporting } from '../routine/modules.ts';
 import { checkFunction, checkNames } from '../routine/options.ts';
 import { deriveScope, runInScope } from '../routine/task.ts';
+import { ownPackages, withoutFiles } from '../routine/whereabouts.ts';
 import { encodeAuthkey } from '../security/authkey.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
@@ -284,6 +285,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       input,
       ...(inspector && { inspect: inspector }),
     });
+    const root = resolve(this.#options.root ?? '.');
+    const foreign = withoutFiles({ root, files: true, folders: ownPackages });
     this.#proxy = new PoolProxy(this.#actor, {
       env: systemEnv,
       limits,
@@ -294,6 +297,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       home: processHome,
       strictContext: this.#options.strict,
       eager: !this.#options.lazy,
+      modules: ({ hearsay }) => (hearsay ? foreign : undefined),
       lost: (uid, why) => this.#children.kill(uid, why),
       awaited: () => this.#keepAlive(),
       gone: (uid, refusal) => this.#finder?.gone(uid, refusal),

@@ -7,6 +7,7 @@ import { hasVariables } from '../context/variable.ts';
 import { ChainSerializationError } from '../errors.ts';
 import { loading, type Patience, patiently } from './loading.ts';
 import type { Scope } from './task.ts';
+import type { ModulePolicy } from './whereabouts.ts';
 
 /**
  * The chain that goes along with a call, made if need be: what the routine sets comes back to it. None
@@ -16,6 +17,14 @@ import type { Scope } from './task.ts';
 export function presentChain(scope: Scope | undefined): Chain | undefined {
   if (scope !== undefined) return chainOf(scope);
   return hasVariables() ? enterChain() : undefined;
+}
+
+/** Kept aside, as nearly all answers come from workers that the process trusts. */
+const policies = new WeakMap<OutboundContext, ModulePolicy>();
+
+/** Says which modules are imported since values name them that an answer brings. Default: as for the process. */
+export function restrict(context: OutboundContext, policy: ModulePolicy): void {
+  policies.set(context, policy);
 }
 
 /**
@@ -28,7 +37,7 @@ export function conclude(
   patience: () => Patience,
 ): Promise<void> | undefined {
   return context.conclude((read) => {
-    const given = loading(read);
+    const given = loading(read, policies.get(context));
     return given instanceof Promise ? patiently(given, patience()) : given;
   });
 }

@@ -2,6 +2,7 @@
 import type { Destination, OutboundContext } from '../context/outbound.ts';
 import type { TokenTable } from '../wire/context.ts';
 import type { Encoded } from '../wire/value.ts';
+import type { ModulePolicy } from './whereabouts.ts';
 
 /** How a worker finds a routine. */
 export interface RoutineId {
@@ -52,7 +53,9 @@ export type Received =
       readonly item?: Uint8Array | undefined;
       readonly attachments: readonly Uint8Array[];
       /** Those that it may refer to. */
-      readonly tokens?: TokenTable;
+      readonly tokens?: TokenTable | undefined;
+      /** Which modules are imported since the value names them. Default: as for the process. */
+      readonly modules?: ModulePolicy | undefined;
     }
   | undefined;
 

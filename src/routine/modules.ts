@@ -99,7 +99,7 @@ export function explainFailure(
 ): { why: string; options: ErrorOptions } {
   if (error instanceof ModuleRefused) return { why: error.message, options: {} };
   const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  if (policy.files) return { why, options: { cause: error } };
+  if (policy.files || policy.answers) return { why, options: { cause: error } };
   return { why: hideFolders(why, policy), options: {} };
 }
 

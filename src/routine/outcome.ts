@@ -12,14 +12,14 @@ import type { ModulePolicy } from './whereabouts.ts';
  * is itself a promise.
  *
  * @param tokens those that came with it
- * @param policy which modules may be loaded. Default: as for the process
+ * @param policy which modules may be loaded. Default: as it says itself, or as for the process
  * @throws SerializationError, also by the promise, when the bytes are not a value, or name what is
  * not there
  */
 export function decode(
   received: Received,
   tokens = received?.tokens,
-  policy?: ModulePolicy,
+  policy = received?.modules,
 ): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
@@ -32,7 +32,7 @@ export function decode(
 export function decodeThrown(
   received: Received,
   tokens?: TokenTable,
-  policy?: ModulePolicy,
+  policy = received?.modules,
 ): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
@@ -57,8 +57,12 @@ export class Unread {
  *
  * @throws SerializationError when the bytes are not a value
  */
-export function receiveThrown(received: Received, tokens?: TokenTable): unknown {
-  const thrown = decodeThrown(received, tokens);
+export function receiveThrown(
+  received: Received,
+  tokens?: TokenTable,
+  policy?: ModulePolicy,
+): unknown {
+  const thrown = decodeThrown(received, tokens, policy);
   return thrown instanceof Promise ? new Unread(thrown) : thrown;
 }
 

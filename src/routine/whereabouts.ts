@@ -17,7 +17,21 @@ export interface ModulePolicy {
   readonly files: boolean;
   /** URLs of folders, with a slash at their end: of packages that the program told of. Default: none. */
   readonly folders?: Iterable<string>;
+  /** Whether answers name the modules, and not callers: their readers may hear of their own folders. Default: false. */
+  readonly answers?: boolean;
 }
+
+/** The same for answers of workers that this program has not started: they name no files by their URLs. */
+export function withoutFiles(policy: ModulePolicy): ModulePolicy {
+  return policy.files ? { ...policy, files: false, answers: true } : policy;
+}
+
+/** The folders of packages that have made something in this process. */
+export const ownPackages: Iterable<string> = {
+  *[Symbol.iterator]() {
+    for (const { folder, own } of knownPackages().values()) if (own) yield folder;
+  },
+};
 
 /** Thrown when nothing is imported for a name. The message is for whoever named it. */
 export class ModuleRefused extends Error {}
@@ -73,7 +87,8 @@ export async function locate(name: string, policy: ModulePolicy): Promise<string
     const url = await moduleOf(folder, parts.path, name, policy);
     if (url !== undefined) return url;
   }
-  throw new ModuleRefused(policy.files ? unknown(parts.package, policy) : OUTSIDE);
+  if (policy.files) throw new ModuleRefused(unknown(parts.package, policy));
+  throw new ModuleRefused(policy.answers ? OUTSIDE_HERE : OUTSIDE);
 }
 
 /** Of others, such as `.env`, the error could show what is in it: Node takes them for JavaScript, too. */
@@ -90,6 +105,13 @@ const NO_CODE =
 const OUTSIDE =
   'it finds no such module below its root. Start it where the package is, in its own folder or in ' +
   'node_modules there (--root), or with this module (--module)';
+/** The same for who has called a worker that discovery found. */
+const BY_NAME_HERE =
+  'workers that were found have modules imported here by package name and relative path only, as in ' +
+  'my-app/src/routines.ts: import it in the program, or give the program a package.json with a name';
+const OUTSIDE_HERE =
+  'workers that were found have modules imported here that are below the root only, or in packages that the ' +
+  'program has imported: import it in the program, or open the pool in the folder of its package (root)';
 
 function unknown(wanted: string, { root }: ModulePolicy): string {
   return (
@@ -98,8 +120,8 @@ function unknown(wanted: string, { root }: ModulePolicy): string {
   );
 }
 
-async function byUrl(name: string, { files }: ModulePolicy): Promise<string> {
-  if (!files) throw new ModuleRefused(BY_NAME);
+async function byUrl(name: string, { files, answers }: ModulePolicy): Promise<string> {
+  if (!files) throw new ModuleRefused(answers ? BY_NAME_HERE : BY_NAME);
   if (!isFileUrl(name) || (await isSpecial(name))) throw new ModuleRefused(ONLY_FILES);
   return name;
 }

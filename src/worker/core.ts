@@ -17,7 +17,7 @@ import type { DiscoveryLike, WorkerAbout } from '../discovery/discovery.ts';
 import { parseAbout } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
-import type { ModulePolicy } from '../routine/whereabouts.ts';
+import { type ModulePolicy, withoutFiles } from '../routine/whereabouts.ts';
 import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import { probe } from '../transport/probe.ts';
@@ -89,7 +89,10 @@ export interface WorkerCoreOptions {
   readonly backpressure?: Backpressure | undefined;
   /** Whether functions by value run here, code of whoever can call the worker. Default: false. */
   readonly allowInline?: boolean;
-  /** Which modules are imported because callers name them. Default: as for the process. */
+  /**
+   * Which modules are imported because callers name them, and workers that its tasks call; but no files by
+   * their URLs for workers that were found. Default: as for the process.
+   */
   readonly modules?: ModulePolicy;
   /** Finds a routine. Default: imports its module, or looks at `allowInline`. */
   readonly resolve?: (
@@ -200,12 +203,13 @@ export class WorkerCore {
       ...(inspect && { inspect }),
     });
     this.#actor.start();
-    const { lazy = true, proxyTtlMs: ttlMs = DEFAULT_PROXY_TTL_MS } = options;
+    const { lazy = true, proxyTtlMs: ttlMs = DEFAULT_PROXY_TTL_MS, modules: policy } = options;
     this.#proxy = new PoolProxy(this.#actor, {
       env: options.env,
       limits: options.limits,
       transports: this.#transports,
       eager: !lazy,
+      modules: ({ hearsay }) => (hearsay ? policy && withoutFiles(policy) : policy),
       awaited: () => this.#keeper.awaited(),
       gone: (uid, refusal) => this.#keeper.finder?.gone(uid, refusal),
       failed: (uid, reason) => this.#keeper.finder?.failed(uid, reason),

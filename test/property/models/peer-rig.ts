@@ -58,6 +58,7 @@ export class PeerRig implements Rig {
       lostAfterMs: Number.POSITIVE_INFINITY,
       home: processHome,
       epoch: 'caller',
+      modulesFor: () => undefined,
       connect: () => {
         if (this.#barred) throw new Error('no transport for it');
         const wire = new Script();
