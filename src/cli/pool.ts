@@ -58,12 +58,15 @@ function rowOf(worker: ListedWorker): string[] {
 
 export async function poolDown(flags: PoolFlags, secret: string | undefined): Promise<number> {
   const client = await clientOf(flags, secret);
-  const waiting = setTimeout(
-    () => say('waiting for tasks that run (see skein pool down --wait)'),
-    1_000,
-  );
+  let waiting: NodeJS.Timeout | undefined;
+  const wait = () => {
+    waiting = setTimeout(
+      () => say('waiting for tasks that run (see skein pool down --wait)'),
+      1_000,
+    );
+  };
   try {
-    await client.down(flags.wait);
+    await client.down(flags.wait, wait);
   } finally {
     clearTimeout(waiting);
   }

@@ -13,7 +13,7 @@ export interface ControlClientOptions extends PoolPlace {
   /** The authkey of the pool, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
   /**
-   * Milliseconds in which `ping` and `list` must have their answers.
+   * Milliseconds in which `ping` and `list` must have their answers, and `down` twice as many beyond its grace time.
    *
    * @default 5000
    */
@@ -92,12 +92,18 @@ export class ControlClient {
    * Ends the pool, and resolves when all its workers have ended.
    *
    * @param graceMs milliseconds that tasks may go on before they are aborted. Default: all that they take
+   * @param answered called when a pool is there: its end is waited for from then on
    */
-  async down(graceMs?: number): Promise<void> {
+  async down(graceMs?: number, answered?: () => void): Promise<void> {
+    // What never answers is not to be waited for as long as tasks are.
+    await this.ping();
+    answered?.();
     const writer = new PbfWriter();
     const waits = graceMs === undefined || graceMs === Number.POSITIVE_INFINITY;
     writeDownRequest(waits ? {} : { grace_ms: graceMs }, writer);
-    await this.#ask(POOL_PATHS.down, writer.finish(), undefined, () => {});
+    // Beyond the grace time it only takes its leave, and kills those that do not end.
+    const timeoutMs = waits ? undefined : graceMs + 2 * this.#timeoutMs;
+    await this.#ask(POOL_PATHS.down, writer.finish(), timeoutMs, () => {});
   }
 
   /**

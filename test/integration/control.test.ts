@@ -230,6 +230,19 @@ describe('down', () => {
     expect(await rejection(client.ping())).toBeInstanceOf(PoolUnreachable);
   });
 
+  test('that does not come to its end is waited for no longer than the grace time and a little', async () => {
+    const source = new List();
+    const { port } = await serve(source);
+    source.onDown = () => new Promise(() => {});
+    const client = new ControlClient({ port, timeout: 250 });
+    let answered = false;
+    const down = client.down(100, () => {
+      answered = true;
+    });
+    expect(String(await rejection(down))).toContain('no answer within 600 ms');
+    expect([answered, source.downs]).toEqual([true, [100]]);
+  });
+
   test('that fails says why, and leaves the service', async () => {
     const source = new List();
     source.onDown = () => Promise.reject(new Error('stuck'));
@@ -310,7 +323,13 @@ describe('what is no pool', () => {
     cleanups.push(() => {
       for (const socket of sockets) socket.destroy();
     });
-    expect(await problem({ port, timeout: 100 })).toContain('no answer within 100 ms');
+    const timeout = 100;
+    const said = 'no answer within 100 ms';
+    expect(await problem({ port, timeout })).toContain(said);
+    const answered = () => expect.unreachable();
+    const error = await rejection(new ControlClient({ port, timeout }).down(undefined, answered));
+    expect(error).toBeInstanceOf(PoolUnreachable);
+    expect(String(error)).toContain(said);
   });
 
   test.each([{ port: 70_000 }, { port: 1.5 }, { host: '' }, { host: 'a b' }, { timeout: 0 }])(
