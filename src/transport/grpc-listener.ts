@@ -9,6 +9,7 @@ import { Challenges } from '../security/challenges.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import type { ChannelLimits } from './grpc-channel.ts';
 import { guard, registerChallenge } from './grpc-guard.ts';
+import { listenProblem } from './listen-problem.ts';
 import { Strangers } from './strangers.ts';
 import type { Listener } from './transport.ts';
 
@@ -182,25 +183,6 @@ async function bind(address: Address, accept: (socket: Socket) => void): Promise
   // From now on this means that a connection could not be accepted. Its caller learns it by itself.
   net.on('error', () => {});
   return net;
-}
-
-function listenProblem(address: Address, error: NodeJS.ErrnoException): string {
-  const what = `Can't listen on ${formatAddress(address)}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return address.scheme === 'unix'
-        ? `${what}: the file exists. A worker listens there, or one that was killed left it: choose another path, or remove the file.`
-        : `${what}: the port is taken. Choose another port, or 0 for any that is free.`;
-    case 'EACCES':
-      return address.scheme === 'unix'
-        ? `${what}: there is no such directory, or this user may not write in it.`
-        : `${what}: this user may not use that port. Choose one above 1023, or 0 for any that is free.`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return `${what}: this host has no such address. 0.0.0.0 and [::] stand for all that it has.`;
-    default:
-      return `${what}: ${error.message}.`;
-  }
 }
 
 function realAddress(net: NetServer, address: Address): Address {

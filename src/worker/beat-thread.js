@@ -113,7 +113,9 @@ const server = createServer((socket) => {
 });
 // It has little memory, and strangers can hold connections.
 server.maxConnections = MAX_CONNECTIONS;
-server.on('error', (error) => parentPort?.postMessage({ error: error.message }));
+server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
+  parentPort?.postMessage({ error: { code, message } });
+});
 server.listen(listen, () => {
   const address = server.address();
   const port = typeof address === 'object' ? address?.port : undefined;

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { ListenError } from '../errors.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTarget, toBeatAddress } from '../transport/beat.ts';
+import { listenProblem } from '../transport/listen-problem.ts';
 import { TOKEN_BYTES } from '../wire/beat.js';
 import type { BeatSetup } from './beat-thread.js';
 
@@ -25,6 +26,12 @@ export interface Beat {
   readonly address: string;
   /** Answers nobody any more, and frees the address. */
   close(): Promise<void>;
+}
+
+/** Why it does not listen. */
+interface BeatError {
+  readonly code?: string;
+  readonly message: string;
 }
 
 /**
@@ -72,14 +79,14 @@ export async function startBeat(address: string, { mayKill, orphan }: BeatOption
     await thread.terminate();
   };
   const port = await new Promise<number | undefined>((resolve, reject) => {
-    const fail = (message: string) => {
+    const fail = (error: BeatError) => {
       void close();
-      reject(new ListenError(`Can't listen on ${address}: ${message}`));
+      reject(new ListenError(listenProblem(target, error, 'the beat')));
     };
-    thread.once('message', (message: { port?: number; error?: string }) =>
+    thread.once('message', (message: { port?: number; error?: BeatError }) =>
       message.error === undefined ? resolve(message.port) : fail(message.error),
     );
-    thread.once('error', (error) => fail(String(error)));
+    thread.once('error', (error) => fail({ message: String(error) }));
   });
   // Without it this worker is taken for gone when it is busy for long, and for nothing else.
   thread.on('error', (error) => {

@@ -94,6 +94,24 @@ describe('a worker', () => {
     child.kill('SIGTERM');
   });
 
+  test('says that its host is none of this machine, by the words that it was given', async () => {
+    const { code, err } = await result(['worker', '--host', '203.0.113.7'], { cwd });
+    const said =
+      "error: Can't listen on 203.0.113.7: this host has no such address. " +
+      '0.0.0.0 and [::] stand for all that it has.\n';
+    expect([code, err]).toEqual([1, said]);
+  });
+
+  test('says that the port of its beat is taken', async () => {
+    const { child, address } = await worker();
+    const { port } = new URL(address);
+    const { code, err } = await result(['worker', '--beat-port', port], { cwd });
+    expect(code).toBe(1);
+    const said = `error: Can't listen on tcp://127.0.0.1:${port} (the beat): the port is taken.`;
+    expect(err).toContain(said);
+    child.kill('SIGTERM');
+  });
+
   test('warns where others can reach it and it has no authkey', async () => {
     const { child, says } = skein(['worker', '--host', '0.0.0.0'], { cwd });
     await says(/warning: whoever reaches tcp:\/\/\S+ can run routines: give it an authkey/);
