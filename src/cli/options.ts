@@ -11,7 +11,7 @@ export const DISCOVERIES = `Discoveries:
   local:NAME           this machine, and this user
   lan, lan:NAME        the local network, by multicast DNS
   dns:HOST:PORT        all addresses that a name has, as headless services do; dns:HOST with SRV records
-  static:ADDR,ADDR     known ones, such as tcp://10.0.0.7:7500`;
+  static:ADDR,ADDR     known ones: HOST:PORT, tcp://HOST:PORT or unix:///PATH`;
 
 /** A whole number within these bounds. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
@@ -64,11 +64,15 @@ export function discoveryOf(text: string): DiscoveryLike {
         if (rest) return dns(rest, option);
         break;
       case 'static':
-        if (rest) return new StaticDiscovery(rest.split(',').filter((one) => one !== ''));
+        if (rest) return new StaticDiscovery(rest.split(',').filter(Boolean).map(withScheme));
         break;
     }
     throw usage(`${option} names no discovery.\n\n${DISCOVERIES}`);
   });
+}
+
+function withScheme(address: string): string {
+  return /^[^/]+:\d+$/.test(address) ? `tcp://${address}` : address;
 }
 
 function dns(place: string, option: string): DiscoveryLike {

@@ -24,7 +24,9 @@ export class StaticDiscovery implements DiscoveryLike {
       try {
         this.#roster.put(parseMetadata({ address }));
       } catch (error) {
-        throw new TypeError(`addresses[${index}]: ${(error as Error).message}`);
+        const given = typeof address === 'string' ? JSON.stringify(address) : String(address);
+        const why = (error as Error).message.replace(/^address/, `addresses[${index}]`);
+        throw new TypeError(`${why}, not ${given}`);
       }
     }
   }

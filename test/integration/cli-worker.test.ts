@@ -44,7 +44,8 @@ describe('a worker', () => {
 
   test('runs modules that were loaded at its start as a worker', async () => {
     const { child, address } = await worker('--module', 'routines.js');
-    const self = call('self', [], '--discovery', `static:${address}`, '--json');
+    const place = address.replace('tcp://', '');
+    const self = call('self', [], '--discovery', `static:${place}`, '--json');
     expect(await self.ended).toBe(0);
     expect(JSON.parse(self.out())).toEqual([child.pid, true]);
     child.kill('SIGTERM');

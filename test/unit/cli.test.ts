@@ -48,6 +48,15 @@ test.each([
   expect(discoveryOf(text)).toBeInstanceOf(Discovery);
 });
 
+test('addresses on the command line need no scheme', async () => {
+  const found: string[] = [];
+  for await (const event of discoveryOf('static:10.0.0.7:7500,[::1]:7500,unix:///w').subscribe()) {
+    found.push((event as { worker: { address: string } }).worker.address);
+    if (found.length === 3) break;
+  }
+  expect(found).toEqual(['tcp://10.0.0.7:7500', 'tcp://[::1]:7500', 'unix:///w']);
+});
+
 test.each([
   '',
   'local',

@@ -89,7 +89,7 @@ describe('StaticDiscovery', () => {
     expect(() => new StaticDiscovery([])).toThrow('at least one address');
     expect(() => new StaticDiscovery('tcp://a:1' as never)).toThrow('needs an array');
     const wrong = () => new StaticDiscovery(['tcp://a:1', 'b:2']);
-    expect(wrong).toThrow('addresses[1]: address must be an address, such as tcp://host:port');
+    expect(wrong).toThrow('addresses[1] must be an address, such as tcp://host:port, not "b:2"');
   });
 
   test('wants a function as the filter', () => {
