@@ -205,6 +205,11 @@ export class Session {
     return this.#link.backlog;
   }
 
+  /** Hangs up, whatever still runs. */
+  forsake(): void {
+    this.#link.close(GoodbyeReason.DRAINING, 'the worker stops');
+  }
+
   send(event: SessionEvent): void {
     // XState complains of events for an actor that has ended; the end of its link is one.
     if (!this.#over) this.#actor.send(event);

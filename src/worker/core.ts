@@ -114,6 +114,9 @@ export interface WorkerStats {
   readonly heldBytes: number;
 }
 
+/** So long tasks that are aborted may tidy up; then they go on without their worker. */
+const ABORT_MS = 1_000;
+
 /** Links that are not used cost little, and to make them anew costs a round trip. */
 const DEFAULT_PROXY_TTL_MS = 60_000;
 
@@ -126,6 +129,8 @@ interface Listed {
 type WorkerEvent =
   | { type: 'drain'; graceMs: number | undefined }
   | { type: 'expired' }
+  /** Tasks that were aborted have not ended in time. */
+  | { type: 'forsaken' }
   /** The last session has ended. */
   | { type: 'idle' }
   /** The proxy holds nothing any more. */
@@ -147,6 +152,7 @@ export const workerChart = defineChart<null, WorkerEvent>({
       on: {
         drain: { effects: ['setTime'] },
         expired: { effects: ['stopAll'] },
+        forsaken: { effects: ['forsake'] },
         idle: { target: 'closing' },
       },
     },
@@ -295,7 +301,8 @@ export class WorkerCore {
   /**
    * Takes no more tasks, waits for those in progress, and lets go of the address.
    *
-   * @param graceMs after so many milliseconds they are aborted; 0 at once, undefined never
+   * @param graceMs after so many milliseconds they are aborted; 0 at once, undefined never. Those that go on
+   * for a second more are left running, with a warning: what they give goes nowhere
    */
   async stop(graceMs?: number): Promise<void> {
     if (!this.#over) this.#actor.send({ type: 'drain', graceMs });
@@ -425,6 +432,15 @@ export class WorkerCore {
       stopAll: () => {
         const error = aborted('the worker stopped');
         for (const session of [...this.#sessions]) session.send({ type: 'stop', error });
+        const { env } = this.#options;
+        this.#grace?.cancel();
+        this.#grace = env.timer(ABORT_MS, () => this.#actor.send({ type: 'forsaken' }));
+      },
+      forsake: () => {
+        const left = this.#running === 1 ? '1 task' : `${this.#running} tasks`;
+        const message = `stops, and leaves ${left} running that did not heed the signal`;
+        if (this.#running > 0) this.#options.warn?.(`worker ${this.uid.slice(0, 8)} ${message}`);
+        for (const session of [...this.#sessions]) session.forsake();
       },
       closeProxy: () => {
         this.#keeper.end();

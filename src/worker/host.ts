@@ -150,8 +150,9 @@ export class Worker implements AsyncDisposable {
    * Takes no more tasks, and resolves when those in progress have ended and the address is free. Stopping
    * twice is harmless; the grace time of the last one holds.
    *
-   * @param options milliseconds after which tasks are aborted, or `{ grace }`; 0 at once. One that goes on
-   * all the same is waited for. Default: wait for all of them.
+   * @param options milliseconds after which tasks are aborted, or `{ grace }`; 0 at once. Those that go on for
+   * a second more are not waited for: a warning counts them, and what they give goes nowhere. Default: wait for
+   * all of them.
    * @throws RangeError when the grace time is no time
    */
   async stop(options: number | { readonly grace?: number } = {}): Promise<void> {

@@ -11,6 +11,7 @@ import {
   type DiscoveryLike,
   ListenError,
   LocalDiscovery,
+  type Logger,
   type OfferedTask,
   StaticDiscovery,
   stopWorker,
@@ -19,13 +20,14 @@ import {
   type WorkerOptions,
   WorkerPool,
   WorkerStartError,
+  WorkerUnreachable,
   workerStatus,
 } from '../../src/index.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { VERSION } from '../../src/transport/version.ts';
 import { ROOT, rejection, runScript, scratchFolder, thrown, trace, until } from './helpers.ts';
 import { byTag } from './routines/backpressure.ts';
-import { family, gate, seen, untilAborted } from './routines/tasks.ts';
+import { family, gate, gateThenPid, seen, untilAborted } from './routines/tasks.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];
@@ -196,6 +198,13 @@ function recorder(
   return { discovery, told, disposed: () => disposed };
 }
 
+function recordingLogger(): { logger: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const quiet = () => {};
+  const warn = (_fields: object, message: string) => lines.push(message);
+  return { logger: { debug: quiet, info: quiet, warn, error: quiet }, lines };
+}
+
 describe('the end of a worker', () => {
   test('is told first; then it takes no more tasks, and waits for those that it has', async () => {
     const health: string[] = [];
@@ -236,6 +245,27 @@ describe('the end of a worker', () => {
     await Promise.all([stop(worker), worker.stopped]);
     expect(await call).toBeInstanceOf(TaskAborted);
     expect(worker.status).toMatchObject({ draining: true, inFlight: 0 });
+  });
+
+  test('does not wait for tasks that do not heed their signal', async () => {
+    const { logger, lines } = recordingLogger();
+    const { worker, address } = await start({ logger });
+    const pool = await poolOf(new StaticDiscovery([address]));
+    const files = [trace(folder), trace(folder)] as const;
+    const calls = files.map((file) => rejection(gateThenPid.on(pool)(file.path)));
+    for (const file of files) await file.has('start');
+    const began = performance.now();
+    await worker.stop({ grace: 100 });
+    expect(performance.now() - began).toBeLessThan(5_000);
+    for (const call of calls) expect(await call).toBeInstanceOf(TaskAborted);
+    expect(lines).toEqual([
+      `worker ${worker.uid.slice(0, 8)} stops, and leaves 2 tasks running that did not heed the signal`,
+    ]);
+    expect(await rejection(workerStatus(address))).toBeInstanceOf(WorkerUnreachable);
+    // The program goes on, and they with it: they end, and nobody is the worse for it.
+    for (const file of files) file.open();
+    for (const file of files) await file.has('end');
+    await until(() => expect(worker.status.inFlight).toBe(0));
   });
 
   test('comes though its discovery fails, with a warning', async () => {

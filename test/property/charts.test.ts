@@ -139,6 +139,7 @@ describe('each chart of the runtime', () => {
   check(workerChart, fc.constant(undefined), {
     drain: fc.record({ graceMs }),
     expired: none,
+    forsaken: none,
     idle: none,
     closed: none,
   });
