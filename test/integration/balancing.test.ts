@@ -231,8 +231,8 @@ describe('workers that take only so many tasks', () => {
       const at = await slowlyPid(5).catch(() => 0);
       if (replaced) after.push(at);
     };
-    const calls = times(400, call);
-    await until(() => expect(pool.stats.waiting).toBeLessThan(380));
+    const calls = times(1_000, call);
+    await until(() => expect(pool.stats.waiting).toBeLessThan(980));
     process.kill(dies as number, 'SIGKILL');
     await until(() => {
       const pids = pool.workers.map((worker) => worker.pid);
