@@ -310,22 +310,6 @@ describe('a package that workers meet first', () => {
     });
     expect(await run(place, ...elsewhere)).toEqual(["Set(1) { 'Told' } 2", 'true']);
   });
-
-  test('in two folders, is warned of', async () => {
-    const place = checkout('meets-two', {
-      'package.json': '{ "name": "meets-two" }',
-      'routines.mjs': routines,
-      'main.mjs': main(
-        'await Promise.all(urls.map((url) => meet(url).catch(({ message }) => message)));',
-      ),
-    });
-    const script = runScript(join(place, 'main.mjs'), elsewhere, { cwd: folder });
-    scripts.push(script);
-    expect(await script.ended).toBe(0);
-    expect(script.stderr()).toMatch(
-      /SkeinWarning: the package 'met' is in two folders: file:.*\/met-(one|two)\/, and in a worker file:/,
-    );
-  });
 });
 
 /** A module with a class of its own, and a routine that gives an instance of it, or what it is given. */
