@@ -177,6 +177,8 @@ export class PoolProxy implements Dispatcher {
   #duplicates = 0;
   /** `awaited` was called, and `checkAwaited` has not been false since. */
   #told = false;
+  /** Calls that wait for `release`, with those that refused them; undefined: none has to. */
+  #held: Map<Call, readonly string[]> | undefined;
   /** Generators in flight. */
   readonly #generators = new Map<Call, StepWaiter>();
 
@@ -274,7 +276,7 @@ export class PoolProxy implements Dispatcher {
   get stats(): ProxyStats {
     return {
       calls: this.#inFlight,
-      waiting: this.#balancer.waiting,
+      waiting: this.#balancer.waiting + (this.#held?.size ?? 0),
       workers: this.#peers.size,
       deadlines: this.#deadlines.size,
       droppedFrames: this.#dropped,
@@ -288,6 +290,17 @@ export class PoolProxy implements Dispatcher {
     for (const waiter of this.#generators.values()) if (waiter.isAwaited) return true;
     this.#told = false;
     return false;
+  }
+
+  /** Calls wait from now on, until `release`: more workers are about to be known. */
+  hold(): void {
+    this.#held ??= new Map();
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const [call, refused] of held) this.#balancer.send({ type: 'ask', call, refused });
   }
 
   /** Resolves when the proxy is closed. */
@@ -412,7 +425,10 @@ export class PoolProxy implements Dispatcher {
 
   #callEffects() {
     return callEffects({
-      ask: (call, refused) => this.#balancer.send({ type: 'ask', call, refused }),
+      ask: (call, refused) => {
+        if (this.#held) this.#held.set(call, refused);
+        else this.#balancer.send({ type: 'ask', call, refused });
+      },
       offer: (call, worker) => {
         const peer = this.#peers.get(worker);
         if (peer) peer.offer(call);
@@ -423,7 +439,7 @@ export class PoolProxy implements Dispatcher {
       withdraw: (call, reason) => {
         const peer = this.#peers.get(call.place);
         if (peer) peer.withdraw(call, reason);
-        else this.#balancer.send({ type: 'forget', call });
+        else if (!this.#held?.delete(call)) this.#balancer.send({ type: 'forget', call });
       },
       release: (call) => this.#release(call),
     });
@@ -497,7 +513,12 @@ export class PoolProxy implements Dispatcher {
   }
 
   #everyCall(): Call[] {
-    return [...this.#balancer.queued, ...[...this.#peers.values()].flatMap((peer) => peer.calls)];
+    const held = this.#held?.keys() ?? [];
+    return [
+      ...held,
+      ...this.#balancer.queued,
+      ...[...this.#peers.values()].flatMap((peer) => peer.calls),
+    ];
   }
 }
 

@@ -261,7 +261,10 @@ export class WorkerCore {
         new Finder({
           env,
           discovery,
-          send: (event) => this.#proxy.send(event),
+          send: (event) => {
+            this.#proxy.send(event);
+            if (event.type === 'added') this.#keeper.found();
+          },
           probe: (address) => probe(dialerOf(this.#transports, address), address, { env, limits }),
           own: (uid) => uid === this.uid,
           version: VERSION,

@@ -84,7 +84,7 @@ export interface WorkerOptions {
   readonly lostAfter?: number;
   /**
    * Whether other workers are looked for, and connected to, only when its tasks make calls. The first ones
-   * of these run here. False: at once, and for good. Default: true.
+   * of these wait until others are known, 250 ms at most. False: at once, and for good. Default: true.
    */
   readonly lazy?: boolean;
   /**

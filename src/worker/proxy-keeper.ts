@@ -8,7 +8,7 @@ import type { Env, Timer } from '../env.ts';
 
 export interface KeeperOptions {
   readonly env: Env;
-  readonly proxy: Pick<PoolProxy, 'checkAwaited' | 'send' | 'stats'>;
+  readonly proxy: Pick<PoolProxy, 'checkAwaited' | 'hold' | 'release' | 'send' | 'stats'>;
   /** Whether it looks for others with the first call, and rests at all. */
   readonly lazy: boolean;
   /** It rests when the last call ended so many milliseconds ago; Infinity: never. */
@@ -17,12 +17,19 @@ export interface KeeperOptions {
 
 /** So often within the time it looks whether there are calls: that it is told of each would cost more. */
 const LOOKS = 8;
+/** So long calls wait for the first other worker; those that are alone run them themselves then. */
+const FIRST_WORKER_MS = 250;
+/** So long after the first one they wait for more. */
+const MORE_WORKERS_MS = 20;
 
 export class ProxyKeeper {
   readonly #options: KeeperOptions;
   #look: (() => Finder) | undefined;
   #finder: Finder | undefined;
   #timer: Timer | undefined;
+  /** Calls are held until then. */
+  #holding: Timer | undefined;
+  #isFirst = false;
   /** Looks since the last one at which there was a call. */
   #quiet = 0;
   #over = false;
@@ -49,17 +56,44 @@ export class ProxyKeeper {
     if (this.#options.lazy && !this.#timer) this.#wait();
   }
 
+  /** The proxy knows one more of the others. */
+  found(): void {
+    if (!this.#isFirst) return;
+    this.#isFirst = false;
+    this.#releaseIn(MORE_WORKERS_MS);
+  }
+
   /** There will be no more calls. */
   end(): void {
     this.#over = true;
     this.#timer?.cancel();
+    this.#release();
     this.#finder?.stop();
   }
 
   #wake(): void {
     if (this.#over || this.#finder) return;
-    this.#finder = this.#look?.();
-    this.#finder?.start();
+    const finder = this.#look?.();
+    if (finder === undefined) return;
+    this.#finder = finder;
+    this.#isFirst = true;
+    // Otherwise the first calls, which may be all of a task's, would run here.
+    this.#options.proxy.hold();
+    this.#releaseIn(FIRST_WORKER_MS);
+    finder.start();
+    finder.began.catch(() => this.#release());
+  }
+
+  #releaseIn(ms: number): void {
+    this.#holding?.cancel();
+    this.#holding = this.#options.env.timer(ms, () => this.#release());
+  }
+
+  #release(): void {
+    this.#isFirst = false;
+    this.#holding?.cancel();
+    this.#holding = undefined;
+    this.#options.proxy.release();
   }
 
   #wait(): void {

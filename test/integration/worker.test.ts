@@ -81,6 +81,16 @@ test('the calls of its tasks run on itself when it has no discovery, and take no
   expect(children.map((child) => child.caller)).toEqual(Array(5).fill(id));
 });
 
+test('the first calls of its tasks go to the workers of its discovery, too', async () => {
+  const discovery = new LocalDiscovery('nested', { folder });
+  cleanups.push(() => discovery[Symbol.asyncDispose]());
+  const [one, other] = [await start({ discovery }), await start({ discovery })];
+  const pool = await poolOf(new StaticDiscovery([one.address]));
+  const { children } = await family.on(pool)(6);
+  const places = new Set(children.map((child) => child.worker));
+  expect(places).toEqual(new Set([one.worker.uid, other.worker.uid]));
+});
+
 test('it leaves the program around it alone', async () => {
   const signals = ['SIGINT', 'SIGTERM', 'disconnect', 'unhandledRejection', 'uncaughtException'];
   const counts = () => signals.map((signal) => process.listenerCount(signal));

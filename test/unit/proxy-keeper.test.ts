@@ -35,6 +35,18 @@ const nested = routine(
   { name: 'nested' },
 );
 
+/** How calls end that are given up at once. */
+const hasty = routine(
+  async () => {
+    const abort = new AbortController();
+    const late = rejection(where.with({ timeout: 1 })());
+    const aborted = rejection(where.with({ signal: abort.signal })());
+    abort.abort('no more');
+    return [((await late) as Error).name, await aborted];
+  },
+  { name: 'hasty' },
+);
+
 /** A call that lasts until the other function is called. */
 function lasting() {
   let end = () => {};
@@ -159,7 +171,8 @@ describe('a worker that its discovery tells of others', () => {
     expect(await where.with(cluster.target)()).toBe(home.uid);
     expect([cluster.discovery.subscriptions, other.stats.sessions]).toEqual([0, 0]);
     for (let round = 0; round < 2; round += 1) {
-      await until(async () => expect(await nested.with(cluster.target)(4)).toEqual(both));
+      // The first calls, too.
+      expect(await nested.with(cluster.target)(4)).toEqual(both);
       expect([cluster.discovery.subscriptions, other.stats.sessions]).toEqual([1, 1]);
       await until(() =>
         expect([cluster.discovery.subscriptions, other.stats.sessions]).toEqual([0, 0]),
@@ -205,6 +218,29 @@ describe('a worker that its discovery tells of others', () => {
     cluster.use(home);
     expect(await nested.with(cluster.target)(4)).toEqual([home.uid]);
     await until(() => expect(warnings).toEqual([expect.stringContaining('no folder')]));
+  });
+
+  test('does not wait for long when it is alone', async () => {
+    const cluster = new Cluster();
+    const home = await cluster.start({}, cluster.discovery);
+    cluster.use(home);
+    const began = performance.now();
+    expect(await nested.with(cluster.target)(4)).toEqual([home.uid]);
+    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(cluster.discovery.subscriptions).toBe(1);
+  });
+
+  test('lets calls end that wait for them', async () => {
+    const cluster = new Cluster();
+    const home = await cluster.start({}, cluster.discovery);
+    cluster.use(home);
+    const [late, aborted] = await hasty.with(cluster.target)();
+    expect([late, aborted]).toEqual(['DispatchTimeout', 'no more']);
+    const waiting = rejection(nested.with(cluster.target)(4));
+    await until(() => expect(home.dispatcher.stats.waiting).toBe(4));
+    await home.stop(0);
+    expect(await waiting).toHaveProperty('code', 'TASK_ABORTED');
+    expect(home.dispatcher.stats).toMatchObject({ waiting: 0, calls: 0 });
   });
 
   test('finds them for its last tasks, too', async () => {
