@@ -24,6 +24,9 @@ export interface UpReport {
   readonly pid: number;
 }
 
+/** A worker that ends sooner is taken for one that can't live. */
+const STEADY_MS = 10_000;
+
 /** Keeps the pool until it was asked to end. Resolves to the exit code. */
 export async function supervise(
   flags: UpFlags,
@@ -36,7 +39,7 @@ export async function supervise(
     serveControl(given({ host, port, authkey, source: supervisor }) as never),
   );
   const signals = new Signals('the pool waits for tasks that run', () => {
-    void supervisor.down(grace);
+    void supervisor.end(grace);
   });
   try {
     const pool = await openPool(flags, authkey, supervisor);
@@ -77,7 +80,11 @@ async function openPool(
     inspect: supervisor.inspect,
   });
   return await checked('skein pool up', () =>
-    WorkerPool[openWith](options, { waitsForOthers: true }),
+    WorkerPool[openWith](options, {
+      waitsForOthers: true,
+      steadyAfterMs: STEADY_MS,
+      replacing: supervisor.replacing,
+    }),
   );
 }
 

@@ -1,12 +1,15 @@
 /** What a durable pool answers for: its workers, and their end. */
 import type { InspectionEvent } from 'xstate';
+import { shortUid } from '../actors/steps.ts';
 import type { ControlSource } from '../control/server.ts';
 import type { ControlledWorker } from '../control/workers.ts';
 import { isWildcard } from '../discovery/adapters/interfaces.ts';
+import type { ReplacedWorker } from '../pool/children.ts';
 import type { PoolWorker, WorkerPool } from '../pool/pool.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { stopWorker } from '../transport/stop.ts';
 import { VERSION } from '../transport/version.ts';
+import { duration } from './output.ts';
 
 export interface SupervisorOptions {
   /** Where the workers listen. */
@@ -23,7 +26,7 @@ export class Supervisor implements ControlSource {
   /** How often the worker in a place was replaced, by the uid of the one that has it. */
   readonly #restarts = new Map<string, number>();
   /** Those of places that have no worker at present. */
-  readonly #vacant: number[] = [];
+  readonly #vacant: { readonly uid: string; readonly restarts: number }[] = [];
   #workers: readonly PoolWorker[] = [];
   #pool: WorkerPool | undefined;
   #ending: Promise<void> | undefined;
@@ -54,16 +57,24 @@ export class Supervisor implements ControlSource {
   /** For the pool: sees its workers come and go. */
   readonly inspect = (event: InspectionEvent): void => {
     if (event.type !== '@xstate.event') return;
-    const { type, why } = event.event as { type: string; why?: string };
-    if (type === 'exited' && this.#pool !== undefined && !this.isEnding) {
-      this.#options.say(`a worker has ended, and is replaced: ${why}`);
-    }
+    const { type } = event.event;
     if (this.#looking || !['added', 'dropped', 'started', 'exited'].includes(type)) return;
     this.#looking = true;
     setImmediate(() => {
       this.#looking = false;
       this.#look();
     });
+  };
+
+  /** For the pool: tells which worker is replaced. */
+  readonly replacing = ({ uid, pid, why, pauseMs }: ReplacedWorker): void => {
+    if (this.isEnding) return;
+    const pause = pauseMs === 0 ? '' : ` in ${duration(pauseMs)}`;
+    const what =
+      uid === undefined
+        ? `a worker (process ${pid}) did not come up, and is tried again${pause}`
+        : `${nameOf(uid, pid)} has ended, and is replaced${pause}`;
+    this.#options.say(`${what}: ${why}`);
   };
 
   workers(): readonly ControlledWorker[] {
@@ -86,8 +97,15 @@ export class Supervisor implements ControlSource {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends the workers; called again, a shorter grace time of the second call wins. */
+  /** For who asks over the network. */
   async down(graceMs: number | undefined): Promise<void> {
+    const waits = graceMs === 0 ? '' : ', and waits for tasks that run';
+    this.#options.say(`the pool was asked to end${waits}`);
+    await this.end(graceMs);
+  }
+
+  /** Ends the workers; called again, a shorter grace time of the second call wins. */
+  async end(graceMs: number | undefined): Promise<void> {
     if (this.#ending === undefined) this.#ending = this.#end(graceMs);
     else if (graceMs !== undefined) this.#hurry(graceMs);
     await this.#ending;
@@ -114,11 +132,15 @@ export class Supervisor implements ControlSource {
     const uids = new Set(workers.map(({ uid }) => uid));
     for (const { uid } of this.#workers) {
       if (uids.has(uid)) continue;
-      this.#vacant.push((this.#restarts.get(uid) ?? 0) + 1);
+      this.#vacant.push({ uid, restarts: (this.#restarts.get(uid) ?? 0) + 1 });
       this.#restarts.delete(uid);
     }
-    for (const uid of uids) {
-      if (!this.#restarts.has(uid)) this.#restarts.set(uid, this.#vacant.shift() ?? 0);
+    for (const { uid, pid } of workers) {
+      if (this.#restarts.has(uid)) continue;
+      const before = this.#vacant.shift();
+      this.#restarts.set(uid, before?.restarts ?? 0);
+      if (before === undefined) continue;
+      this.#options.say(`${nameOf(uid, pid)} is up, in the place of ${shortUid(before.uid)}`);
     }
     this.#workers = workers;
     for (const listener of [...this.#listeners]) listener();
@@ -136,4 +158,8 @@ export class Supervisor implements ControlSource {
     const [, target = '', token = ''] = /^beat\+([^#]*)(#.*)?$/.exec(beat) ?? [];
     return `beat+${this.#advertised(target)}${token}`;
   }
+}
+
+function nameOf(uid: string, pid: number | undefined): string {
+  return `worker ${shortUid(uid)}${pid === undefined ? '' : ` (process ${pid})`}`;
 }

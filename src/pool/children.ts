@@ -28,6 +28,10 @@ export interface ChildrenOptions {
   readonly started: (slot: number) => void;
   readonly leaving: (slot: number) => void;
   readonly exited: (slot: number, why: string) => void;
+  /**
+   * A worker that ends sooner after it has come up counts as one that did not come up, in milliseconds.
+   */
+  readonly steadyAfterMs: number;
   readonly log: RuntimeLog;
   /** Which stream of this process takes what the workers print on their standard output. */
   readonly output: StreamName | undefined;
@@ -37,15 +41,27 @@ interface Child {
   readonly process: WorkerProcess;
   /** Known when it is up. */
   worker: WorkerAddress | undefined;
+  /** When it came up. */
+  since: number;
   /** As it was announced. */
   announced: AnnouncedWorker | undefined;
 }
 
+/** One that ends, or does not come up. */
+export interface ReplacedWorker {
+  /** Undefined when it has not come up. */
+  readonly uid: string | undefined;
+  readonly pid: number | undefined;
+  readonly why: string;
+  /** Milliseconds until the next one is started in its place. */
+  readonly pauseMs: number;
+}
+
 const KILL_TIMEOUT_MS = 2_000;
-/** So many in a row that did not come up are replaced at once; then after a pause, which doubles. */
+/** So many in a row that did not come up in a place are replaced at once; then after a pause, which doubles. */
 const EAGER = 2;
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 10_000;
 
 export class Children {
   readonly #options: ChildrenOptions;
@@ -54,8 +70,8 @@ export class Children {
   /** Where they have their sockets, if they have some. */
   readonly #folder: string | undefined;
   #nextSlot = 0;
-  /** How many in a row did not come up. */
-  #failures = 0;
+  /** By slot: how many in a row did not come up in this place. */
+  readonly #failures = new Map<number, number>();
   readonly #pauses = new Set<Timer>();
   /** One word to a publisher comes after the other. */
   #publishing: Promise<void> = Promise.resolve();
@@ -86,9 +102,11 @@ export class Children {
     return this.#slots.get(slot)?.worker;
   }
 
-  spawn(): void {
+  /** @param failures how many in a row did not come up in this place */
+  spawn(failures = 0): void {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
+    this.#failures.set(slot, failures);
     const { setup, startTimeoutMs, reach, started, leaving, exited } = this.#options;
     const listen = {
       address: this.#address(slot, 'sock'),
@@ -98,8 +116,8 @@ export class Children {
     const process = new WorkerProcess({ ...setup, ...listen }, options, {
       started: (uid, address, beat) => {
         const child = this.#slots.get(slot);
-        this.#failures = 0;
         if (child) {
+          child.since = systemEnv.now();
           child.worker = {
             uid,
             address: reach(here(address)),
@@ -113,26 +131,46 @@ export class Children {
       },
       leaving: () => {
         this.#withdraw(this.#slots.get(slot));
+        this.#judge(slot);
         leaving(slot);
       },
       exited: (why) => {
-        if (this.worker(slot) === undefined) this.#failures += 1;
+        this.#judge(slot);
         exited(slot, why);
       },
     });
-    this.#slots.set(slot, { process, worker: undefined, announced: undefined });
+    this.#slots.set(slot, { process, worker: undefined, since: 0, announced: undefined });
   }
 
   /** Spawns one in the place of another: where none comes up, nothing is gained by haste. */
-  respawn(): void {
-    const late = this.#failures - EAGER;
-    if (late <= 0) return this.spawn();
-    const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (late - 1));
+  respawn(slot: number): void {
+    const failures = this.#failures.get(slot) ?? 0;
+    const ms = pauseAfter(failures);
+    this.#failures.delete(slot);
+    if (ms === 0) return this.spawn(failures);
     const timer = systemEnv.timer(ms, () => {
       this.#pauses.delete(timer);
-      this.spawn();
+      this.spawn(failures);
     });
     this.#pauses.add(timer);
+  }
+
+  /** What is to be said of one that is about to be replaced. */
+  replaced(slot: number, why: string): ReplacedWorker {
+    const { process, worker } = this.#slots.get(slot) ?? {};
+    const pauseMs = pauseAfter(this.#failures.get(slot) ?? 0);
+    return { uid: worker?.uid, pid: process?.pid, why, pauseMs };
+  }
+
+  /** One that ends proves its place good, or not. */
+  #judge(slot: number): void {
+    const child = this.#slots.get(slot);
+    const failures = this.#failures.get(slot);
+    // It was replaced when it said that it would end.
+    if (child === undefined || failures === undefined) return;
+    const { steadyAfterMs } = this.#options;
+    const isGood = child.worker !== undefined && systemEnv.now() - child.since >= steadyAfterMs;
+    this.#failures.set(slot, isGood ? 0 : failures + 1);
   }
 
   /** Forgets one whose process has ended. */
@@ -225,6 +263,11 @@ export class Children {
         log.warn(`worker ${worker.uid.slice(0, 8)} can't be ${what}: ${String(error)}`);
       });
   }
+}
+
+function pauseAfter(failures: number): number {
+  const late = failures - EAGER;
+  return late <= 0 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (late - 1));
 }
 
 /** How what listens on all addresses of this host is reached on this host. */

@@ -33,7 +33,7 @@ import { probe } from '../transport/probe.ts';
 import { type Dialer, dialerOf } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 
-import { Children, type ChildrenOptions } from './children.ts';
+import { Children, type ChildrenOptions, type ReplacedWorker } from './children.ts';
 import {
   type ConnectOptions,
   checkConnectOptions,
@@ -80,6 +80,13 @@ export interface PoolParts {
    * Default: they are aborted when its own calls are over.
    */
   readonly waitsForOthers?: boolean;
+  /**
+   * A spawned worker that ends sooner after it has come up, in milliseconds, counts as one that did not
+   * come up: when there are several in a row, the next is started after a pause. Default: 0
+   */
+  readonly steadyAfterMs?: number;
+  /** Told of each spawned worker that ends and is replaced. */
+  readonly replacing?: (worker: ReplacedWorker) => void;
   /** Where its workers' standard output goes. Default: to that of this process. */
   readonly output?: 'stderr';
 }
@@ -141,6 +148,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #proxy: PoolProxy;
   readonly #children: Children;
   readonly #waitsForOthers: boolean;
+  readonly #replacing: PoolParts['replacing'];
   readonly #discovery: OwnedDiscovery | undefined;
   readonly #finder: Finder | undefined;
   readonly #opened: Promise<void>;
@@ -277,8 +285,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       beatTransport(),
     ];
     this.#waitsForOthers = parts.waitsForOthers ?? false;
+    this.#replacing = parts.replacing;
     const reach = parts.reach ?? ((address: string) => address);
-    this.#children = this.#makeChildren(reach, parts.output);
+    this.#children = this.#makeChildren(reach, parts);
     const inspector = inspectorOf(this.#log, inspect);
     this.#actor = createActor(toLogic(poolChart, this.#effects()), {
       id: 'pool',
@@ -426,8 +435,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       report: (_context: PoolContext, { slot, why }: EventOf<PoolEvent, 'exited'>) => {
         const worker = this.#children.worker(slot)?.uid;
         this.#log.write('info', { worker }, `a worker has ended (${why}), and is replaced`);
+        this.#replacing?.(this.#children.replaced(slot, why));
       },
-      respawn: () => this.#children.respawn(),
+      respawn: (_context: PoolContext, { slot }: EventOf<PoolEvent, 'exited' | 'leaving'>) =>
+        this.#children.respawn(slot),
       use: (_context: PoolContext, { slot }: EventOf<PoolEvent, 'started'>) => {
         const worker = this.#children.worker(slot);
         if (worker) this.#proxy.send({ type: 'added', worker });
@@ -468,7 +479,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     };
   }
 
-  #makeChildren(reach: (address: string) => string, output: PoolParts['output']): Children {
+  #makeChildren(
+    reach: (address: string) => string,
+    { output, steadyAfterMs = 0 }: PoolParts,
+  ): Children {
     const {
       tags,
       extra,
@@ -515,6 +529,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       started: (slot) => this.#send({ type: 'started', slot }),
       leaving: (slot) => this.#send({ type: 'leaving', slot }),
       exited: (slot, why) => this.#send({ type: 'exited', slot, why, at: systemEnv.now() }),
+      steadyAfterMs,
       log: this.#log,
       output,
     });

@@ -92,12 +92,16 @@ describe('a pool', () => {
   test('replaces a worker that is killed, and says so', async () => {
     const [first] = (await up.list()) as [Listed];
     process.kill(first.pid, 'SIGKILL');
-    await up.says(/a worker has ended, and is replaced: its process was ended by SIGKILL/);
+    const name = `worker ${first.uid.slice(0, 8)} \\(process ${first.pid}\\)`;
+    await up.says(new RegExp(`^${name} has ended, and is replaced: .* by SIGKILL$`, 'm'));
+    const place = `is up, in the place of ${first.uid.slice(0, 8)}`;
+    const [, pid] = await up.says(new RegExp(`^worker \\w{8} \\(process (\\d+)\\) ${place}$`, 'm'));
     await until(async () => {
       const listed = await up.list();
       expect(listed).toHaveLength(2);
       expect(listed.map(({ restarts }) => restarts).sort()).toEqual([0, 1]);
       expect(listed.map(({ pid }) => pid)).not.toContain(first.pid);
+      expect(listed.find(({ restarts }) => restarts === 1)?.pid).toBe(Number(pid));
     });
   });
 
@@ -110,6 +114,7 @@ describe('a pool', () => {
     expect([code, out]).toEqual([0, `the pool at tcp://127.0.0.1:${up.port} has ended\n`]);
     expect([await waiting.ended, waiting.out()]).toEqual([0, 'waited\n']);
     expect(await up.ended).toBe(0);
+    expect(up.err()).toMatch(/^the pool was asked to end, and waits for tasks that run$/m);
     expect(pids.filter(isAlive)).toEqual([]);
     expect(await up.ask(['ping'])).toMatchObject({
       code: 1,
@@ -159,13 +164,35 @@ test('a pool whose workers do not come up goes on trying, and has them again', a
   const [first] = (await up.list()) as [Listed];
   writeFileSync(broken, '');
   process.kill(first.pid, 'SIGKILL');
-  await up.says(/(is replaced: .*?out of order.*?){4}/s);
+  await up.says(/(did not come up, and is tried again.*?out of order.*?){4}/s);
   rmSync(broken);
   await until(async () => {
     const [worker] = await up.list();
     expect(worker?.restarts).toBeGreaterThanOrEqual(1);
   });
   up.child.kill('SIGKILL');
+});
+
+test('a pool whose workers die soon after they have come up starts the next ones after pauses', async () => {
+  // It is told of the others when it has come up.
+  const code =
+    "process.on('message', ({ skein }) => { if (skein === 'roster') process.exit(7); });";
+  writeFileSync(join(cwd, 'crashing.js'), code);
+  const up = await pool('--breadth', '1', '--module', 'crashing.js');
+  const pauses = [' in 100 ms', ' in 200 ms', ' in 400 ms'].map(
+    (pause) => `is replaced${pause}: its process exited with code 7`,
+  );
+  await up.says(new RegExp(['is replaced:', 'is replaced:', ...pauses].join('.*'), 's'));
+  up.child.kill('SIGKILL');
+});
+
+test('a pool whose workers do not come up at all is no pool, and replaces none', async () => {
+  writeFileSync(join(cwd, 'broken.js'), "throw new Error('out of order');");
+  const args = ['pool', 'up', '--port', '0', '--breadth', '2', '--module', 'broken.js'];
+  const { code, out, err } = await result(args, { cwd });
+  expect([code, out]).toEqual([1, '']);
+  expect(err).toMatch(/^error: a worker did not start: .*out of order/m);
+  expect(err).not.toContain('replaced');
 });
 
 describe('the end of a pool', () => {
