@@ -28,8 +28,9 @@ const PARENT_MS = 1_000;
 const BLOCKED_MS = 2_000;
 /** So long after the grace time a process that was asked to stop has ended by itself, or never does. */
 const STOP_MS = 2_000;
-/** Who has not sent the token by then is hung up on. */
+/** Who has not sent the token so long after it has connected is hung up on. A busy caller takes its time. */
 const TOKEN_MS = 5_000;
+/** It has little memory, and strangers can hold connections: with so many the oldest of theirs goes. */
 const MAX_CONNECTIONS = 1_000;
 /** Node's timers fire at once beyond that. */
 const LONGEST_TIMER_MS = 0x7fffffff;
@@ -66,6 +67,40 @@ function answer(packet) {
 }
 
 const expected = Buffer.from(token ?? '', 'hex');
+/** Those that have not sent the token, the oldest first, and what ends their time. @type {Map<import('node:net').Socket, NodeJS.Timeout>} */
+const strangers = new Map();
+let friends = 0;
+
+/** @param {import('node:net').Socket} socket */
+function awaitToken(socket) {
+  if (strangers.size + friends >= MAX_CONNECTIONS) {
+    // None but these: who has the token keeps its place, and there are not so many callers.
+    const [oldest = socket] = strangers.keys();
+    oldest.destroy();
+    forget(oldest);
+    if (oldest === socket) return;
+  }
+  strangers.set(
+    socket,
+    setTimeout(() => socket.destroy(), TOKEN_MS),
+  );
+  socket.on('close', () => forget(socket));
+}
+
+/** @param {import('node:net').Socket} socket */
+function forget(socket) {
+  clearTimeout(strangers.get(socket));
+  strangers.delete(socket);
+}
+
+/** @param {import('node:net').Socket} socket */
+function welcome(socket) {
+  forget(socket);
+  friends += 1;
+  socket.on('close', () => {
+    friends -= 1;
+  });
+}
 
 /**
  * The bytes behind the token, when it was the right one; undefined for another one, and as long as it is
@@ -77,7 +112,7 @@ const expected = Buffer.from(token ?? '', 'hex');
 function behindToken(socket, bytes) {
   if (bytes.length < expected.length) return undefined;
   if (timingSafeEqual(bytes.subarray(0, expected.length), expected)) {
-    socket.setTimeout(0);
+    welcome(socket);
     return bytes.subarray(expected.length);
   }
   socket.destroy();
@@ -100,8 +135,8 @@ const server = createServer((socket) => {
   /** @type {Buffer | undefined} */
   let heard = Buffer.alloc(0);
   socket.on('error', () => {});
-  socket.on('timeout', () => socket.destroy());
-  if (token !== undefined) socket.setTimeout(TOKEN_MS);
+  if (token === undefined) welcome(socket);
+  else awaitToken(socket);
   socket.on('data', (bytes) => {
     if (heard === undefined) return serve(socket, reader, bytes);
     heard = Buffer.concat([heard, bytes]);
@@ -111,8 +146,6 @@ const server = createServer((socket) => {
     serve(socket, reader, rest);
   });
 });
-// It has little memory, and strangers can hold connections.
-server.maxConnections = MAX_CONNECTIONS;
 server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
   parentPort?.postMessage({ error: { code, message } });
 });

@@ -122,6 +122,24 @@ describe('the beat of a worker over TCP', () => {
     friend.channel.close({ code: 'closed', message: 'enough' });
   });
 
+  test('answers who has its token though strangers take all its places', async () => {
+    const { hostname, port } = new URL(place.replace('beat+', ''));
+    const friend = dial(beat);
+    friend.channel.send(encodeBeat('poke'));
+    await until(() => expect(friend.beats).toHaveLength(1));
+    const strangers = Array.from({ length: 1_100 }, () => connect(Number(port), hostname));
+    const ended = strangers.map((socket) => once(socket.on('error', () => {}).resume(), 'close'));
+    await Promise.all(strangers.map((socket) => once(socket, 'connect')));
+    const late = dial(beat);
+    for (const { channel } of [friend, late]) channel.send(encodeBeat('poke'));
+    await until(() => expect([friend.beats.length, late.beats.length]).toEqual([2, 1]), 4_000);
+    for (const socket of strangers) socket.destroy();
+    await Promise.all(ended);
+    for (const { channel } of [friend, late]) {
+      channel.close({ code: 'closed', message: 'enough' });
+    }
+  });
+
   test('takes a token in pieces, and says it in no log', async () => {
     const { hostname, port } = new URL(place.replace('beat+', ''));
     const socket = connect(Number(port), hostname);
