@@ -1,12 +1,13 @@
 /** Keeps a roster equal to the records in a folder. */
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Env, Timer } from '../../env.ts';
 import { workerKey } from '../discovery.ts';
 import type { Roster } from '../roster.ts';
 import type { Warn } from '../warning.ts';
-import { GONE_MS, tidy } from './housekeeping.ts';
-import { exists, isRunning } from './process-identity.ts';
+import { GONE_MS, isAlive, tidy } from './housekeeping.ts';
+import { exists, isElsewhere, isRunning } from './process-identity.ts';
 import {
   BadRecord,
   bury,
@@ -179,7 +180,8 @@ export class FolderWatch {
     await forEach(fresh, async (record) => {
       const read = await this.#read(record);
       if (read === undefined || this.#stopped) return;
-      if (isRunning(read.worker.pid, read.start)) {
+      if (await isAlive(path, record.name, read)) {
+        if (this.#stopped) return;
         this.#known.set(record.uid, { ...read, record });
         roster.put(read.worker);
       } else {
@@ -203,7 +205,7 @@ export class FolderWatch {
       const { message } = error;
       warn(
         message,
-        `a record of a worker in ${path} was skipped, and others like it are: ${message}`,
+        `a record of a worker, ${join(path, record.name)}, was skipped, and others like it are: ${message}`,
       );
       return undefined;
     }
@@ -224,14 +226,19 @@ export class FolderWatch {
     const all = [...this.#known.values()];
     const from = this.#compared % Math.max(1, all.length);
     this.#compared = from + COMPARED;
-    const dead = all.filter(({ worker, start }, index) => {
+    const suspects = all.filter(({ worker, start }, index) => {
       const compare = (index - from + all.length) % all.length < COMPARED;
+      if (isElsewhere(start)) return compare;
       return !(compare ? isRunning(worker.pid, start) : exists(worker.pid));
+    });
+    const { path } = this.#options;
+    const dead = await filter(suspects, async (known) => {
+      return !(await isAlive(path, known.record.name, known));
     });
     for (const { worker } of dead) this.#drop(worker.uid);
     await forEach(dead, async ({ record }) => {
       this.#remember([goneName(record)]);
-      await bury(this.#options.path, record);
+      await bury(path, record);
     });
   }
 
@@ -256,6 +263,10 @@ export class FolderWatch {
       // The system watches no more folders: it is looked at all the same.
     }
   }
+}
+
+async function filter<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+  return (await forEach(items, async (item) => ((await test(item)) ? [item] : []))).flat();
 }
 
 /** The highest revision of each. */

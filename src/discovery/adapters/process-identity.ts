@@ -34,6 +34,13 @@ export function isRunning(pid: number, start: string): boolean {
   return namespace !== here.namespace || startTick(pid) === tick;
 }
 
+/** Whether it is a process of another container on this machine, of which nothing here tells whether it runs. */
+export function isElsewhere(start: string): boolean {
+  const here = currentSystem();
+  const [boot, namespace, tick] = start.split(' ');
+  return tick !== undefined && boot === here?.boot && namespace !== here?.namespace;
+}
+
 /** Whether some process has this pid; a small part of the cost of `isRunning`. */
 export function exists(pid: number): boolean {
   try {

@@ -247,6 +247,7 @@ describe('a file that is no record', () => {
     await settled(discovery, events);
     expect(events).toEqual([]);
     expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/^a record of a worker, .*\/app\/x\.[12]\.json, was skipped/);
     // It says nothing about what comes under the same name later.
     forge('x.2.json', whole());
     await until(() => expect(events).toEqual(['added x']));
@@ -372,6 +373,33 @@ describe.skipIf(!existsSync('/proc/self/stat'))('a process', () => {
     await until(() => expect(readdirSync(place)).toContain('old.2.gone'));
     await settled(discovery, events);
     expect(events).toEqual([]);
+  });
+
+  test('of another container is there as long as its record is touched', async () => {
+    mkdirSync(place, { mode: 0o700 });
+    const [boot] = (processStart(process.pid) ?? '').split(' ');
+    // No process here has such a pid.
+    const elsewhere = (uid: string) => record(worker(uid, { pid: 2 ** 30 }), `${boot} pid:[1] 5`);
+    const leave = (name: string, seconds = 61) => {
+      const then = new Date(Date.now() - 1_000 * seconds);
+      utimesSync(join(place, name), then, then);
+    };
+    forge('old.1.json', elsewhere('old'));
+    leave('old.1.json');
+    // More than are compared in one round.
+    for (let i = 0; i < 40; i += 1) forge(`new-${i}.1.json`, elsewhere(`new-${i}`));
+    const discovery = open({ pollInterval: 20 });
+    const events = listen(discovery);
+    await settled(discovery, events);
+    expect(events).toHaveLength(40);
+    expect(readdirSync(place)).toContain('old.1.gone');
+    leave('new-7.1.json');
+    await until(() => expect(events.slice(40)).toEqual(['dropped new-7']));
+    expect(readdirSync(place)).toContain('new-7.1.gone');
+    // Where nobody listens, too.
+    leave('new-8.1.json');
+    await open().publisher.publish('worker-added', worker('a'));
+    expect(readdirSync(place)).toContain('new-8.1.gone');
   });
 
   test('that has ended is swept where nobody listens, too', async () => {
