@@ -166,7 +166,7 @@ export class LanPublisher implements DiscoveryPublisher, NetworkUser {
     const { name, local } = this.#options;
     const reached = withHost(worker, segment.interface.address);
     const { host, port } = hostAndPort(reached.address) as { host: string; port: number };
-    if (isLoopback(host) && !local) this.#warnLoopback(worker, host);
+    if (isLoopback(host) && !local) this.#warnLoopback(worker, host, reached !== worker);
     const label = labelOf(worker.uid);
     const type = isIP(host) === 0 ? undefined : isIP(host) === 4 ? 'A' : 'AAAA';
     const target = type === undefined ? host : `${label}.local`;
@@ -177,7 +177,15 @@ export class LanPublisher implements DiscoveryPublisher, NetworkUser {
       : [...records, { name: target, type, ttl: 120, data: host }];
   }
 
-  #warnLoopback({ uid }: AnnouncedWorker, host: string): void {
+  /** @param everywhere whether it listens on all addresses of this machine */
+  #warnLoopback({ uid }: AnnouncedWorker, host: string, everywhere: boolean): void {
+    if (everywhere) {
+      this.#options.warn(
+        'no network',
+        `this machine is in no network: until it is in one, worker ${uid} is announced on it alone, at ${host}`,
+      );
+      return;
+    }
     this.#options.warn(
       'loopback',
       `worker ${uid} is announced to the network at ${host}, where this machine alone can reach it: ` +

@@ -152,6 +152,15 @@ describe('what is announced', () => {
     ]);
   });
 
+  test('on all addresses of a machine without a network is warned about as what it is', async () => {
+    const { publisher } = open({ interfaces: ['loop0'], list: () => ({ loop0: loopback }) });
+    await publisher.publish('worker-added', worker('a', { address: 'tcp://0.0.0.0:1' }));
+    await publisher.publish('worker-added', worker('b', { address: 'tcp://0.0.0.0:2' }));
+    expect(warnings).toEqual([
+      expect.stringMatching(/^this machine is in no network: until .* worker a is announced on it/),
+    ]);
+  });
+
   test('must fit, and be reached from elsewhere', async () => {
     const { publisher } = open();
     const refused = (fields: Partial<AnnouncedWorker>) =>
