@@ -75,12 +75,20 @@ export class DnsDiscovery implements DiscoveryLike, AsyncDisposable {
       }
     };
     const hosts = hostsOf(resolver, name);
-    const look = async () => {
+    const find = async () => {
       if (port === undefined) {
         const found = await services(resolver, name);
         return found.flatMap((service) => worker(service.name, service.port));
       }
       return (await hosts()).flatMap((host) => worker(host, port));
+    };
+    let met = false;
+    const look = async () => {
+      const workers = await find();
+      met ||= workers.length > 0;
+      // Later, they may all have been ended.
+      if (!met) warn('none', nothingAt(name, port));
+      return workers;
     };
     const tell = (message: string) => process.emitWarning(message, 'SkeinDiscoveryWarning');
     this.#polled = new PolledDiscovery({ env, name, intervalMs: interval, look, warn: tell });
@@ -94,6 +102,12 @@ export class DnsDiscovery implements DiscoveryLike, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#polled[Symbol.asyncDispose]();
   }
+}
+
+function nothingAt(name: string, port: number | undefined): string {
+  const what =
+    port === undefined ? 'services (SRV; for its addresses give a port)' : 'addresses (A, AAAA)';
+  return `${name} has no ${what} in the DNS: there are no workers, or the name is another one. It is asked again`;
 }
 
 /** Asks for the addresses of a name. */

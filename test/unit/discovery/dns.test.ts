@@ -201,3 +201,31 @@ describe('options', () => {
     expect(() => new DnsDiscovery(name, options)).toThrow(message);
   });
 });
+
+test.each([
+  [4000, 'addresses (A, AAAA) in the DNS'],
+  [undefined, 'services (SRV; for its addresses give a port) in the DNS'],
+])('a name that has nothing is warned of once, with the port %s', async (port, what) => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  const world = new World();
+  const none = failure('ENOTFOUND');
+  Object.assign(world.answers, { a: none, aaaa: none, srv: none, system: none });
+  const options = port === undefined ? world : { port, ...world };
+  const { taken } = events(new DnsDiscovery('nope.test', options));
+  await world.ask();
+  await world.ask();
+  expect(warn.mock.calls.map(([message]) => message)).toEqual([
+    expect.stringContaining(`nope.test has no ${what}`),
+  ]);
+  expect(taken).toEqual([]);
+});
+
+test('a name whose workers have all ended is not warned of', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  const world = new World();
+  Object.assign(world.answers, { a: ['10.0.0.1'] });
+  events(new DnsDiscovery('workers.test', { port: 4000, ...world }));
+  await world.ask();
+  await world.ask({ a: failure('ENOTFOUND') });
+  expect(warn).not.toHaveBeenCalled();
+});
