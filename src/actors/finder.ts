@@ -178,7 +178,7 @@ export class Finder {
 
   async #listen(): Promise<void> {
     try {
-      const events = this.#options.discovery.subscribe()[Symbol.asyncIterator]();
+      const events = eventsOf(this.#options.discovery);
       this.#events = events;
       for (;;) {
         const { done, value } = await events.next();
@@ -394,6 +394,24 @@ export class Finder {
     const name = uid === undefined ? 'the worker' : `worker ${uid.slice(0, 8)}`;
     warn(`${name} at ${address}: ${message}`);
   }
+}
+
+/** @throws TypeError that says what a discovery of one's own gave instead of events */
+function eventsOf(discovery: DiscoveryLike): AsyncIterator<DiscoveryEvent> {
+  const given: unknown = discovery.subscribe();
+  const iterable = given as Partial<AsyncIterable<DiscoveryEvent>> | null | undefined;
+  const events = iterable?.[Symbol.asyncIterator]?.();
+  if (events !== undefined) return events;
+  const isPromise = typeof (given as { then?: unknown } | null | undefined)?.then === 'function';
+  const hint = isPromise ? ': make it no async function, or an async generator' : '';
+  throw new TypeError(
+    `discovery.subscribe() gave ${isPromise ? 'a promise' : describeKind(given)}, and must give an async iterable of events${hint}`,
+  );
+}
+
+function describeKind(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 
 /** What the worker has said of itself is newer than what others say of it. */

@@ -277,6 +277,18 @@ describe('a discovery that fails', () => {
     };
   };
 
+  test.each([
+    ['a promise', async () => []],
+    ['an array', () => []],
+    ['undefined', () => undefined],
+  ])('as it gives %s in the place of events', async (what, subscribe) => {
+    const { finder } = look({ discovery: { subscribe } as unknown as DiscoveryLike });
+    await expect(finder.began).rejects.toThrow(
+      `discovery.subscribe() gave ${what}, and must give an async iterable of events`,
+    );
+    finder.stop();
+  });
+
   test('is asked again; the first who waits learns of it', async () => {
     const { finder, has, warnings } = look({ discovery: failing(3) });
     await expect(finder.began).rejects.toThrow('no such folder');
