@@ -146,6 +146,7 @@ const server = createServer((socket) => {
     serve(socket, reader, rest);
   });
 });
+if (token === undefined) server.maxConnections = MAX_CONNECTIONS;
 server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
   parentPort?.postMessage({ error: { code, message } });
 });
