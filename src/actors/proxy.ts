@@ -403,14 +403,23 @@ export class PoolProxy implements Dispatcher {
     if (timeoutMs !== undefined) {
       call.deadline = this.#deadlines.add(Math.max(0, timeoutMs), () => {
         const ms = Math.round(timeoutMs);
-        const refused = call.place === '' && call.declined !== undefined;
-        const why = refused ? ': it never began, as no worker wanted it (backpressure)' : '';
-        const message = `the call of '${label}' did not end within ${ms} ms${why}`;
+        const message = `the call of '${label}' did not end within ${ms} ms${this.#excuse(call)}`;
         const error = new DispatchTimeout(message, { timeoutMs });
         this.#cancel(call, error, CancelReason.TIMEOUT);
       });
     }
     return true;
+  }
+
+  /** Why a call that comes to no end has not even begun, where that is plain. */
+  #excuse({ place, declined }: Call): string {
+    const peer = this.#peers.get(place);
+    if (peer !== undefined && peer.standing !== 'new') return '';
+    const never = ': it never began, as no worker';
+    if (peer === undefined && declined !== undefined) return `${never} wanted it (backpressure)`;
+    for (const { standing } of this.#peers.values()) if (standing === 'good') return '';
+    const why = this.#options.why?.() ?? '';
+    return `${never} was there${why && ` (${why})`}`;
   }
 
   #endSuspended(call: Call): void {

@@ -123,6 +123,10 @@ describe('a durable pool', () => {
     const error = (await rejection(pid.on(durable)())) as Error;
     expect(error).toBeInstanceOf(NoWorkersAvailable);
     expect(error.message).toBe('no worker was there for 100 ms: discovery has named none');
+    const late = rejection(pid.with({ pool: durable, timeout: 10 })());
+    expect(((await late) as Error).message).toBe(
+      "the call of 'pid' did not end within 10 ms: it never began, as no worker was there (discovery has named none)",
+    );
     const gone = await open({
       discovery: new StaticDiscovery(['tcp://127.0.0.1:1']),
       startTimeout: 200,
