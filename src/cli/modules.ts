@@ -1,5 +1,6 @@
 /** The modules that are named on the command line. */
 import { MainModuleError, SkeinError } from '../errors.ts';
+import { runtimeFrames } from '../routine/frames.ts';
 import { loadLocal } from '../routine/modules.ts';
 import { Failure, usage } from './failure.ts';
 
@@ -23,6 +24,14 @@ export async function load(module: string, root = process.cwd()): Promise<string
     if (error instanceof TypeError && message.startsWith('there is no module')) {
       throw usage(message);
     }
-    throw new Failure(`${failed}: ${stack}`);
+    throw new Failure(`${failed}: ${framesOfUser(stack)}`);
   }
+}
+
+/** The frames of what the command loads: those below are the command's own, and what Node does says nothing. */
+function framesOfUser(stack: string): string {
+  const lines = stack.split('\n');
+  const own = lines.findIndex((line) => runtimeFrames.isOwn(line));
+  const above = own === -1 ? lines : lines.slice(0, own);
+  return above.filter((line) => !/^\s+at .*\(?node:internal\//.test(line)).join('\n');
 }
