@@ -286,7 +286,7 @@ export class Offers {
     // Where the caller has no chain, tokens may come all the same: they belong to none here.
     const { home } = this.#ports;
     call.context ??= new OutboundContext({ home, strictContext: false, maxValueBytes: 0 });
-    call.context.arrive(bytes);
+    call.context.arrive(bytes, this.modules?.files === false);
     if (this.modules !== undefined) restrict(call.context, this.modules);
     return call.context.tokens;
   }

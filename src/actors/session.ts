@@ -393,7 +393,7 @@ export class Session {
     };
     const load: Load = (read) =>
       loadingFor(execution.task, () => within(execution, read), this.#ports.modules);
-    const receiving = inbound.receive(context, load);
+    const receiving = inbound.receive(context, load, this.#ports.modules?.files === false);
     if (receiving !== undefined) return receiving.then(apply);
     apply();
     return undefined;

@@ -1,6 +1,12 @@
 /** The value that a variable has in a chain: as it is, or as it came. */
 import { SerializationError } from '../errors.ts';
-import { encodeVariable, type TokenTable, tokenIdsIn, withTokens } from '../wire/context.ts';
+import {
+  encodeVariable,
+  mayNameFile,
+  type TokenTable,
+  tokenIdsIn,
+  withTokens,
+} from '../wire/context.ts';
 import { UnknownName } from '../wire/names.ts';
 import { decodeValue, encodeAlone } from '../wire/value.ts';
 import type { Variable } from './key.ts';
@@ -49,6 +55,11 @@ export class Binding {
   /** Whether it came, and must be decoded before somebody needs its value: it may name what has to be loaded. */
   get isCompound(): boolean {
     return !this.#decoded && COMPOUND.has((this.#bytes?.[0] ?? 0) >> 5);
+  }
+
+  /** Whether it came, and a process that reads it may import a file since it names one. */
+  get mayNameFile(): boolean {
+    return this.isCompound && mayNameFile(this.#bytes as Uint8Array);
   }
 
   /**

@@ -80,25 +80,32 @@ export class InboundContext {
    * Takes what comes with the task or with a step.
    *
    * @param bytes of its Context; undefined where nothing has changed
+   * @param guarded whether the caller must name no files
    * @throws SerializationError when they are none
    * @throws ChainSerializationError, also by the promise, when context is strict and a value can't be read
    */
-  receive(bytes: Uint8Array | undefined, load: Load): Promise<void> | undefined {
+  receive(bytes: Uint8Array | undefined, load: Load, guarded = false): Promise<void> | undefined {
     this.#tokens = undefined;
     // What code that an earlier step has left running has set between the steps, the asker does not have.
     if (this.#chain.snapshot() !== this.#known) this.#chain.restore(this.#known);
     // Nor is it known whether the asker is the one of the step before, where nothing was ever set.
     if (this.#knownId === undefined) this.#enter(undefined, true);
-    const reading = bytes === undefined ? undefined : this.#take(bytes, load);
+    const reading = bytes === undefined ? undefined : this.#take(bytes, load, guarded);
     this.#attempt = 1;
     this.#regain();
     return reading;
   }
 
-  #take(bytes: Uint8Array, load: Load): Promise<void> | undefined {
+  #take(bytes: Uint8Array, load: Load, guarded: boolean): Promise<void> | undefined {
     const context = decodeContext(bytes);
     const id = context.chain === '' ? undefined : context.chain;
-    const arrived = readManifest(context, this.#home, (token) => this.#shared?.get(token)?.token);
+    const arrived = readManifest(
+      context,
+      this.#home,
+      (token) => this.#shared?.get(token)?.token,
+      undefined,
+      guarded,
+    );
     this.#tokens = arrived.tokens;
     for (const token of context.spent) this.#markUsed(token);
     this.#knownId = id;
@@ -110,7 +117,7 @@ export class InboundContext {
       this.#known = chain.snapshot();
       if (failures.error) throw failures.error;
     };
-    const reading = readAll(arrived.changes, load, 'inTask', failures);
+    const reading = readAll(arrived.changes, load, 'inTask', failures, guarded);
     if (reading !== undefined) return reading.then(finish);
     finish();
     return undefined;

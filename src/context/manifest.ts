@@ -6,6 +6,7 @@ import {
   LOST_CONTEXT,
   MAX_SPENT,
   MAX_VARIABLES,
+  mayNameFile,
   type ReceivedContext,
   type ReceivedToken,
   type ReceivedVariable,
@@ -215,12 +216,14 @@ type FindBinding = (key: string) => Binding | undefined;
 /**
  * @param known finds a token that has crossed with the same call
  * @param withheld finds the value of a variable that the sender takes for unset
+ * @param guarded whether the sender must name no files, which others could import who get its values from here
  */
 export function readManifest(
   context: ReceivedContext,
   home: ContextHome,
   known: (id: string) => Token<unknown> | undefined,
   withheld: FindBinding = () => undefined,
+  guarded = false,
 ): Arrived {
   const changes = recent?.variables === context.variables ? recent.values : undefined;
   if (context.tokens.length === 0) {
@@ -228,7 +231,8 @@ export function readManifest(
   }
   const tokens = new FrameTokens(home);
   const live: Token<unknown>[] = [];
-  for (const received of context.tokens) {
+  for (const sent of context.tokens) {
+    const received = guarded ? withoutFile(sent) : sent;
     const { id, state } = received;
     const met = known(id) ?? homeToken(home, id);
     const token = met ?? makeToken(received, tokens, withheld);
@@ -238,6 +242,11 @@ export function readManifest(
     else if (state === TokenState.LIVE) live.push(token);
   }
   return { tokens, live, changes: changes ?? readVariables(context, tokens) };
+}
+
+function withoutFile(token: ReceivedToken): ReceivedToken {
+  const { old_value: old } = token;
+  return old && mayNameFile(old) ? { ...token, old_value: undefined, incomplete: true } : token;
 }
 
 /** Values of variables that came last, where nobody can change them. */
@@ -321,27 +330,40 @@ export function takeRight(token: Token<unknown>, chain: Chain): boolean {
   return true;
 }
 
+const NAMES_FILE =
+  'it may name a module by the URL of its file, which is not passed on for those who were not started here: ' +
+  'give the program a package.json with a name';
+
 /** Gives what `read` gives, after the modules were loaded that it needs. */
 export type Load = <T>(read: () => T) => T | Promise<T>;
 
 /**
  * Reads the values that may need modules. Those that can't be read count as not set in a task, and go back
  * as they came; a caller keeps what it has.
+ *
+ * @param guarded whether values are dropped that name files and can't be read here, or need not be: the next
+ * process that they come to may be one that would import the files
  */
 export function readAll(
   changes: Map<string, Binding | undefined>,
   load: Load,
   where: 'inTask' | 'atCaller',
   failures: Failures,
+  guarded = false,
 ): Promise<void> | undefined {
   const waiting: Promise<unknown>[] = [];
   for (const [key, binding] of changes) {
-    if (binding === undefined || !binding.isCompound || !binding.variable.isDeclared) continue;
+    if (binding === undefined || !binding.isCompound) continue;
+    const isFile = guarded && binding.mayNameFile;
     const failed = (error: unknown) => {
-      if (where === 'inTask') binding.isReported = true;
+      if (where === 'inTask' && !isFile) binding.isReported = true;
       else changes.delete(key);
       failures.add(String(binding.variable), where, error);
     };
+    if (!binding.variable.isDeclared) {
+      if (isFile) failed(new SerializationError(NAMES_FILE));
+      continue;
+    }
     try {
       const read = load(() => {
         binding.read();

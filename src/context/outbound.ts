@@ -74,6 +74,7 @@ export class OutboundContext implements Crossing {
   /** Tokens of this call that were used there, as the last answer says. */
   #spentThere: Token<unknown>[] = NO_TOKENS;
   #arrived: Arrived | undefined;
+  #guarded = false;
   #unreadable: unknown;
 
   constructor({ home, strictContext, maxValueBytes }: Destination) {
@@ -245,9 +246,11 @@ export class OutboundContext implements Crossing {
    * The worker has answered the call or the step: what it was given is back.
    *
    * @param bytes of the Context that came with the answer, if one did
+   * @param guarded whether the worker must name no files
    */
-  arrive(bytes: Uint8Array | undefined): void {
+  arrive(bytes: Uint8Array | undefined, guarded = false): void {
     this.#exposed = false;
+    this.#guarded = guarded;
     if (bytes === undefined) return;
     try {
       this.#context = decodeContext(bytes);
@@ -266,6 +269,7 @@ export class OutboundContext implements Crossing {
       this.#home,
       (id) => this.#shared?.get(id)?.token,
       (key) => this.#withheld?.find(key),
+      guarded,
     );
     for (const id of spent) {
       const shared = this.#shared?.get(id);
@@ -300,7 +304,7 @@ export class OutboundContext implements Crossing {
     // What goes nowhere need not be read.
     const merges = this.#chain?.isContinuedBy(this) === true;
     const changes = merges ? this.#arrived?.changes : undefined;
-    const reading = changes && readAll(changes, load, 'atCaller', failures);
+    const reading = changes && readAll(changes, load, 'atCaller', failures, this.#guarded);
     const finish = (merges?: boolean) => {
       this.#settle(changes ?? NO_CHANGES, merges);
       if (failures.error) throw failures.error;

@@ -128,4 +128,23 @@ function textAt(bytes: Buffer, at: number): string | undefined {
   return length > LONGEST_ID ? undefined : bytes.toString('utf8', start, start + length);
 }
 
+const FILE_URL = 'file:';
+const FILE_URL_UTF16 = Buffer.from(FILE_URL, 'utf16le');
+
+/** Whether an encoded value may name a module by the URL of its file: a text in it begins like one. */
+export function mayNameFile(item: Uint8Array): boolean {
+  const bytes = Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+  for (let at = bytes.indexOf(FILE_URL); at >= 0; at = bytes.indexOf(FILE_URL, at + 1)) {
+    if (isAfterHead(bytes, at)) return true;
+  }
+  return bytes.includes(FILE_URL_UTF16);
+}
+
+/** Whether what is before may be the head of a text, with its length in itself or in 1, 2, 4 or 8 bytes. */
+function isAfterHead(bytes: Buffer, at: number): boolean {
+  const short = (bytes[at - 1] ?? 0) - MAJOR.text;
+  if (short >= 0 && short < 24) return true;
+  return [1, 2, 4, 8].some((wide, i) => bytes[at - 1 - wide] === MAJOR.text + 24 + i);
+}
+
 export const contextKinds = [variableKind, tokenKind];

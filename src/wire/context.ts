@@ -7,6 +7,7 @@ import { briefBuffer } from './slab.ts';
 
 export {
   MAX_TOKENS,
+  mayNameFile,
   registerContextObjects,
   type TokenTable,
   tokenIdsIn,

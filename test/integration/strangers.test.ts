@@ -33,12 +33,14 @@ const ROUTINES = `
   export const give = routine(own, { name: 'give' });
   export const fail = routine(own, { name: 'fail' });
   export const set = routine(own, { name: 'set' });
+  export const setLate = routine(own, { name: 'setLate' });
   export const steps = routine(async function* steps() { yield 'own'; });
   const calls = {
     give,
     fail,
     steps: async () => { for await (const value of steps()) return value; },
     set: async () => await set() ?? 'chosen is ' + chosen.get('unset'),
+    setLate: async () => await setLate() ?? 'set',
   };
   /** Calls until it is the other one's turn, and says what has come. */
   export async function turn(call) {
@@ -67,6 +69,8 @@ const FORGED = `
   }, { name: 'fail' });
   export const steps = routine(async function* steps() { yield new Trap(); });
   export const set = routine(async () => { chosen.set(new Trap()); }, { name: 'set' });
+  const late = new ContextVar('late');
+  export const setLate = routine(async () => { late.set(new Trap()); }, { name: 'setLate' });
   export const nested = routine(async () => 'own', { name: 'nested' });
 `;
 const HOST = `
@@ -77,13 +81,16 @@ const HOST = `
   console.log(await worker.start());
 `;
 const POOL = `
-  import { StaticDiscovery, WorkerPool } from 'skein';
+  import { ContextVar, StaticDiscovery, WorkerPool } from 'skein';
   import { direct, nested, tries, turn } from './routines.mjs';
   const [address, size, how] = process.argv.slice(2);
+  // The workers that it spawns don't have it, and pass on what others set.
+  const late = new ContextVar('late');
   const pool = await WorkerPool.open({ discovery: new StaticDiscovery([address]), size: Number(size) });
   for (const what of tries) {
     console.log(await (how === 'nested' ? turn(() => nested(what)) : direct(what)));
   }
+  console.log('late is ' + late.get('unset'));
   await pool.close();
 `;
 
@@ -129,6 +136,8 @@ const HARMLESS = [
   ),
   expect.stringMatching(REFUSED),
   'chosen is unset',
+  'set',
+  'late is unset',
 ];
 
 test('the callers of a worker that was found import no file since it names one', async () => {
