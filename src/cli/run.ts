@@ -61,7 +61,7 @@ export async function runRoutine(
     else await printResult(await answer, flags.json === true);
   } catch (error) {
     if (signals.exitCode !== undefined) return signals.exitCode;
-    throw isExpected(error) ? error : new Failure(inspect(error));
+    throw isExpected(error) ? error : new Failure(withoutCommand(inspect(error)));
   } finally {
     await pool?.close({ grace: 0 });
   }
@@ -76,6 +76,11 @@ async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promis
   // Both may reject.
   aborted.catch(() => {});
   return await Promise.race([promise, aborted]);
+}
+
+/** The caller's frames are the command's, and say nothing. */
+function withoutCommand(text: string): string {
+  return text.replace(/^ +at .*[/\\]node_modules[/\\]commander[/\\].*\n?/gm, '').trimEnd();
 }
 
 function parseArgument(text: string, index: number): unknown {

@@ -95,7 +95,9 @@ describe('skein run', () => {
   test('says what the routine throws, and where', async () => {
     const { code, out, err } = await run('fail');
     expect({ code, out }).toEqual({ code: 1, out: '' });
-    expect(err).toMatch(/^error: RangeError: too far\n +at fail \(.*routines\.js/);
+    expect(err).toMatch(
+      /^error: RangeError: too far\n +at fail \(.*routines\.js.*\n +at fail \(worker \w+\)\n$/,
+    );
   });
 
   test('says when the worker dies, and when it takes too long', async () => {
