@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { DEFAULT_POOL_PORT } from '../control/place.ts';
 import { ownFolder, usersFolder } from '../discovery/adapters/own-folder.ts';
 import { exitCodeOf, Failure } from './failure.ts';
+import { say } from './output.ts';
 import { supervise, type UpFlags, type UpReport } from './supervise.ts';
 
 /** To the process in the background. The authkey comes this way, which shows it to nobody. */
@@ -58,6 +59,8 @@ export async function superviseDetached(): Promise<number> {
   const { flags, authkey } = await new Promise<Setup>((resolve) => {
     process.once('message', (message) => resolve(message as Setup));
   });
+  // Each pool of this port writes to the same file.
+  say(`--- ${new Date().toISOString()}: a pool starts (process ${process.pid})`);
   const tell = (answer: Answer) =>
     new Promise<void>((sent) => {
       if (process.send === undefined || !process.connected) sent();

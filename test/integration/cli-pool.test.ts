@@ -244,7 +244,11 @@ describe('a pool in the background', () => {
     const { ask, call } = asked(port, '--authkey', KEY);
     const greet = call('greet', ['you']);
     expect([await greet.ended, greet.out()]).toEqual([0, 'hello, you\n']);
-    expect(readFileSync(log as string, 'utf8')).toMatch(/^\[\w{8}\] greeting you\n$/);
+    expect(readFileSync(log as string, 'utf8')).toMatch(
+      new RegExp(
+        `^--- [\\d-]+T[\\d:.]+Z: a pool starts \\(process ${pid}\\)\n\\[\\w{8}\\] greeting you\n$`,
+      ),
+    );
     expect((await ask(['pool', 'down'])).code).toBe(0);
     await untilGone([Number(pid)]);
   });
