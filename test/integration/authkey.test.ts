@@ -403,7 +403,7 @@ describe('who has not shown the authkey', () => {
     const worker = await startWorker(grpcTransport({ authkey: secret }));
     const { port } = new URL(worker.address.replace('tcp:', 'http:'));
     const session = connectHttp(`http://127.0.0.1:${port}`);
-    const ended = once(session, 'close');
+    const ended = new Promise((resolve) => session.once('close', resolve));
     session.on('error', () => {});
     const before = process.memoryUsage.rss();
     for (let i = 0; i < 30; i += 1) {
