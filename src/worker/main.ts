@@ -19,6 +19,7 @@ import { WorkerCore } from './core.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
 import { PackageNews } from './package-hints.ts';
 import { resolveHook } from './resolve.ts';
+import { poolFolder } from './sockets.ts';
 
 markAsWorker();
 
@@ -26,7 +27,7 @@ markAsWorker();
 const ABORT_MS = 1_000;
 
 /** Where the pool's workers have their sockets. An argument, so that it is known at once. */
-const [folder] = process.argv.splice(2);
+const folder = process.connected ? poolFolder(process.argv.splice(2)[0]) : undefined;
 
 let worker: WorkerCore | undefined;
 let packages: PackageNews | undefined;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { WorkerStartError } from '../errors.ts';
 import { MAX_SOCKET_PATH_BYTES } from '../transport/address.ts';
 import { beatBeside } from './options.ts';
@@ -21,6 +21,12 @@ const RANDOM = 'XXXXXX';
  */
 export function makeFolder(): string {
   return make(POOL_PREFIX, '9999999.sock', "use transport: 'tcp'");
+}
+
+/** The path if it is that of a folder that a pool makes: others are not ours to remove. */
+export function poolFolder(path: string | undefined): string | undefined {
+  if (path === undefined || dirname(path) !== resolve(tmpdir())) return undefined;
+  return /^skein-\w{6}$/.test(basename(path)) ? path : undefined;
 }
 
 /** The socket of a worker that has a folder of its own. */
