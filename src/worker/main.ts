@@ -27,7 +27,7 @@ markAsWorker();
 const ABORT_MS = 1_000;
 
 /** Where the pool's workers have their sockets. An argument, so that it is known at once. */
-const folder = process.connected ? poolFolder(process.argv.splice(2)[0]) : undefined;
+const folder = poolFolder(process.argv.splice(2)[0]);
 
 let worker: WorkerCore | undefined;
 let packages: PackageNews | undefined;
