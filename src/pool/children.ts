@@ -6,7 +6,7 @@ import type { WorkerAddress } from '../actors/peer.ts';
 import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
 import { systemEnv, type Timer } from '../env.ts';
 import type { RuntimeLog } from '../logger.ts';
-import { formatAddress, parseAddress } from '../transport/address.ts';
+import { formatAddress, withoutWildcard } from '../transport/address.ts';
 import { toBeatAddress } from '../transport/beat.ts';
 import { VERSION } from '../transport/version.ts';
 import type { WorkerSetup } from '../worker/ipc.ts';
@@ -121,7 +121,7 @@ export class Children {
           child.worker = {
             uid,
             address: reach(here(address)),
-            beat: beat === undefined ? undefined : reach(hereBeat(beat)),
+            beat: beat === undefined ? undefined : reach(here(beat)),
             tags: setup.tags,
             capacity: setup.concurrency,
           };
@@ -270,15 +270,7 @@ function pauseAfter(failures: number): number {
   return late <= 0 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (late - 1));
 }
 
-/** How what listens on all addresses of this host is reached on this host. */
-function here(text: string): string {
-  const address = parseAddress(text);
-  if (address.scheme !== 'tcp') return text;
-  if (address.host === '0.0.0.0') return formatAddress({ ...address, host: '127.0.0.1' });
-  return address.host === '::' ? formatAddress({ ...address, host: '::1' }) : text;
-}
-
-function hereBeat(text: string): string {
-  const [, target = '', token = ''] = /^beat\+([^#]*)(#.*)?$/.exec(text) ?? [];
-  return `${toBeatAddress(here(target))}${token}`;
+/** How what listens on all addresses of this host, or its beat, is reached on this host. */
+function here(address: string): string {
+  return withoutWildcard(address, address.includes('[::]') ? 'tcp://[::1]:1' : 'tcp://127.0.0.1:1');
 }

@@ -119,6 +119,7 @@ describe('a program in JavaScript that has workers import TypeScript', () => {
     expect(await run('typed', link)).toEqual({ code: 0, out: '2\n', err: '' });
   });
 
+  // A Node that takes the types away by itself asks no tsx.
   const alone = 'typescript' in process.features ? test.skip : test;
   alone('says why tsx does not load', async () => {
     const { code, out } = await run('mistyped', (modules) => {
