@@ -82,6 +82,20 @@ export {
   workerStatus,
 } from './transport/status.ts';
 export { type StopWorkerOptions, stopWorker } from './transport/stop.ts';
+export type {
+  BaseTransport,
+  BeatRecipe,
+  Channel,
+  ChannelHandlers,
+  CloseReason,
+  Dialer,
+  Listener,
+  ListenerService,
+  Transport,
+  TransportRecipe,
+  WorkerMethod,
+  WorkerStatus,
+} from './transport/transport.ts';
 export type { Backpressure, OfferedTask } from './worker/backpressure.ts';
 export { Worker } from './worker/host.ts';
 export type { WorkerOptions } from './worker/options.ts';

@@ -1,6 +1,6 @@
 /** A network of simulated processes: connections that take their time, and break in every way. */
 import { ListenError } from '../errors.ts';
-import type { Listener, Transport } from '../transport/transport.ts';
+import type { BaseTransport, Listener } from '../transport/transport.ts';
 import { SimulatedBeat } from './beat.ts';
 import {
   Connection,
@@ -61,7 +61,7 @@ export class Network implements Wire {
   }
 
   /** What `process` has of the network: addresses like `sim://worker-1`. */
-  transport(process: SimulatedProcess): Transport {
+  transport(process: SimulatedProcess): BaseTransport {
     return {
       schemes: ['sim', 'beat+sim'],
       connect: (address) => {

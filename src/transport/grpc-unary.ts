@@ -2,7 +2,9 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { AuthenticationError, WorkerUnreachable } from '../errors.ts';
 import { type CallerOptions, GrpcCaller } from './grpc-caller.ts';
+import { METHOD_PATHS } from './grpc-calls.ts';
 import { connectProblem } from './grpc-client.ts';
+import type { WorkerMethod } from './transport.ts';
 
 export interface UnaryOptions extends CallerOptions {
   /** The answer must have come after so many milliseconds. Default: it may take as long as it likes. */
@@ -16,15 +18,15 @@ export interface UnaryOptions extends CallerOptions {
  * @throws AuthenticationError when the worker has another authkey, or only one side has one
  * @throws WorkerUnreachable when there is no answer; the cause is what gRPC says
  */
-export async function callWorker(
+export async function callGrpc(
   address: string,
-  path: string,
+  method: WorkerMethod,
   request: Uint8Array,
   { timeoutMs, authkey }: UnaryOptions = {},
 ): Promise<Buffer> {
   using caller = new GrpcCaller(address, { authkey });
   try {
-    return await caller.unary(path, request, timeoutMs);
+    return await caller.unary(METHOD_PATHS[method], request, timeoutMs);
   } catch (cause) {
     if (cause instanceof AuthenticationError) throw cause;
     const message = `No worker answers at ${address}: ${problem(cause as ServiceError)}.`;

@@ -3,6 +3,7 @@ import { type ChannelCredentials, credentials, ServerCredentials } from '@grpc/g
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import { CLIENT_OPTIONS, ClientChannel } from './grpc-client.ts';
 import { serveGrpc } from './grpc-server.ts';
+import { callGrpc } from './grpc-unary.ts';
 import type { Transport } from './transport.ts';
 
 /** How the two ends show who they are. */
@@ -73,7 +74,11 @@ export function grpcTransport(options: GrpcOptions = {}): Transport {
   };
   return {
     schemes: ['tcp', 'unix'],
+    anywhere: 'tcp://127.0.0.1:0',
     connect: (address) => new ClientChannel(address, client),
+    call: (address, method, request, { timeoutMs } = {}) =>
+      callGrpc(address, method, request, { timeoutMs, authkey: options.authkey }),
     listen: (address, service) => serveGrpc(address, service, server),
+    guarded: (authkey) => grpcTransport({ ...options, authkey }),
   };
 }

@@ -2,15 +2,15 @@
 import { type Env, systemEnv, type Timer } from '../env.ts';
 import { ListenError } from '../errors.ts';
 import type {
+  BaseTransport,
   Channel,
   ChannelHandlers,
   CloseReason,
   Listener,
   ListenerService,
-  Transport,
 } from './transport.ts';
 
-export interface MemoryTransport extends Transport {
+export interface MemoryTransport extends BaseTransport {
   /**
    * What a sudden death does: frees the address, and ends every channel to it with `lost`, whatever
    * is on the way.

@@ -5,10 +5,9 @@ import type { AuthkeyGiven } from '../security/authkey.ts';
 import { readStatusReply } from '../wire/generated/worker.js';
 import { fromAbout } from './about.ts';
 import { withoutWildcard } from './address.ts';
-import { callWorker } from './grpc-unary.ts';
-import type { WorkerStatus } from './transport.ts';
+import { callWorker } from './call-worker.ts';
+import type { Transport, WorkerStatus } from './transport.ts';
 
-const STATUS_PATH = '/skein.v1.Worker/Status';
 const DEFAULT_TIMEOUT_MS = 5_000;
 
 /** How a worker is, and what it says of itself. What it does not say is undefined. */
@@ -45,13 +44,19 @@ export interface WorkerStatusOptions {
   readonly timeout?: number | undefined;
   /** The authkey of the worker, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * Serves the address where gRPC does not: `natsTransport(...)`, say.
+   *
+   * @default none: the worker is reached over gRPC
+   */
+  readonly transport?: Transport | undefined;
 }
 
 /**
  * Asks a worker how it is, and what it says of itself.
  *
  * @param address where it listens, e.g. `tcp://10.0.0.7:4000`
- * @throws TypeError when the address is none
+ * @throws TypeError when the address is none, or no transport serves it
  * @throws RangeError when the time is none
  * @throws WorkerUnreachable when no worker answers, with the reason
  * @throws AuthenticationError when it has another authkey, or only one side has one
@@ -65,15 +70,16 @@ export async function workerStatus(
   address: string,
   options: WorkerStatusOptions = {},
 ): Promise<WorkerStatusReport> {
-  const { timeout = DEFAULT_TIMEOUT_MS, authkey } = options;
+  const { timeout = DEFAULT_TIMEOUT_MS, authkey, transport } = options;
   if (!(typeof timeout === 'number' && timeout > 0)) {
     throw new RangeError(
       `timeout must be a number of milliseconds above 0, not ${String(timeout)}`,
     );
   }
-  const bytes = await callWorker(address, STATUS_PATH, Buffer.alloc(0), {
+  const bytes = await callWorker(address, 'status', new Uint8Array(0), {
     timeoutMs: timeout,
     authkey,
+    transport,
   });
   try {
     return reportOf(read(bytes), address);
@@ -84,7 +90,7 @@ export async function workerStatus(
 }
 
 /** @throws Error when the bytes are no report */
-function read(bytes: Buffer): WorkerStatus {
+function read(bytes: Uint8Array): WorkerStatus {
   const reply = readStatusReply(new PbfReader(bytes));
   return {
     uid: reply.uid,

@@ -5,9 +5,8 @@ import type { AuthkeyGiven } from '../security/authkey.ts';
 import { encodeBeat } from '../wire/beat.js';
 import { writeStopRequest } from '../wire/generated/worker.js';
 import { beatTransport } from './beat.ts';
-import { callWorker } from './grpc-unary.ts';
-
-const STOP_PATH = '/skein.v1.Worker/Stop';
+import { callWorker } from './call-worker.ts';
+import { schemeOf, type Transport } from './transport.ts';
 
 export interface StopWorkerOptions {
   /**
@@ -23,13 +22,19 @@ export interface StopWorkerOptions {
   readonly beat?: string | undefined;
   /** The authkey of the worker, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * Serves the address, and the beat, where gRPC does not: `natsTransport(...)`, say.
+   *
+   * @default none: the worker is reached over gRPC
+   */
+  readonly transport?: Transport | undefined;
 }
 
 /**
  * Asks a worker to stop, and resolves when no task of it runs any more, or its process has ended.
  *
  * @param address where it listens, e.g. `tcp://10.0.0.7:4000`
- * @throws TypeError when the address is none
+ * @throws TypeError when the address is none, or no transport serves it
  * @throws RangeError when the grace time is no time
  * @throws WorkerUnreachable when no worker answers, or its connection is lost and it has no beat that
  * tells whether its process has ended
@@ -37,16 +42,16 @@ export interface StopWorkerOptions {
  * named has been told to stop all the same: whoever can reach it may
  */
 export async function stopWorker(address: string, options: StopWorkerOptions = {}): Promise<void> {
-  const { beat, grace, authkey } = options;
+  const { beat, grace, authkey, transport } = options;
   if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
     throw new RangeError(`grace must be a number of milliseconds, 0 or more, not ${String(grace)}`);
   }
   const ms = grace === Number.POSITIVE_INFINITY ? undefined : grace;
-  const killed = beat === undefined || ms === undefined ? undefined : stopBeat(beat, ms);
+  const killed = beat === undefined || ms === undefined ? undefined : stopBeat(beat, ms, transport);
   try {
     const writer = new PbfWriter();
     writeStopRequest(ms === undefined ? {} : { grace_ms: ms }, writer);
-    await callWorker(address, STOP_PATH, writer.finish(), { authkey });
+    await callWorker(address, 'stop', writer.finish(), { authkey, transport });
   } catch (error) {
     if (error instanceof AuthenticationError || !(await killed?.ended)) throw error;
   } finally {
@@ -55,8 +60,13 @@ export async function stopWorker(address: string, options: StopWorkerOptions = {
 }
 
 /** Asks the beat. `ended` tells whether the process has ended, and not that the beat was never there. */
-function stopBeat(beat: string, graceMs: number): { ended: Promise<boolean>; leave(): void } {
-  const channel = beatTransport().connect(beat);
+function stopBeat(
+  beat: string,
+  graceMs: number,
+  transport: Transport | undefined,
+): { ended: Promise<boolean>; leave(): void } {
+  const serves = transport?.schemes.includes(schemeOf(beat)) ? transport : beatTransport();
+  const channel = serves.connect(beat);
   // Something else that listens there hangs up, too; it gives no answer before.
   let answered = false;
   const ended = new Promise<boolean>((resolve) => {

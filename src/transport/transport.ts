@@ -8,8 +8,8 @@
  */
 
 import type { WorkerAbout } from '../discovery/discovery.ts';
-
 import { ProtocolError } from '../errors.ts';
+import type { AuthkeyGiven } from '../security/authkey.ts';
 
 /** Why a channel (and the link on it) ended. */
 export interface CloseReason {
@@ -102,20 +102,93 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** What a worker is asked beside links: to end, and how it is (`Stop` and `Status` of worker.proto). */
+export type WorkerMethod = 'stop' | 'status';
+
 /** The caller's half of a transport. */
 export interface Dialer {
-  /** Address schemes that it serves, e.g. `['tcp', 'unix']`. */
+  /**
+   * Address schemes that it serves, e.g. `['tcp', 'unix']`; with those of beats, e.g. `beat+nats`, where the
+   * transport brings its own.
+   */
   readonly schemes: readonly string[];
   /**
    * Opens a channel to `address`. The channel is given at once and connects by itself;
    * a failure arrives as `closed` with `unreachable`.
    */
   connect(address: string): Channel;
+  /**
+   * Asks a worker something that needs no link. Request and answer are messages of worker.proto. Absent:
+   * its workers can't be asked.
+   *
+   * @param options.timeoutMs the answer must have come after so many milliseconds. Default: it may take as
+   * long as it likes
+   * @throws TypeError when the address is none
+   * @throws WorkerUnreachable when there is no answer
+   * @throws AuthenticationError when the worker has another authkey, or only one side has one
+   */
+  call?(
+    address: string,
+    method: WorkerMethod,
+    request: Uint8Array,
+    options?: { readonly timeoutMs?: number | undefined },
+  ): Promise<Uint8Array>;
 }
 
-export interface Transport extends Dialer {
+/** Both halves. */
+export interface BaseTransport extends Dialer {
   /** Listens on `address`. Rejects with `ListenError` when the address can't be used. */
   listen(address: string, service: ListenerService): Promise<Listener>;
+}
+
+/** How another process makes a transport. */
+export interface TransportRecipe {
+  /**
+   * The URL of a file, or the name of a package's export: a module that exports
+   * `transportOf(options): Transport`.
+   */
+  readonly module: string;
+  /** What JSON can hold. The authkey is not among them: the other process guards the transport itself. */
+  readonly options: unknown;
+}
+
+/** How a thread answers for a worker while a task blocks its event loop. */
+export interface BeatRecipe {
+  /** Where it is asked; who has the address can end a worker that has its process for itself. */
+  readonly address: string;
+  /**
+   * The URL of a JavaScript module, which no loader touches, that exports
+   * `serveBeat(setup, answer, warn): Promise<void>`. `answer(packet)` gives the packet to send back, or
+   * undefined for one that breaks the protocol, whose sender is to be hung up on; `warn(text)` is for people.
+   */
+  readonly module: string;
+  /** What structured clone can copy. */
+  readonly setup: unknown;
+}
+
+/** What carries links between pools and workers: gRPC, which is always there, and others beside it. */
+export interface Transport extends BaseTransport {
+  /** An address to listen on at which it chooses what is left open, e.g. `tcp://127.0.0.1:0`. */
+  readonly anywhere: string;
+  /**
+   * The same, whose ends show each other that they have the secret before anything else passes. A link whose
+   * other end has another one, or none, closes with `refused`.
+   *
+   * @throws TypeError when the authkey is empty, or no key
+   */
+  guarded(authkey: AuthkeyGiven): Transport;
+  /** How a process that a pool spawns makes the same. Absent: it is not for spawned workers. */
+  readonly recipe?: TransportRecipe | undefined;
+  /**
+   * How a thread answers on this transport for a worker that listens at an address of it. Absent: its workers
+   * have no beat there, and one whose tasks block it for longer than `lostAfter` is taken for dead.
+   */
+  beat?(listening: string): BeatRecipe;
+}
+
+/** The scheme of an address: `tcp` of `tcp://host:port`. */
+export function schemeOf(address: string): string {
+  return address.slice(0, Math.max(0, address.indexOf(':')));
 }
 
 /**
@@ -124,8 +197,13 @@ export interface Transport extends Dialer {
  * @throws ProtocolError when there is none
  */
 export function dialerOf<D extends Dialer>(dialers: readonly D[], address: string): D {
-  const scheme = address.slice(0, address.indexOf(':'));
+  const scheme = schemeOf(address);
   const dialer = dialers.find(({ schemes }) => schemes.includes(scheme));
-  if (!dialer) throw new ProtocolError(`no transport for the address ${address}`);
+  if (!dialer) throw new ProtocolError(`no transport for the address ${address}${remedy(scheme)}`);
   return dialer;
+}
+
+/** What to do where no transport serves a scheme, if that is known. */
+export function remedy(scheme: string): string {
+  return scheme === 'nats' ? ': give `transport: natsTransport(...)`, of skein/nats' : '';
 }

@@ -22,12 +22,12 @@ import type { Limits } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import { probe } from '../transport/probe.ts';
 import {
+  type BaseTransport,
   type Channel,
   type Dialer,
   dialerOf,
   type Listener,
   type ListenerService,
-  type Transport,
   type WorkerStatus,
 } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
@@ -38,7 +38,7 @@ import { resolver } from './resolve.ts';
 export interface WorkerCoreOptions {
   readonly env: Env;
   readonly limits: Limits;
-  readonly transports: readonly Transport[];
+  readonly transports: readonly BaseTransport[];
   /** Where it listens. Default: where `start` is told. */
   readonly address?: string;
   readonly tags?: readonly string[];
@@ -174,7 +174,7 @@ export class WorkerCore {
   readonly #nested = new Set<Session>();
   readonly #proxy: PoolProxy;
   readonly #keeper: ProxyKeeper;
-  readonly #memory: Transport;
+  readonly #memory: BaseTransport;
   readonly #admission = new Admission();
   readonly #declines: SessionPorts['declines'];
   readonly #stopped: Promise<void>;

@@ -1,8 +1,16 @@
 /** What a worker tells an operator, or a health check, by the calls of gRPC. */
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
-import { stopWorker, WorkerPool, WorkerUnreachable, workerStatus } from '../../src/index.ts';
+import {
+  AuthenticationError,
+  type ListenerService,
+  stopWorker,
+  WorkerPool,
+  WorkerUnreachable,
+  workerStatus,
+} from '../../src/index.ts';
 import { VERSION } from '../../src/transport/version.ts';
+import { ownTransport } from '../fixtures/own-transport.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate } from './routines/tasks.ts';
 
@@ -88,9 +96,39 @@ describe('the status of what is no worker', () => {
     expect(await rejection(stopWorker(text))).toBeInstanceOf(TypeError);
   });
 
+  test('can not be told without a transport for its address', async () => {
+    for (const asked of [workerStatus('nats://a/b/c'), stopWorker('nats://a/b/c')]) {
+      const error = await rejection(asked);
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error).toHaveProperty('message', expect.stringContaining('natsTransport('));
+    }
+    const asked = workerStatus('else://a', { transport: ownTransport() });
+    expect(await rejection(asked)).toBeInstanceOf(TypeError);
+  });
+
   test.each([0, -1, Number.NaN, '5' as never])('%s is no time', async (timeout) => {
     expect(await rejection(workerStatus('tcp://a:1', { timeout }))).toBeInstanceOf(RangeError);
     const grace = timeout === 0 ? -0.5 : timeout;
     expect(await rejection(stopWorker('tcp://a:1', { grace }))).toBeInstanceOf(RangeError);
   });
+});
+
+test('a worker is asked, and stopped, over a transport of its own', async () => {
+  const transport = ownTransport();
+  const authkey = 'a secret of some length';
+  const told: unknown[] = [];
+  const service: ListenerService = {
+    link: () => {},
+    stop: async (grace) => void told.push(grace),
+    status: () => ({ uid: 'me', inFlight: 2, idleMs: 0, draining: true, uptimeMs: 7 }),
+  };
+  const { address, close } = await transport.guarded(authkey).listen('own://127.0.0.1:0', service);
+  cleanups.push(close);
+  expect(await workerStatus(address, { transport, authkey })).toMatchObject({
+    uid: 'me',
+    inFlight: 2,
+  });
+  await stopWorker(address, { transport, authkey, grace: 30 });
+  expect(told).toEqual([30]);
+  expect(await rejection(workerStatus(address, { transport }))).toBeInstanceOf(AuthenticationError);
 });

@@ -14,12 +14,12 @@ import { ListenError } from '../../src/errors.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { memoryTransport } from '../../src/transport/memory.ts';
 import type {
+  BaseTransport,
   Channel,
   ChannelHandlers,
   CloseReason,
   Listener,
   ListenerService,
-  Transport,
   WorkerStatus,
 } from '../../src/transport/transport.ts';
 import { readStatusReply, writeStopRequest } from '../../src/wire/generated/worker.js';
@@ -126,14 +126,14 @@ class Worker {
   }
 }
 
-async function listen(transport: Transport, address: string): Promise<Worker> {
+async function listen(transport: BaseTransport, address: string): Promise<Worker> {
   const worker = new Worker();
   worker.listener = await transport.listen(address, worker.service);
   cleanups.push(() => worker.listener?.close());
   return worker;
 }
 
-function connect(transport: Transport, address: string): End {
+function connect(transport: BaseTransport, address: string): End {
   const end = new End(transport.connect(address));
   cleanups.push(() => end.channel.close({ code: 'closed', message: 'test over' }));
   return end;
@@ -145,7 +145,7 @@ interface Pair {
   readonly far: End;
 }
 
-async function pair(transport: Transport, address: string): Promise<Pair> {
+async function pair(transport: BaseTransport, address: string): Promise<Pair> {
   const worker = await listen(transport, address);
   const near = connect(transport, worker.address);
   return { worker, near, far: await worker.next() };
@@ -168,7 +168,7 @@ function* repeated(count: number, packet: Uint8Array): Generator<Uint8Array> {
 }
 
 /** Other traffic of the same transport: what a stuck channel would have sent by now, it has sent. */
-async function otherTraffic(transport: Transport, address: string): Promise<void> {
+async function otherTraffic(transport: BaseTransport, address: string): Promise<void> {
   const { near, far } = await pair(transport, address);
   far.onPacket = (bytes) => far.channel.send(bytes);
   for (let i = 1; i <= 300; i++) {
@@ -188,9 +188,9 @@ function startChild(role: 'listen' | 'connect', address: string): ChildProcess {
 
 interface Subject {
   readonly name: string;
-  make(): Transport;
+  make(): BaseTransport;
   /** One whose closing channels wait only briefly. */
-  hasty(): Transport;
+  hasty(): BaseTransport;
   /** Something to listen on; a new place each time. */
   place(): string;
   /** A place where nobody listens. */

@@ -12,7 +12,7 @@ import { lookup, type RegisteredRoutine } from '../../src/routine/registry.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { defaultLimits } from '../../src/transport/link.ts';
 import { memoryTransport } from '../../src/transport/memory.ts';
-import type { Transport } from '../../src/transport/transport.ts';
+import type { BaseTransport } from '../../src/transport/transport.ts';
 import { VERSION } from '../../src/transport/version.ts';
 import { WorkerCore, type WorkerCoreOptions } from '../../src/worker/core.ts';
 import { rejection, until } from '../integration/helpers.ts';
@@ -95,7 +95,7 @@ class Counted extends MemoryDiscovery {
 }
 
 /** A network of its own, since a worker has another one of that kind for itself. */
-function network(): Transport {
+function network(): BaseTransport {
   const memory = memoryTransport();
   const inner = (address: string) => address.replace('net:', 'memory:');
   return {

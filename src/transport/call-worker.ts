@@ -1,0 +1,48 @@
+/** The caller's end of the calls of a worker that are not links, whichever transport carries them. */
+import { WorkerUnreachable } from '../errors.ts';
+import type { AuthkeyGiven } from '../security/authkey.ts';
+import { grpcTransport } from './grpc.ts';
+import { remedy, schemeOf, type Transport, type WorkerMethod } from './transport.ts';
+
+export interface CallWorkerOptions {
+  /** The answer must have come after so many milliseconds. Default: it may take as long as it likes. */
+  readonly timeoutMs?: number | undefined;
+  readonly authkey?: AuthkeyGiven | undefined;
+  /** Serves the address, if gRPC does not. Default: none. */
+  readonly transport?: Transport | undefined;
+}
+
+/**
+ * Calls a method of the worker at an address, on a connection of its own.
+ *
+ * @throws TypeError when the address or the authkey is none, or no transport serves it
+ * @throws AuthenticationError when the worker has another authkey, or only one side has one
+ * @throws WorkerUnreachable when there is no answer; the cause is what the transport says
+ */
+export async function callWorker(
+  address: string,
+  method: WorkerMethod,
+  request: Uint8Array,
+  { timeoutMs, authkey, transport }: CallWorkerOptions = {},
+): Promise<Uint8Array> {
+  const chosen = transportFor(address, transport);
+  const guarded = authkey === undefined ? chosen : chosen.guarded(authkey);
+  if (guarded.call === undefined) {
+    const message = `The worker at ${address} can't be asked: its transport has no calls.`;
+    throw new WorkerUnreachable(message, { address, cause: undefined });
+  }
+  return await guarded.call(address, method, request, { timeoutMs });
+}
+
+/** @throws TypeError when neither serves the address */
+function transportFor(address: string, given: Transport | undefined): Transport {
+  const scheme = schemeOf(address);
+  const grpc = grpcTransport();
+  for (const transport of [given, grpc]) {
+    if (transport?.schemes.includes(scheme)) return transport;
+  }
+  const hint = remedy(scheme);
+  // What gRPC says of an address that is none is clear.
+  if (given === undefined && hint === '') return grpc;
+  throw new TypeError(`no transport for the address ${address}${hint}`);
+}
