@@ -1,0 +1,353 @@
+/** The worker's end over NATS: hears what callers want, and has its ends of their channels. */
+import { randomBytes } from 'node:crypto';
+import type { Timer } from '../env.ts';
+import { ListenError } from '../errors.ts';
+import { NONCE_BYTES } from '../security/authkey.ts';
+import type {
+  Channel,
+  ChannelHandlers,
+  CloseReason,
+  Listener,
+  ListenerService,
+  WorkerMethod,
+} from '../transport/transport.ts';
+import type { Bus, BusMessage } from './bus.ts';
+import { serveCall } from './calls.ts';
+import {
+  decodePacket,
+  encodePacket,
+  NATS_PROTOCOL_VERSION,
+  NatsKind,
+  type NatsPacket,
+} from './packet.ts';
+import { Stream } from './stream.ts';
+import {
+  type Conversation,
+  formatPlace,
+  heardByWorker,
+  parsePlace,
+  toCaller,
+  toWorker,
+  type Verb,
+  verbToWorker,
+  type WorkerPlace,
+} from './subjects.ts';
+import { exchangeOf, type TalkSettings } from './talk.ts';
+
+/** What callers may want here; who wants a sign of life is answered elsewhere. */
+const SERVED = ['link', 'status', 'stop'] as const satisfies readonly Verb[];
+
+/** Callers that have not shown the authkey: so many, with one more the oldest is forgotten, for so long. */
+const MAX_STRANGERS = 256;
+const STRANGER_MS = 10_000;
+
+/** Random bytes of a worker's id in its address. */
+const ID_BYTES = 12;
+
+const LISTENER_CLOSED: CloseReason = { code: 'closed', message: 'The worker stopped listening.' };
+
+/**
+ * Listens at an address, `nats://` for a new one.
+ *
+ * @throws ListenError that says what to do
+ */
+export async function listenNats(
+  address: string,
+  service: ListenerService,
+  settings: TalkSettings,
+): Promise<Listener> {
+  const { bus } = settings;
+  const place = placeOf(address, bus);
+  const desk = new Desk(place, service, settings);
+  const release = bus.hold();
+  const undo: (() => void)[] = [release];
+  const free = () => {
+    for (const step of undo.splice(0).reverse()) step();
+  };
+  try {
+    await bus.open();
+    undo.push(() => bus.close());
+    const refused = (why: string) => {
+      problem ??= why;
+    };
+    let problem: string | undefined;
+    for (const verb of [...SERVED, 'none'] as const) {
+      const subject = verbToWorker(place, verb);
+      undo.push(bus.subscribe(subject, (message) => desk.hear(message), refused));
+    }
+    undo.push(bus.watch({ up: () => desk.up(), down: () => desk.down() }));
+    await bus.flush();
+    if (problem !== undefined) throw new Error(problem);
+  } catch (cause) {
+    free();
+    const message = `No worker can listen on NATS as ${formatPlace(place)}: ${(cause as Error).message}`;
+    throw new ListenError(message, { cause });
+  }
+  let closed: Promise<void> | undefined;
+  return {
+    address: formatPlace(place),
+    close: () => {
+      closed ??= desk.close().then(free);
+      return closed;
+    },
+  };
+}
+
+function placeOf(address: string, { cluster, identity }: Bus): WorkerPlace {
+  if (address === 'nats://') {
+    return { cluster, identity, id: randomBytes(ID_BYTES).toString('base64url') };
+  }
+  let place: WorkerPlace;
+  try {
+    place = parsePlace(address);
+  } catch (cause) {
+    throw new ListenError((cause as TypeError).message, { cause });
+  }
+  if (place.cluster === cluster && place.identity === identity) return place;
+  throw new ListenError(
+    `${address} is not a place for a worker of the cluster ${cluster} and the identity ${identity}: ` +
+      'leave the address out, or give the transport the same names',
+  );
+}
+
+/** All conversations of a worker, by their callers and channels. */
+class Desk {
+  readonly #place: WorkerPlace;
+  readonly #service: ListenerService;
+  readonly #settings: TalkSettings;
+  readonly #talks = new Map<string, Talk>();
+  /** Those whose callers have not shown the authkey, the oldest first. */
+  readonly #strangers = new Set<Talk>();
+  #closing = false;
+
+  constructor(place: WorkerPlace, service: ListenerService, settings: TalkSettings) {
+    this.#place = place;
+    this.#service = service;
+    this.#settings = settings;
+  }
+
+  hear({ subject, data, status }: BusMessage): void {
+    const heard = heardByWorker(subject);
+    if (heard === undefined) return;
+    const key = `${heard.caller}.${heard.channel}`;
+    const talk = this.#talks.get(key);
+    if (heard.verb === 'none') {
+      if (status === 503) talk?.stream?.absent();
+      return;
+    }
+    let packet: NatsPacket;
+    try {
+      packet = decodePacket(data);
+    } catch (cause) {
+      const { message } = cause as Error;
+      talk?.end({ code: 'protocol', message, cause });
+      return;
+    }
+    if (talk !== undefined) talk.receive(packet, heard.verb);
+    else if (packet.kind === NatsKind.NATS_OPEN) this.#begin(heard, key, packet);
+    else if (packet.kind !== NatsKind.NATS_RESET) {
+      const reset = { kind: NatsKind.NATS_RESET, reason: 'the worker knows nothing of it' };
+      this.#settings.bus.publish(toCaller(this.#place, heard), encodePacket(reset));
+    }
+  }
+
+  up(): void {
+    for (const { stream } of this.#talks.values()) stream?.up();
+  }
+
+  down(): void {
+    for (const { stream } of this.#talks.values()) stream?.down();
+  }
+
+  /** Ends all conversations; calls such as Stop have a little time for their answers. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const ends = [...this.#talks.values()].map((talk) => talk.close());
+    await Promise.all(ends);
+  }
+
+  #begin(heard: Conversation & { verb: string }, key: string, open: NatsPacket): void {
+    const { bus } = this.#settings;
+    const subject = toCaller(this.#place, heard);
+    const refuse = (reason: string) =>
+      bus.publish(subject, encodePacket({ kind: NatsKind.NATS_REFUSE, reason }));
+    if (this.#closing) return void refuse('the worker stops listening');
+    if (open.version !== NATS_PROTOCOL_VERSION) {
+      const reason =
+        `one side speaks version ${open.version} of the protocol over NATS, the other ` +
+        `${NATS_PROTOCOL_VERSION}: use versions of Skein that go together`;
+      return void refuse(reason);
+    }
+    const talk = new Talk(this.#place, heard, open.window, this.#settings, {
+      agreed: () => {
+        this.#strangers.delete(talk);
+        if (heard.verb === 'link') this.#service.link(talk);
+        else talk.open(serveCall(talk, heard.verb as WorkerMethod, this.#service));
+      },
+      ended: () => {
+        this.#strangers.delete(talk);
+        this.#talks.delete(key);
+      },
+    });
+    this.#talks.set(key, talk);
+    if (this.#settings.authkey !== undefined) {
+      for (const oldest of this.#strangers) {
+        if (this.#strangers.size < MAX_STRANGERS) break;
+        oldest.end({ code: 'lost', message: 'too many callers show no authkey' });
+      }
+      this.#strangers.add(talk);
+    }
+    talk.begin();
+  }
+}
+
+interface TalkPorts {
+  /** Both sides agree to talk: the stream is to be opened. */
+  agreed(): void;
+  ended(): void;
+}
+
+/** The worker's end of one conversation. */
+class Talk implements Channel {
+  readonly remote: string;
+  stream: Stream | undefined;
+  readonly #verb: string;
+  /** Where the caller speaks to, and where it hears. */
+  readonly #heardAt: string;
+  readonly #saysTo: string;
+  readonly #none: string;
+  readonly #window: number;
+  readonly #settings: TalkSettings;
+  readonly #ports: TalkPorts;
+  readonly #released: Promise<void>;
+  #release = () => {};
+  #nonce: Uint8Array | undefined;
+  /** What was answered last, before there were packets. */
+  #said: Uint8Array | undefined;
+  #agreed = false;
+  #over = false;
+  #deadline: Timer | undefined;
+
+  constructor(
+    place: WorkerPlace,
+    { caller, channel, verb }: Conversation & { verb: string },
+    window: number,
+    settings: TalkSettings,
+    ports: TalkPorts,
+  ) {
+    this.remote = `nats caller ${caller} ${channel.slice(0, 8)}`;
+    this.#verb = verb;
+    this.#heardAt = toWorker(place, verb as Verb, { caller, channel });
+    this.#saysTo = toCaller(place, { caller, channel });
+    this.#none = toWorker(place, 'none', { caller, channel });
+    this.#window = window;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#released = new Promise((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  begin(): void {
+    const { authkey, env } = this.#settings;
+    if (authkey === undefined) return this.#agree();
+    this.#nonce = randomBytes(NONCE_BYTES);
+    this.#deadline = env.timer(STRANGER_MS, () =>
+      this.end({ code: 'lost', message: 'the caller shows no authkey' }),
+    );
+    this.#say({ kind: NatsKind.NATS_CHALLENGE, nonce: this.#nonce });
+  }
+
+  receive(packet: NatsPacket, verb: string): void {
+    if (verb !== this.#verb) return;
+    const { kind } = packet;
+    if (kind === NatsKind.NATS_OPEN || (kind === NatsKind.NATS_PROVE && this.#agreed)) {
+      // It has not heard the answer.
+      if (this.#said !== undefined) this.#settings.bus.publish(this.#saysTo, this.#said);
+    } else if (this.#agreed) this.stream?.receive(packet);
+    else if (kind === NatsKind.NATS_PROVE) this.#prove(packet);
+    else if (kind === NatsKind.NATS_RESET) this.end({ code: 'closed', message: 'it went' });
+  }
+
+  open(handlers: ChannelHandlers): void {
+    const { bus, env, limits } = this.#settings;
+    this.stream = new Stream(
+      {
+        env,
+        limits,
+        publish: (message, asks) =>
+          bus.publish(this.#saysTo, message, asks ? this.#none : undefined),
+        maxPayload: () => bus.maxPayload,
+        ended: () => this.#end(),
+      },
+      handlers,
+    );
+    this.stream.begin(this.#window);
+    if (!bus.connected) this.stream.down();
+  }
+
+  send(packet: Uint8Array, released?: () => void): boolean {
+    return this.stream?.send(packet, released) ?? false;
+  }
+
+  pause(): void {
+    this.stream?.pause();
+  }
+
+  resume(): void {
+    this.stream?.resume();
+  }
+
+  close(reason: CloseReason = LISTENER_CLOSED): Promise<void> {
+    if (this.stream === undefined) this.end(reason);
+    // What answers a call ends by itself, when it has.
+    else if (this.#verb === 'link' || reason !== LISTENER_CLOSED) this.stream.close(reason);
+    else this.#setFarewell();
+    return this.#released;
+  }
+
+  end(reason: CloseReason): void {
+    if (this.stream !== undefined) this.stream.reset(reason);
+    else this.#end();
+  }
+
+  #setFarewell(): void {
+    const { env, limits } = this.#settings;
+    this.#deadline = env.timer(limits.closeTimeoutMs, () => this.stream?.reset(LISTENER_CLOSED));
+  }
+
+  #prove({ nonce, proof }: NatsPacket): void {
+    const { authkey } = this.#settings;
+    if (authkey === undefined || this.#nonce === undefined) return;
+    const fits = nonce?.length === NONCE_BYTES && proof !== undefined;
+    const exchange = fits && exchangeOf(this.#heardAt, this.#nonce, nonce);
+    // One try for each nonce.
+    this.#nonce = undefined;
+    if (!exchange || !authkey.isProof(proof as Uint8Array, 'client', exchange)) {
+      this.#say({ kind: NatsKind.NATS_REFUSE, reason: 'The authkey is another one.' });
+      return this.#end();
+    }
+    this.#deadline?.cancel();
+    this.#agree(authkey.proof('server', exchange));
+  }
+
+  #agree(proof?: Uint8Array): void {
+    this.#agreed = true;
+    const window = this.#settings.limits.windowBytes;
+    this.#say({ kind: NatsKind.NATS_ACCEPT, window, proof });
+    this.#ports.agreed();
+  }
+
+  #say(packet: Parameters<typeof encodePacket>[0]): void {
+    this.#said = encodePacket(packet);
+    this.#settings.bus.publish(this.#saysTo, this.#said, this.#none);
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#deadline?.cancel();
+    this.#ports.ended();
+    this.#release();
+  }
+}
