@@ -31,8 +31,12 @@ function withoutToken(address: string): string {
   return address.split('#', 1)[0] as string;
 }
 
-/** @throws TypeError when the address has something else in its place */
-function tokenOf(address: string): Uint8Array {
+/**
+ * The token at the end of an address; empty where there is none.
+ *
+ * @throws TypeError when the address has something else in its place
+ */
+export function tokenOf(address: string): Uint8Array {
   const [, text = ''] = address.split(/#(.*)/s);
   const token = Buffer.from(text, 'hex');
   if (text === '' || (/^[0-9a-f]*$/i.test(text) && token.length === TOKEN_BYTES)) return token;
