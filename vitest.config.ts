@@ -41,6 +41,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/integration/skipped.ts'],
           testTimeout: 30_000,
           hookTimeout: 30_000,
           // These start processes of their own. They run after the others, so that nothing that

@@ -33,7 +33,7 @@ const FIRST_RETRY_MS = 100;
 const MOST_RETRY_MS = 2_000;
 /** For what was published last. */
 const LINGER_MS = 500;
-const PING_MS = 5_000;
+const MOST_PING_MS = 5_000;
 /** So many intervals without an answer, and the server is taken to have stopped. */
 const MOST_PINGS = 2;
 const LONG_LOSS_MS = 2_000;
@@ -294,7 +294,7 @@ export class Bus {
    * and not read yet.
    */
   #ping(connection: Connection): void {
-    this.#pinging = systemEnv.timer(PING_MS, () => {
+    this.#pinging = systemEnv.timer(Math.min(MOST_PING_MS, this.goneAfterMs), () => {
       this.#learn(connection);
       if (this.#unanswered >= MOST_PINGS) {
         const server = formatServer(connection.server);
