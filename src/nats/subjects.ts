@@ -81,6 +81,12 @@ export function anyToCaller(cluster: string, { caller, channel }: Conversation):
   return toCaller({ cluster, identity: '*' }, { caller, channel });
 }
 
+/** The identity of the worker in the subject of an answer; undefined when it has none. */
+export function answeredBy(subject: string): string | undefined {
+  const [, , , , identity, channel, more] = subject.split('.');
+  return isToken(identity) && isToken(channel) && more === undefined ? identity : undefined;
+}
+
 /** The verb and the conversation of a subject that a worker has heard; undefined when it has none. */
 export function heardByWorker(subject: string): (Conversation & { verb: string }) | undefined {
   const [, , , , , verb, caller, channel, more] = subject.split('.');
