@@ -15,13 +15,10 @@ import {
 } from './packet.ts';
 import { Stream } from './stream.ts';
 import { parsePlace, toCaller, toWorker, type Verb, type WorkerPlace } from './subjects.ts';
-import { exchangeOf, type TalkSettings } from './talk.ts';
+import { CHANNEL_BYTES, exchangeOf, type TalkSettings } from './talk.ts';
 
 /** Until the worker has answered, it is asked again so often. */
 const AGAIN_MS = 1_000;
-
-/** Random bytes of a channel's name. */
-const CHANNEL_BYTES = 16;
 
 const NO_KEY = 'it has no authkey: start it with the same one, or give none here';
 const OTHER_KEY = 'it has another authkey: give both the same one';

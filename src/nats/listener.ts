@@ -32,7 +32,7 @@ import {
   verbToWorker,
   type WorkerPlace,
 } from './subjects.ts';
-import { exchangeOf, type TalkSettings } from './talk.ts';
+import { CHANNEL_BYTES, exchangeOf, type TalkSettings } from './talk.ts';
 
 /** What callers may want here; who wants a sign of life is answered elsewhere. */
 const SERVED = ['link', 'status', 'stop'] as const satisfies readonly Verb[];
@@ -40,6 +40,9 @@ const SERVED = ['link', 'status', 'stop'] as const satisfies readonly Verb[];
 /** Callers that have not shown the authkey: so many, with one more the oldest is forgotten, for so long. */
 const MAX_STRANGERS = 256;
 const STRANGER_MS = 10_000;
+
+/** What is listened at where nobody has chosen a place. */
+export const ANYWHERE = 'nats://';
 
 /** Random bytes of a worker's id in its address. */
 const ID_BYTES = 12;
@@ -67,6 +70,9 @@ export async function listenNats(
   try {
     await bus.open();
     undo.push(() => bus.close());
+    if (address !== ANYWHERE && (await isTaken(place, bus))) {
+      throw new Error('another worker listens there: choose another id, or leave it out');
+    }
     const refused = (why: string) => {
       problem ??= why;
     };
@@ -94,7 +100,7 @@ export async function listenNats(
 }
 
 function placeOf(address: string, { cluster, identity }: Bus): WorkerPlace {
-  if (address === 'nats://') {
+  if (address === ANYWHERE) {
     return { cluster, identity, id: randomBytes(ID_BYTES).toString('base64url') };
   }
   let place: WorkerPlace;
@@ -108,6 +114,30 @@ function placeOf(address: string, { cluster, identity }: Bus): WorkerPlace {
     `${address} is not a place for a worker of the cluster ${cluster} and the identity ${identity}: ` +
       'leave the address out, or give the transport the same names',
   );
+}
+
+/** Whether somebody listens there; also no, where this account may not ask. */
+async function isTaken(place: WorkerPlace, bus: Bus): Promise<boolean> {
+  const channel = randomBytes(CHANNEL_BYTES).toString('base64url');
+  const conversation = { caller: bus.identity, channel };
+  const asked = toWorker(place, 'link', conversation);
+  const own = toCaller(place, conversation);
+  let taken = true;
+  const free = () => {
+    taken = false;
+  };
+  const undo = [
+    bus.subscribe(own, ({ status }) => status === 503 && free(), free),
+    bus.watch({ refused: (subject) => subject === asked && free() }),
+  ];
+  try {
+    // It means nothing to a worker; the server says so when there is none.
+    bus.publish(asked, encodePacket({ kind: NatsKind.NATS_RESET }), own);
+    await bus.flush();
+    return taken;
+  } finally {
+    for (const step of undo) step();
+  }
 }
 
 /** All conversations of a worker, by their callers and channels. */

@@ -115,15 +115,16 @@ export class Stream {
   send(packet: Uint8Array, released?: () => void): boolean {
     if (!this.#open || this.#closing !== undefined) return false;
     if (packet.length === 0) throw new TypeError('A packet has at least one byte.');
-    const most = Math.max(1, this.#ports.maxPayload() - HEAD_BYTES);
+    // The window has room for more than one: a sender with no room waits for no timer of the other side.
+    const share = Math.floor(this.#window / TOLD_SHARE);
+    const most = Math.max(1, Math.min(share, this.#ports.maxPayload() - HEAD_BYTES));
     for (let at = 0; at < packet.length; at += most) {
       const more = at + most < packet.length;
       const data = more || at > 0 ? packet.subarray(at, at + most) : packet;
       this.#add({ kind: NatsKind.NATS_DATA, data, more, released: more ? undefined : released });
     }
     if (this.#begun) this.#pump();
-    // Until the other side has said what it takes, what this side takes is a guess.
-    this.#full = this.#held >= (this.#peerWindow || this.#ports.limits.windowBytes);
+    this.#full = this.#held >= this.#window;
     return !this.#full;
   }
 
@@ -142,10 +143,6 @@ export class Stream {
     this.#closing = reason;
     // What still arrives is dropped, and must not stand in the way of the end.
     this.#paused = false;
-    if (!this.#begun) {
-      this.#ports.env.soon(() => this.reset(reason));
-      return;
-    }
     this.#add({
       kind: NatsKind.NATS_END,
       data: new Uint8Array(),
@@ -153,14 +150,15 @@ export class Stream {
       released: undefined,
     });
     this.#setDeadline(reason);
-    this.#pump();
+    if (this.#begun) this.#pump();
     if (this.#waiting.length > 0) this.#ports.env.soon(() => this.#handleWaiting());
   }
 
   /** Ends at once; the other side sees a loss. */
   reset(reason: CloseReason): void {
     if (!this.#open) return;
-    this.#ports.publish(encodePacket({ kind: NatsKind.NATS_RESET, reason: reason.message }), false);
+    const message = { kind: NatsKind.NATS_RESET, reason: reason.message };
+    this.#ports.publish(encodePacket(message), false);
     this.end(reason);
   }
 
@@ -210,6 +208,11 @@ export class Stream {
     // What was on the way may be lost: both sides say how far they are.
     this.#tell(true);
     this.#pump();
+  }
+
+  /** Bytes that may be on the way. Until the other side has said what it takes, what this one takes is a guess. */
+  get #window(): number {
+    return this.#peerWindow || this.#ports.limits.windowBytes;
   }
 
   #add(part: Part): void {

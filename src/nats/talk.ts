@@ -1,8 +1,11 @@
-/** What both ends of a channel over NATS share: the limits, and what a proof is about. */
+/** What both ends of a channel over NATS share. */
 import type { Env } from '../env.ts';
 import type { Authkey, Exchange } from '../security/authkey.ts';
 import type { Bus } from './bus.ts';
 import type { StreamLimits } from './stream.ts';
+
+/** Random bytes of a channel's name. */
+export const CHANNEL_BYTES = 16;
 
 export interface TalkSettings {
   readonly bus: Bus;

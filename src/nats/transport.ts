@@ -1,13 +1,13 @@
 /** Links over a NATS server, for workers that callers can't dial. */
 import { systemEnv } from '../env.ts';
-import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { Authkey } from '../security/authkey.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Bus } from './bus.ts';
 import { CallerChannel } from './caller.ts';
 import { callOverNats } from './calls.ts';
-import { listenNats } from './listener.ts';
+import { ANYWHERE, listenNats } from './listener.ts';
 import type { NatsOptions } from './options.ts';
-import { defaultStreamLimits } from './stream.ts';
+import { defaultStreamLimits, type StreamLimits } from './stream.ts';
 
 /** A transport whose connection others may share, as `NatsDiscovery` does. */
 export interface NatsTransport extends Transport {
@@ -32,7 +32,17 @@ export interface NatsTransport extends Transport {
  * ```
  */
 export function natsTransport(options: NatsOptions = {}): NatsTransport {
-  return transportOn(new Bus(options), options, undefined);
+  return transportWith(options);
+}
+
+/** The same with other limits, for tests. */
+export function transportWith(
+  options: NatsOptions,
+  limits: Partial<StreamLimits> = {},
+): NatsTransport {
+  const bus = new Bus(options);
+  const all = { ...defaultStreamLimits, goneAfterMs: bus.goneAfterMs, ...limits };
+  return transportOn(bus, options, all, undefined);
 }
 
 /** How a process that a pool spawned makes the transport of its pool. */
@@ -40,21 +50,23 @@ export function transportOf(options: unknown): NatsTransport {
   return natsTransport(options as NatsOptions);
 }
 
-function transportOn(bus: Bus, options: NatsOptions, given: AuthkeyGiven | undefined) {
-  const authkey = given === undefined ? undefined : new Authkey(given);
-  const limits = { ...defaultStreamLimits, goneAfterMs: bus.goneAfterMs };
+function transportOn(
+  bus: Bus,
+  options: NatsOptions,
+  limits: StreamLimits,
+  authkey: Authkey | undefined,
+): NatsTransport {
   const settings = { bus, env: systemEnv, limits, authkey };
-  const transport: NatsTransport = {
+  return {
     bus,
     schemes: ['nats'],
-    anywhere: 'nats://',
+    anywhere: ANYWHERE,
     connect: (address) => new CallerChannel(address, 'link', settings),
     call: (address, method, request, { timeoutMs } = {}) =>
       callOverNats(address, method, request, settings, timeoutMs),
     listen: (address, service) => listenNats(address, service, settings),
     // The same connection: what is guarded is the links.
-    guarded: (authkey) => transportOn(bus, options, authkey),
+    guarded: (key) => transportOn(bus, options, limits, new Authkey(key)),
     recipe: { module: import.meta.url, options },
   };
-  return transport;
 }

@@ -11,6 +11,7 @@ import { PbfReader, PbfWriter } from 'pbf';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { systemEnv } from '../../src/env.ts';
 import { ListenError } from '../../src/errors.ts';
+import { type NatsTransport, natsTransport, transportWith } from '../../src/nats/transport.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { memoryTransport } from '../../src/transport/memory.ts';
 import type {
@@ -23,6 +24,7 @@ import type {
   WorkerStatus,
 } from '../../src/transport/transport.ts';
 import { readStatusReply, writeStopRequest } from '../../src/wire/generated/worker.js';
+import { noNats, startNats } from './nats-server.ts';
 
 const MiB = 1024 * 1024;
 const authkey = 'a secret of thirty-two characters';
@@ -179,7 +181,7 @@ async function otherTraffic(transport: BaseTransport, address: string): Promise<
 
 function startChild(role: 'listen' | 'connect', address: string): ChildProcess {
   const entry = fileURLToPath(new URL('transport-child.ts', import.meta.url));
-  const child = fork(entry, [role, address], {
+  const child = fork(entry, [role, address, natsServer?.url ?? ''], {
     execArgv: ['--import', import.meta.resolve('tsx')],
   });
   cleanups.push(() => child.kill('SIGKILL'));
@@ -232,6 +234,22 @@ const subjects: Subject[] = [
     bad: 'tcp://127.0.0.1',
   },
 ];
+
+const natsServer = noNats === undefined ? await startNats() : undefined;
+afterAll(() => natsServer?.[Symbol.asyncDispose]());
+if (natsServer !== undefined) {
+  const servers = natsServer.url;
+  const overNats = (name: string, guard: (transport: NatsTransport) => BaseTransport): Subject => ({
+    name,
+    make: () => guard(natsTransport({ servers, goneAfter: 1_000 })),
+    hasty: () => guard(transportWith({ servers }, { closeTimeoutMs: 50 })),
+    place: () => 'nats://',
+    deserted: 'nats://default/anyone/nobody',
+    bad: 'nats://default',
+  });
+  subjects.push(overNats('NATS', (transport) => transport));
+  subjects.push(overNats('NATS with an authkey', (transport) => transport.guarded(authkey)));
+}
 
 describe.each(subjects)('$name', ({ name, make, hasty, place, deserted, bad }) => {
   test('carries 10,000 packets each way, whole and in order', async () => {
@@ -507,6 +525,8 @@ describe.each(subjects)('$name', ({ name, make, hasty, place, deserted, bad }) =
     expect((await far.end()).code).toBe('lost');
     expect(far.reasons.length).toBe(1);
   });
+
+  if (name === 'NATS') return;
 
   test('the reason of an unreachable worker keeps the system error', async () => {
     const { message } = await connect(make(), deserted).end();

@@ -68,16 +68,18 @@ class Side {
   other!: Side;
   readonly #clock: Clock;
   readonly #fate: () => 'keep' | 'lose' | 'double';
+  readonly #maxPayload: number;
 
-  constructor(clock: Clock, fate: () => 'keep' | 'lose' | 'double') {
+  constructor(clock: Clock, fate: () => 'keep' | 'lose' | 'double', maxPayload: number) {
     this.#clock = clock;
     this.#fate = fate;
+    this.#maxPayload = maxPayload;
     this.stream = new Stream(
       {
         env: clock.env,
         limits: LIMITS,
         publish: (message, asks) => this.#publish(message, asks),
-        maxPayload: () => MAX_PAYLOAD,
+        maxPayload: () => maxPayload,
       },
       {
         packet: (bytes) => this.got.push(textOf(bytes)),
@@ -119,7 +121,7 @@ class Side {
 
   #publish(message: Uint8Array, asks: boolean): boolean {
     if (!this.connected || !this.alive) return false;
-    expect(message.length).toBeLessThanOrEqual(MAX_PAYLOAD);
+    expect(message.length).toBeLessThanOrEqual(this.#maxPayload);
     const fate = this.#fate();
     const { epoch, other } = this;
     const theirs = other.epoch;
@@ -169,12 +171,12 @@ const fates = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 
-function pair(list: readonly ('keep' | 'lose' | 'double')[] = ['keep']) {
+function pair(list: readonly ('keep' | 'lose' | 'double')[] = ['keep'], maxPayload = MAX_PAYLOAD) {
   const clock = new Clock();
   let messages = 0;
   let reliable = false;
   const fate = () => (reliable ? 'keep' : (list[messages++ % list.length] ?? 'keep'));
-  const sides = [new Side(clock, fate), new Side(clock, fate)] as const;
+  const sides = [new Side(clock, fate, maxPayload), new Side(clock, fate, maxPayload)] as const;
   sides[0].other = sides[1];
   sides[1].other = sides[0];
   for (const side of sides) side.stream.begin(LIMITS.windowBytes);
@@ -292,6 +294,19 @@ test('hold back who sends more than the other side takes', () => {
   far.stream.resume();
   clock.runUntil(clock.now + 3_000);
   expect(near.drains).toBe(1);
+  expect(far.got).toEqual(near.sent);
+});
+
+test('go on as soon as there is room', () => {
+  const { clock, sides } = pair(['keep'], 10_000);
+  const [near, far] = sides;
+  for (let i = 0; i < 40; i += 1) {
+    clock.runUntil(clock.now + 20);
+    near.send(i % 2 === 0 ? 599 : 1);
+  }
+  // No state that is told each second was needed.
+  clock.runUntil(990);
+  expect(near.sent).toHaveLength(40);
   expect(far.got).toEqual(near.sent);
 });
 
