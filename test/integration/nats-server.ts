@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Debian puts it where the PATH of most users does not look. */
 const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
-const program = FOLDERS.map((folder) => join(folder, 'nats-server')).find((file) => {
+export const program = FOLDERS.map((folder) => join(folder, 'nats-server')).find((file) => {
   try {
     accessSync(file, constants.X_OK);
     return true;
