@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { decodeTxt, encodeTxt, ForOthers } from '../../src/discovery/adapters/lan-record.ts';
 import type { AnnouncedWorker } from '../../src/discovery/discovery.ts';
 import { parseAnnounced } from '../../src/discovery/metadata.ts';
+import { codePoint } from './text.ts';
 
 const text = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
@@ -47,7 +48,7 @@ test('whatever comes in its place is refused, or right', () => {
     at: fc.nat(),
     entry: fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
-      fc.string({ unit: 'binary', maxLength: 40 }).map((text) => Buffer.from(text)),
+      fc.string({ unit: codePoint, maxLength: 40 }).map((text) => Buffer.from(text)),
       fc
         .tuple(
           fc.constantFrom('uid', 'pid', 'address', 'rev', 'secure', 'tag.0', 'beat'),

@@ -8,6 +8,7 @@ import { afterAll, expect, test } from 'vitest';
 import { nameOfModule, parseName, portable } from '../../src/routine/module-name.ts';
 import { loadModule } from '../../src/routine/modules.ts';
 import { locate, ModuleRefused } from '../../src/routine/whereabouts.ts';
+import { codePoint } from './text.ts';
 
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'skein-names-')));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -76,7 +77,7 @@ const steps = fc.oneof(
       'x.mjs\n',
     ),
   },
-  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 4 }) },
+  { weight: 1, arbitrary: fc.string({ unit: codePoint, maxLength: 4 }) },
 );
 const beginnings = fc.constantFrom(
   '',
