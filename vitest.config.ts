@@ -13,6 +13,9 @@ const decorators = {
   },
 };
 
+/** What workers and programs load TypeScript by; a Node that can do so itself needs nothing. */
+const tsx = new URL('test/loader/tsx.js', import.meta.url).href;
+
 export default defineConfig({
   plugins: [decorators],
   test: {
@@ -40,6 +43,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
+          // Workers are started with the options of the process that opens the pool.
+          execArgv: 'typescript' in process.features ? [] : ['--import', tsx],
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/integration/skipped.ts'],
           testTimeout: 30_000,

@@ -81,7 +81,7 @@ export async function runJobs<O extends Order, R>(options: JobsOptions<O, R>): P
 }
 
 function start(): ChildProcess {
-  return fork(join(import.meta.dirname, 'job.ts'), { execArgv: ['--import', 'tsx'] });
+  return fork(join(import.meta.dirname, 'job.ts'));
 }
 
 function end(child: ChildProcess | undefined): undefined {

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { count } from '../../chaos/figures.ts';
 import { LOST_AFTER_MS } from '../../chaos/monkey.ts';
 import { runChaos } from '../../chaos/run.ts';
-import { ROOT, runScript, scratchFolder, until } from './helpers.ts';
+import { ROOT, runScript, scratchFolder, TYPESCRIPT, until } from './helpers.ts';
 
 test('no task runs twice and every call ends as it should, whatever befalls the workers', {
   timeout: 90_000,
@@ -67,7 +67,7 @@ test('Ctrl-C ends the command, and it says what was done so far', async () => {
 });
 
 test('the command says what is wrong with its options', async () => {
-  const argv = ['--import', 'tsx', join(ROOT, 'chaos/main.ts'), '--seconds', 'soon'];
+  const argv = [...TYPESCRIPT, join(ROOT, 'chaos/main.ts'), '--seconds', 'soon'];
   const run = await new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
     const child = execFile(process.execPath, argv, { cwd: ROOT }, (_error, out, err) =>
       resolve({ code: child.exitCode, out, err }),

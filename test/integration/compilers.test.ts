@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { ROOT, runScript, scratchFolder } from './helpers.ts';
+import { ROOT, runScript, scratchFolder, TSX } from './helpers.ts';
 
 const source = join(ROOT, 'test/fixtures/methods');
 const folder = scratchFolder();
@@ -19,7 +19,7 @@ const expected = {
 };
 
 async function run(file: string): Promise<unknown> {
-  const { ended, stdout, stderr } = runScript(file);
+  const { ended, stdout, stderr } = runScript(file, [], { loader: TSX });
   const code = await ended;
   expect({ code, stderr: stderr() }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout());

@@ -7,7 +7,7 @@ import type { Report } from '../../examples/wordcount/report.ts';
 import { countFiles } from '../../examples/wordcount/routines.ts';
 import { tallyFiles } from '../../examples/wordcount/tally.ts';
 import { countWords } from '../../examples/wordcount/words.ts';
-import { ROOT, scratchFolder } from './helpers.ts';
+import { ROOT, scratchFolder, TYPESCRIPT } from './helpers.ts';
 
 const main = join(ROOT, 'examples/wordcount/main.ts');
 const folder = scratchFolder();
@@ -35,7 +35,7 @@ interface Run {
 
 function demo(...args: string[]): Promise<Run> {
   return new Promise((resolve) => {
-    const argv = ['--import', 'tsx', main, ...args];
+    const argv = [...TYPESCRIPT, main, ...args];
     const child = execFile(process.execPath, argv, { cwd: ROOT }, (_error, out, err) =>
       resolve({ code: child.exitCode, out, err }),
     );

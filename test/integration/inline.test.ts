@@ -12,7 +12,7 @@ import {
 import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import { decode } from '../../src/routine/outcome.ts';
 import { encodeArgs } from '../../src/wire/value.ts';
-import { moduleUrl, ROOT, rejection, runScript } from './helpers.ts';
+import { moduleUrl, ROOT, rejection, runScript, TSX, TYPESCRIPT } from './helpers.ts';
 import { add } from './routines/math.ts';
 import { Stamp } from './routines/stamp.ts';
 import { pid } from './routines/tasks.ts';
@@ -298,14 +298,14 @@ describe('where there is no module', () => {
     ['--eval of a script', ['--eval', `${variables} ${program}`]],
     ['a REPL', ['--interactive'], `${variables}\nawait ${program}\n`],
   ])('%s', (_title, args, input) => {
-    const options = ['--import', import.meta.resolve('tsx'), ...args];
+    const options = [...TYPESCRIPT, ...args];
     const { stdout, stderr } = spawnSync(process.execPath, options, { input, encoding: 'utf8' });
     expect(stdout + stderr).toContain('result 42');
     expect(stdout + stderr).toContain('missing fs rate factor');
   });
 
   test('tsx puts its helper for names into the source, and Node warns of nothing', async () => {
-    const script = runScript(join(ROOT, 'test/fixtures/inline.ts'));
+    const script = runScript(join(ROOT, 'test/fixtures/inline.ts'), [], { loader: TSX });
     expect(await script.ended).toBe(0);
     expect(script.stdout()).toContain('inner Named steps 42 /');
     expect(script.stdout()).toContain("InlineFunctionError: 'anonymous' can't be sent");

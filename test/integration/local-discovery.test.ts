@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { LocalDiscovery } from '../../src/discovery/adapters/local.ts';
-import { ROOT, runScript, type Script, scratchFolder, until } from './helpers.ts';
+import { ROOT, runScript, type Script, scratchFolder, TYPESCRIPT, until } from './helpers.ts';
 
 const folder = scratchFolder();
 const started: Script[] = [];
@@ -82,7 +82,7 @@ test('a process that was killed but not reaped is dropped', async () => {
   await using told = listen();
   // A shell that has become another program does not wait for its child.
   const file = join(ROOT, 'test/fixtures/announcing.ts');
-  const node = `"${process.execPath}" --import "${import.meta.resolve('tsx')}" "${file}"`;
+  const node = `"${process.execPath}" ${TYPESCRIPT.join(' ')} "${file}"`;
   const parent = spawn('sh', ['-c', `${node} "${folder}" zombie & echo $!; exec sleep 60`]);
   try {
     const pid = await new Promise<number>((resolve) => {

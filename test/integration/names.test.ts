@@ -7,7 +7,7 @@ import {
   routine,
   WorkerPool,
 } from '../../src/index.ts';
-import { moduleUrl, rejection, thrown } from './helpers.ts';
+import { moduleUrl, rejection, TYPESCRIPT, thrown } from './helpers.ts';
 import standard, * as names from './routines/names.ts';
 
 let pool: WorkerPool;
@@ -106,7 +106,7 @@ function inNoFile(name: string, code: string): [string, string[], string?][] {
 }
 
 function outputOf(args: string[], input: string | undefined): string {
-  const options = ['--import', import.meta.resolve('tsx'), ...args];
+  const options = [...TYPESCRIPT, ...args];
   const { stdout, stderr } = spawnSync(process.execPath, options, {
     input,
     encoding: 'utf8',

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { PoolWorker } from '../../src/index.ts';
-import { ROOT, runScript, type Script, scratchFolder, untilGone } from './helpers.ts';
+import { ROOT, runScript, type Script, scratchFolder, TSX, untilGone } from './helpers.ts';
 
 const fixture = (path: string) => join(ROOT, 'test/fixtures', path);
 const folder = scratchFolder();
@@ -17,7 +17,7 @@ async function run(
   args: string[] = [],
 ): Promise<Script & { code: unknown }> {
   const env = { ...process.env, TMPDIR: folder, NODE_OPTIONS: nodeOptions };
-  const script = runScript(fixture(path), args, { env });
+  const script = runScript(fixture(path), args, { env, loader: TSX });
   const code = await script.ended;
   expect(temporary()).toEqual([]);
   return { ...script, code };

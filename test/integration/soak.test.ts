@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runScript, until } from './helpers.ts';
+import { runScript, TYPESCRIPT, until } from './helpers.ts';
 
 const root = join(import.meta.dirname, '../..');
 const mutant = join(root, 'test/fixtures/mutant.mjs');
@@ -14,7 +14,7 @@ function soak(
 ): Promise<{ code: number; out: string; err: string }> {
   return new Promise((resolve) => {
     const env = { ...process.env, NODE_OPTIONS: options };
-    const command = ['--import', 'tsx', 'scripts/soak.ts', ...args];
+    const command = [...TYPESCRIPT, 'scripts/soak.ts', ...args];
     const child = execFile(process.execPath, command, { cwd: root, env }, (_error, out, err) => {
       resolve({ code: child.exitCode ?? -1, out, err });
     });

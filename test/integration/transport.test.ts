@@ -24,6 +24,7 @@ import type {
   WorkerStatus,
 } from '../../src/transport/transport.ts';
 import { readStatusReply, writeStopRequest } from '../../src/wire/generated/worker.js';
+import { TYPESCRIPT } from './helpers.ts';
 import { noNats, startNats } from './nats-server.ts';
 
 const MiB = 1024 * 1024;
@@ -182,7 +183,7 @@ async function otherTraffic(transport: BaseTransport, address: string): Promise<
 function startChild(role: 'listen' | 'connect', address: string): ChildProcess {
   const entry = fileURLToPath(new URL('transport-child.ts', import.meta.url));
   const child = fork(entry, [role, address, natsServer?.url ?? ''], {
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    execArgv: [...TYPESCRIPT],
   });
   cleanups.push(() => child.kill('SIGKILL'));
   return child;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ALLOWANCE } from '../../src/wire/cost.ts';
 import type { Weight } from '../fixtures/cost.ts';
+import { TYPESCRIPT } from './helpers.ts';
 
 /** The collector and the engine's own tables, for which no value is to blame. */
 const NOISE = 512 * 1024;
@@ -12,7 +13,7 @@ let weights: readonly Weight[];
 
 beforeAll(() => {
   const script = join(import.meta.dirname, '../fixtures/cost.ts');
-  const args = ['--expose-gc', '--import', 'tsx', script];
+  const args = ['--expose-gc', ...TYPESCRIPT, script];
   weights = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
 }, 180_000);
 
