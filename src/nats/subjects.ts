@@ -58,11 +58,6 @@ export function toWorker(
   return `${ofWorker(worker)}.${verb}.${caller}.${channel}`;
 }
 
-/** All of that. */
-export function allToWorker(worker: WorkerPlace): string {
-  return `${ofWorker(worker)}.*.*.*`;
-}
-
 /** All of one verb. */
 export function verbToWorker(worker: WorkerPlace, verb: Verb): string {
   return `${ofWorker(worker)}.${verb}.*.*`;
