@@ -2,6 +2,7 @@
 import { systemEnv } from '../env.ts';
 import { Authkey } from '../security/authkey.ts';
 import type { Transport } from '../transport/transport.ts';
+import { beatOf, natsBeats } from './beat.ts';
 import { Bus } from './bus.ts';
 import { CallerChannel } from './caller.ts';
 import { callOverNats } from './calls.ts';
@@ -57,16 +58,21 @@ function transportOn(
   authkey: Authkey | undefined,
 ): NatsTransport {
   const settings = { bus, env: systemEnv, limits, authkey };
+  const beats = natsBeats(bus);
   return {
     bus,
-    schemes: ['nats'],
+    schemes: ['nats', ...beats.schemes],
     anywhere: ANYWHERE,
-    connect: (address) => new CallerChannel(address, 'link', settings),
+    connect: (address) =>
+      address.startsWith('beat+')
+        ? beats.connect(address)
+        : new CallerChannel(address, 'link', settings),
     call: (address, method, request, { timeoutMs } = {}) =>
       callOverNats(address, method, request, settings, timeoutMs),
     listen: (address, service) => listenNats(address, service, settings),
     // The same connection: what is guarded is the links.
     guarded: (key) => transportOn(bus, options, limits, new Authkey(key)),
     recipe: { module: import.meta.url, options },
+    beat: (listening) => beatOf(listening, options),
   };
 }
