@@ -208,6 +208,11 @@ async function file(path: string, option: string): Promise<Buffer> {
   }
 }
 
+const CHECK_TLS = 'Check tls: its ca or caFile must be the authority of the server';
+const TLS_WANTED = 'It has TLS: give tls, e.g. { caFile }';
+const CERTIFICATE_WANTED =
+  'It may want a certificate of this process: see certFile and keyFile of tls';
+
 function problemOf(
   error: unknown,
   server: NatsServer,
@@ -245,10 +250,16 @@ function problemOf(
     return new NatsError(`what listens at ${place} is no NATS server`, 'other', error);
   }
   if (isTlsProblem(inner, message)) {
-    const what = withTls ? 'Check tls' : 'It has TLS: give tls, e.g. { caFile }';
-    return new NatsError(`TLS with ${who} failed: ${message}. ${what}`, 'login', error);
+    const { reason } = error as { reason?: string };
+    const isAlert = /\balert\b/.test(reason ?? message);
+    const what = isAlert ? CERTIFICATE_WANTED : withTls ? CHECK_TLS : TLS_WANTED;
+    const text = `TLS with ${who} failed: ${(reason ?? message).trim()}. ${what}`;
+    return new NatsError(text, 'login', error);
   }
-  return new NatsError(`no connection to ${who}: ${message}`, 'other', error);
+  const text = message.includes('undefined error') ? 'it was closed' : message;
+  // With TLS 1.3 a server that misses a certificate tells after the handshake, or just goes.
+  const hint = withTls ? `. ${CERTIFICATE_WANTED}` : '';
+  return new NatsError(`no connection to ${who}: ${text}${hint}`, 'other', error);
 }
 
 function hasLogin({ login }: NatsServer): boolean {
@@ -377,11 +388,9 @@ export class Connection {
     }
   }
 
-  #refused({ operation, subject, message }: PermissionViolationError): void {
+  #refused({ operation, subject }: PermissionViolationError): void {
     // What is refused of a subscription, its callback is told.
-    if (operation === 'subscription' || this.#isOver) return;
-    const [, reply] = /Publish with Reply of "(\S+)"/.exec(message) ?? [];
-    this.#handlers?.refused(subject || (reply ?? ''));
+    if (operation === 'publish' && !this.#isOver) this.#handlers?.refused(subject);
   }
 
   #lose(error: Error | undefined): void {
@@ -390,7 +399,7 @@ export class Connection {
     void this.learnt;
     this.#isOver = true;
     void this.#client.close();
-    const why = this.#why?.message ?? error?.message ?? 'it was closed';
+    const why = this.#why?.message ?? error?.message ?? 'the other side closed it';
     const text = `the connection to the NATS server at ${formatServer(this.server)} is lost: ${why}`;
     this.#handlers?.lost(new Error(text, error && { cause: error }));
   }
