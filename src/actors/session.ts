@@ -4,30 +4,25 @@
  */
 import type { AnyActorRef } from 'xstate';
 import type { Load } from '../context/manifest.ts';
-import { causedBy } from '../context/strictness.ts';
 import { hasVariables } from '../context/variable.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env } from '../env.ts';
-import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
+import { ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher } from '../routine/dispatcher.ts';
 import { loadingFor } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
 import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
-import { stackText } from '../routine/stack.ts';
 import { currentScope, runInScope, type Scope, TaskScope } from '../routine/task.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
-import { LOST_CONTEXT } from '../wire/context.ts';
-import { encodeError } from '../wire/error.ts';
 import {
   CancelReason,
   type Frame,
   type FrameOf,
   GoodbyeReason,
   NackReason,
-  type OutFrame,
   type OutValue,
   type Task,
   type Value,
@@ -39,11 +34,11 @@ import {
   checkKind,
   type Execution,
   type ExecutionStep,
-  encodeAnswer,
   executionChart,
   executionEffects,
   inboundOf,
 } from './execution.ts';
+import { Failures } from './failures.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 import { Watch } from './watch.ts';
 
@@ -152,6 +147,7 @@ export class Session {
   readonly #ports: SessionPorts;
   readonly #actor: AnyActorRef;
   readonly #link: Link;
+  readonly #failures: Failures;
   #watch: Watch | undefined;
   readonly #routines: DeclaredRoutine[] = [];
   /** Tasks that the caller waits for, by call number. */
@@ -184,6 +180,8 @@ export class Session {
         },
       },
     );
+    const { inlineBytes } = limits;
+    this.#failures = new Failures(this.#link, { inlineBytes, stacks: ports.stacks });
     if (callerLostAfterMs !== Number.POSITIVE_INFINITY) {
       const message = `it gave no sign of life for ${callerLostAfterMs} ms`;
       this.#watch = new Watch(this.#actor, {
@@ -446,7 +444,7 @@ export class Session {
       },
       refuse: ({ call, task, inbound }, error) => {
         inbound?.giveBack();
-        this.#deliver(this.#encodeError(task, error), undefined, (value) => ({
+        this.#failures.deliver(this.#failures.encode(task, error), undefined, (value) => ({
           call,
           nack: { reason: NackReason.FAILED, message: '', error: value },
         }));
@@ -472,7 +470,7 @@ export class Session {
       },
       answerError: (execution, error) => {
         if (!this.#waited.delete(execution.call)) return;
-        this.#sendError(execution, this.#encodeFailure(execution, error));
+        this.#failures.send(execution, this.#failures.encodeOf(execution, error));
       },
       release: (execution) => {
         this.#waited.delete(execution.call);
@@ -488,78 +486,13 @@ export class Session {
   #unanswerable(execution: Execution, done: boolean, error: unknown): void {
     // The execution of a result is over by now.
     if (!done && !this.#waited.delete(execution.call)) return;
-    this.#sendError(execution, this.#encodeError(execution.task, error, execution.context));
+    this.#failures.send(execution, this.#failures.encode(execution.task, error, execution.context));
     if (!done) execution.actor?.send({ type: 'cancel', error });
   }
 
   #nack(call: number, reason: NackReason, message: string): void {
     this.#link.send({ call, nack: { reason, message } });
   }
-
-  #encodeFailure(execution: Execution, error: unknown): Uint8Array {
-    const { task } = execution;
-    // What has changed stands there already, for the answer that this error is sent for.
-    if (execution.unsent) return this.#encodeError(task, error, execution.context);
-    return encodeAnswer(
-      execution,
-      () => this.#encodeError(task, error),
-      this.#mostErrorBytes,
-      (failure) => this.#encodeError(task, causedBy(failure, error), execution.context),
-    );
-  }
-
-  #sendError(execution: Execution, payload: Uint8Array): void {
-    const { call, context } = execution;
-    execution.unsent = false;
-    this.#deliver(payload, context, (sent) => {
-      execution.answered = true;
-      return { call, error: { error: sent } };
-    });
-  }
-
-  /**
-   * An error is news: a small one travels whatever `maxValueBytes` says, and one too large is cut down, so
-   * that the caller hears something.
-   *
-   * @param context what goes with it
-   */
-  #encodeError(task: TaskScope, error: unknown, context?: Uint8Array): Uint8Array {
-    const most = this.#mostErrorBytes - (context?.length ?? 0);
-    const stack = this.#ports.stacks && stackText(task);
-    let payload = encodeError(error, { stack });
-    if (payload.length > most) payload = encodeError(error, { stack: false });
-    if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
-    return payload;
-  }
-
-  get #mostErrorBytes(): number {
-    return Math.max(this.#link.maxValueBytes, this.#ports.limits.inlineBytes);
-  }
-
-  #deliver(
-    payload: Uint8Array,
-    context: Uint8Array | undefined,
-    frame: (value: OutValue | undefined) => OutFrame,
-  ): void {
-    const size = payload.length + (context?.length ?? 0);
-    if (size <= this.#ports.limits.inlineBytes) {
-      this.#link.send(frame({ item: payload, ...(context && { context }) }));
-      return;
-    }
-    const failed = () => {
-      throw new Error('the bytes of an error are shared with nobody');
-    };
-    // Names alone may be too much, of thousands of tokens.
-    const fits = context === undefined || size <= this.#link.maxValueBytes;
-    this.#link.deliver(payload, frame, failed, fits ? context : LOST_CONTEXT);
-  }
-}
-
-function tooLarge(error: unknown): SerializationError {
-  const text = String((error as { message?: unknown } | null)?.message ?? error).slice(0, 1_000);
-  return new SerializationError(
-    `the task failed with an error too large to travel; it begins: ${text}`,
-  );
 }
 
 /**
