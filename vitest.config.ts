@@ -13,6 +13,8 @@ const decorators = {
   },
 };
 
+const MUTANTS = 'test/property/mutants.test.ts';
+
 /** What workers and programs load TypeScript by; a Node that can do so itself needs nothing. */
 const tsx = new URL('test/loader/tsx.js', import.meta.url).href;
 
@@ -37,7 +39,17 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'property', include: ['test/property/**/*.test.ts'], testTimeout: 60_000 },
+        test: {
+          name: 'property',
+          include: ['test/property/**/*.test.ts'],
+          exclude: [MUTANTS],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        // What they try is the checkers of the simulation: the quick tests go without.
+        test: { name: 'mutants', include: [MUTANTS], testTimeout: 60_000 },
       },
       {
         extends: true,

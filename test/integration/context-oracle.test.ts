@@ -13,8 +13,8 @@ import type { Op } from '../context/script.ts';
 import { Surroundings } from '../context/surroundings.ts';
 import { scratchFolder } from './helpers.ts';
 
-const SCRIPTS = 300;
-const FAULTY_SCRIPTS = 30;
+const SCRIPTS = 150;
+const FAULTY_SCRIPTS = 15;
 /** Workers must come up again: after so many milliseconds it is enough. */
 const FAULTY_MS = 8_000;
 
@@ -62,7 +62,7 @@ test('random scripts do not notice that workers refuse tasks', async () => {
   const property = fc.asyncProperty(commands, (script) =>
     refusing.run(() => runCommands(script, newRun())),
   );
-  await fc.assert(property, { numRuns: 100 });
+  await fc.assert(property, { numRuns: SCRIPTS / 3 });
 }, 60_000);
 
 test('Token single use: no token is accepted twice when workers are killed in the middle of scripts', async () => {

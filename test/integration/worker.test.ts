@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import {
   type AnnouncedWorker,
   AuthenticationError,
@@ -137,17 +137,17 @@ describe('where it listens', () => {
       const env = { ...process.env, TMPDIR: temporary };
       return runScript(join(ROOT, 'test/fixtures/embedded-local.ts'), [folder, how], { env });
     };
-    const [killed, living] = [run('be killed'), run('live')];
+    // The one that goes on comes first: when it starts it tidies up, too.
+    const living = run('live');
+    onTestFinished(() => void living.child.kill('SIGKILL'));
     await until(() => expect(living.stdout()).toContain('unix:'));
-    expect(await killed.ended).toBe('SIGKILL');
+    expect(await run('be killed').ended).toBe('SIGKILL');
     expect(left()).toHaveLength(2);
     const exits = run('exit');
     expect(await exits.ended).toBe(0);
     expect(left().map((name) => join(temporary, name))).toEqual([
       dirname(living.stdout().trim().slice('unix://'.length)),
     ]);
-    living.child.kill('SIGKILL');
-    await living.ended;
   });
 
   test('may be all hosts of the machine: others are told one of them', async () => {
