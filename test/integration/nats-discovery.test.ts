@@ -7,7 +7,7 @@ import { DiscoveryError } from '../../src/errors.ts';
 import { NatsDiscovery } from '../../src/nats/index.ts';
 import { discoveryContract } from '../../src/testing/index.ts';
 import { ROOT, rejection, runScript, scratchFolder, until } from './helpers.ts';
-import { type NatsServer, noNats, startNats } from './nats-server.ts';
+import { type NatsServer, noNats, startNats, startNatsCluster } from './nats-server.ts';
 
 let server: NatsServer;
 let places = 0;
@@ -88,6 +88,25 @@ describe.skipIf(noNats !== undefined)('over NATS', () => {
     await until(() => expect(told).toEqual(['added a', 'added b']));
     await publisher.publish('worker-dropped', worker('a'));
     await until(() => expect(told).toEqual(['added a', 'added b', 'dropped a']));
+  });
+
+  test('workers are found across a cluster, and kept when one of its servers is killed', async () => {
+    const servers = await startNatsCluster(3);
+    try {
+      const at = (index: number) =>
+        new NatsDiscovery('app', { servers: servers[index]?.url ?? '' });
+      await using announcing = at(0);
+      await using looking = at(1);
+      const told = listen(looking);
+      await announcing.publisher.publish('worker-added', worker('a'));
+      await until(() => expect(told).toEqual(['added a']));
+      await servers[0]?.kill();
+      // On another server, whose address the first one has told.
+      await announcing.publisher.publish('worker-updated', worker('a', { tags: ['moved'] }));
+      await until(() => expect(told).toEqual(['added a', 'updated a']));
+    } finally {
+      for (const server of servers) await server[Symbol.asyncDispose]();
+    }
   });
 
   test('a process that is killed is missed after 6 to 10 s; what announces and looks keeps none alive', async () => {

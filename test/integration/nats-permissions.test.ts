@@ -21,26 +21,27 @@ function withStrangers(config: string): string {
     if (block === undefined) throw new Error(`there is no user ${user}`);
     return block.replace(/\$\w+/, `"p-${stranger}"`).replaceAll(user, stranger);
   });
-  const lines = config.split('\n').filter((line) => !line.startsWith('listen:'));
-  return lines.join('\n').replace('users: [', `users: [\n${users.join('\n')}`);
+  const variables = Object.entries(PASSWORDS).map(([name, value]) => `${name}: "${value}"\n`);
+  const file = config.replace(/^listen:.*/m, variables.join(''));
+  return file.replace('users: [', `users: [\n${users.join('\n')}`);
 }
 
 let server: NatsServer;
 
 describe.skipIf(noNats !== undefined)('on a server with confined accounts', () => {
   beforeAll(async () => {
-    Object.assign(process.env, PASSWORDS);
     server = await startNats({ config: withStrangers(readFileSync(FILE, 'utf8')) });
   });
 
   afterAll(async () => {
-    for (const name of Object.keys(PASSWORDS)) delete process.env[name];
     await server?.[Symbol.asyncDispose]();
   });
 
   test('the file is one that the server takes', () => {
+    const env = { ...process.env, ...PASSWORDS };
     const { stderr, status } = spawnSync(program as string, ['-c', FILE, '-t'], {
       encoding: 'utf8',
+      env,
     });
     expect({ stderr, status }).toEqual({ stderr: expect.stringContaining('is valid'), status: 0 });
   });
