@@ -209,14 +209,21 @@ test('what comes late does not undo what is newer', async () => {
   const told = listen(open('alice').discovery);
   await publish('worker-added', worker('a'));
   await publish('worker-updated', worker('a', { tags: ['new'] }));
+  await server.pass(1);
+  for (const data of [...taken]) bus.publish('skein.default.announce.app.gpu.at-a', data);
+  await server.pass(1);
+  expect(told).toEqual(['added a', 'updated a new']);
   await publish('worker-dropped', worker('a'));
   await publish('worker-added', worker('a', { tags: ['again'] }));
   await server.pass(1);
   const events = ['added a', 'updated a new', 'dropped a new', 'added a again'];
   expect(told).toEqual(events);
-  for (const data of taken) bus.publish('skein.default.announce.app.gpu.at-a', data);
+  for (const data of [...taken]) bus.publish('skein.default.announce.app.gpu.at-a', data);
+  // Nor does it keep the worker from being announced.
+  await server.pass(9_000);
+  expect(told).toEqual(events);
   await publish('worker-dropped', worker('a'));
-  for (const data of taken.slice(0, 4)) bus.publish('skein.default.announce.app.gpu.at-a', data);
+  for (const data of taken.slice(0, -1)) bus.publish('skein.default.announce.app.gpu.at-a', data);
   await server.pass(1);
   expect(told).toEqual([...events, 'dropped a again']);
 });
@@ -236,6 +243,7 @@ describe('an identity', () => {
     ['nats://default/gpu/x', {}],
     ['nats://other/evil/x', {}],
     ['nats://default/evil/x', { beat: 'beat+nats://default/gpu/x' }],
+    ['nats://default/evil/x', { beat: 'beat+nats://default/evil/y' }],
     ['nats://default/evil/y', {}],
     ['nats://default/evil', {}],
   ])('is not believed that announces another one: %s %j', async (address, fields) => {
@@ -400,6 +408,13 @@ test('the connection is used as long as there is something to announce or to hea
     holds: 0,
     subjects: [],
   });
+  await publish('worker-added', worker('a'));
+  bus.cut();
+  await publish('worker-dropped', worker('a'));
+  // What is announced now waits for it.
+  expect(bus.users).toBe(1);
+  bus.mend();
+  expect(bus.users).toBe(0);
   await publish('worker-added', worker('a'));
   const told = listen(open('alice').discovery);
   await server.pass(100);
