@@ -7,7 +7,7 @@ import type { Load } from '../context/manifest.ts';
 import { hasVariables } from '../context/variable.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env } from '../env.ts';
-import { ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
+import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher } from '../routine/dispatcher.ts';
 import { loadingFor } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
