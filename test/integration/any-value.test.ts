@@ -2,12 +2,12 @@
 import { strictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { WorkerPool } from '../../src/index.ts';
 import { graph } from '../property/wire/arbitraries.ts';
 import { checkRefusal, outside } from '../property/wire/outside.ts';
 import { argumentsOf, compared, identity, refused } from '../values/any.ts';
 import { same } from '../values/same.ts';
 import { rejection } from './helpers.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 beforeAll(async () => {

@@ -9,7 +9,6 @@ import {
   type PoolOptions,
   routine,
   TokenUsedError,
-  WorkerPool,
   WorkerStartError,
   withDispatch,
 } from '../../src/index.ts';
@@ -27,6 +26,7 @@ import {
   resetKept,
   tenant,
 } from './routines/backpressure.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

@@ -8,10 +8,10 @@ import {
   roundRobin,
   stickyByTag,
   type TaskView,
-  WorkerPool,
 } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate, pid, slowlyPid } from './routines/tasks.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const pools: WorkerPool[] = [];

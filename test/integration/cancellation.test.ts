@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DispatchTimeout, WorkerPool, withDispatch } from '../../src/index.ts';
+import { DispatchTimeout, withDispatch } from '../../src/index.ts';
 import { rejection, scratchFolder, thrown, trace, until } from './helpers.ts';
 import { gate, once, seen, untilAborted } from './routines/tasks.ts';
 import { echo, plus } from './routines/values.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

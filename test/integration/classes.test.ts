@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SerializationError, WorkerPool } from '../../src/index.ts';
+import { SerializationError } from '../../src/index.ts';
 import { rejection } from './helpers.ts';
 import {
   Account,
@@ -24,6 +24,7 @@ import {
   Unknown,
   withdraw,
 } from './routines/shapes.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 let folder: string;

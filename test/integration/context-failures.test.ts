@@ -10,7 +10,6 @@ import {
   ContextVarUnset,
   fork,
   SerializationError,
-  WorkerPool,
 } from '../../src/index.ts';
 import { rejection, scratchFolder, until } from './helpers.ts';
 import {
@@ -37,6 +36,7 @@ import {
   takeWarnings,
   workerWarnings,
 } from './routines/context-failures.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let lenient: WorkerPool;

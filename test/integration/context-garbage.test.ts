@@ -1,6 +1,6 @@
 /** What is left of tokens that crossed, when nobody refers to them any more. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { fork, WorkerPool } from '../../src/index.ts';
+import { fork } from '../../src/index.ts';
 import {
   leftOnWorker,
   makes,
@@ -11,6 +11,7 @@ import {
   Watched,
   yields,
 } from './routines/context-garbage.ts';
+import { WorkerPool } from './runtime.ts';
 
 const COUNT = 1_000;
 

@@ -1,6 +1,6 @@
 /** Context variables with large values: they travel in chunks, or are left out where there is no room. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ChainSerializationError, fork, ValueTooLarge, WorkerPool } from '../../src/index.ts';
+import { ChainSerializationError, fork, ValueTooLarge } from '../../src/index.ts';
 import { rejection, until } from './helpers.ts';
 import {
   a,
@@ -16,6 +16,7 @@ import {
   sum,
   workerWarnings,
 } from './routines/context-large.ts';
+import { WorkerPool } from './runtime.ts';
 
 const MIB = 1024 * 1024;
 

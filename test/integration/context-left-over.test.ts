@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fork, type Token, WorkerPool } from '../../src/index.ts';
+import { fork, type Token } from '../../src/index.ts';
 import { until } from './helpers.ts';
 import {
   Counted,
@@ -28,6 +28,7 @@ import {
   witnessError,
   yieldsUnreadable,
 } from './routines/left-over.ts';
+import { WorkerPool } from './runtime.ts';
 
 let one: WorkerPool;
 let two: WorkerPool;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { fork, WorkerPool } from '../../src/index.ts';
+import { fork } from '../../src/index.ts';
 import { faultyScripts } from '../context/arbitrary.ts';
 import { commands, runCommands, runScript } from '../context/model.ts';
 import { eachThird } from '../context/refusing.ts';
@@ -12,6 +12,7 @@ import { RuntimeWorld } from '../context/runtime.ts';
 import type { Op } from '../context/script.ts';
 import { Surroundings } from '../context/surroundings.ts';
 import { scratchFolder } from './helpers.ts';
+import { WorkerPool } from './runtime.ts';
 
 const SCRIPTS = 150;
 const FAULTY_SCRIPTS = 15;

@@ -1,7 +1,8 @@
 /** Pools where a value of a context variable that can't travel fails its call. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ChainSerializationError, fork, type Token, WorkerPool } from '../../src/index.ts';
+import { ChainSerializationError, fork, type Token } from '../../src/index.ts';
 import { first, second, sees, usesAgain } from './routines/context-strict.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 beforeAll(async () => {

@@ -2,10 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fork, WorkerPool } from '../../src/index.ts';
+import { fork } from '../../src/index.ts';
 import { groups } from '../context/table/index.ts';
 import { outside } from '../context/table/row.ts';
 import { ROOT } from './helpers.ts';
+import { WorkerPool } from './runtime.ts';
 
 const rows = groups.flatMap((group) => group.rows);
 

@@ -1,7 +1,7 @@
 /** Large byte arrays whose memory goes elsewhere while they are on their way. */
 import { match, ok, strictEqual } from 'node:assert/strict';
 import { afterAll, afterEach, beforeAll, describe, test } from 'vitest';
-import { SerializationError, WorkerPool } from '../../src/index.ts';
+import { SerializationError } from '../../src/index.ts';
 import { rejection } from './helpers.ts';
 import {
   giveGrown,
@@ -12,6 +12,7 @@ import {
   takeSteps,
   yieldMoved,
 } from './routines/detached.ts';
+import { WorkerPool } from './runtime.ts';
 
 /** More than goes out at once. */
 const LARGE = 20_000_000;

@@ -6,7 +6,6 @@ import {
   routine,
   SerializationError,
   SkeinError,
-  WorkerPool,
 } from '../../src/index.ts';
 import { moduleUrl, rejection, scratchFolder, trace, until } from './helpers.ts';
 import * as errors from './routines/errors.ts';
@@ -20,6 +19,7 @@ import {
   withPromise,
   withSymbol,
 } from './routines/values.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

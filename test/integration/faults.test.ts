@@ -10,7 +10,6 @@ import {
   SerializationError,
   ValueTooLarge,
   WorkerLost,
-  WorkerPool,
   WorkerStartError,
 } from '../../src/index.ts';
 import { EnvelopeWriter, type OutFrame, PROTOCOL_VERSION } from '../../src/wire/frame.ts';
@@ -29,6 +28,7 @@ import { huge } from './routines/errors.ts';
 import { counter, hanging, large } from './routines/generators.ts';
 import { gate, once, pid } from './routines/tasks.ts';
 import { byteLength, bytes, echo, plus } from './routines/values.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 

@@ -3,8 +3,8 @@
  * waits for the socket: two such sessions would wait for each other for ever.
  */
 import { describe, expect, test } from 'vitest';
-import { WorkerPool } from '../../src/index.ts';
 import { echo, make, next } from './routines/flow.ts';
+import { WorkerPool } from './runtime.ts';
 
 const MIB = 1024 * 1024;
 

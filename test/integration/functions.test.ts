@@ -6,7 +6,6 @@ import {
   NoPoolError,
   PoolClosed,
   routine,
-  WorkerPool,
   withDispatch,
 } from '../../src/index.ts';
 import { rejection, thrown } from './helpers.ts';
@@ -25,6 +24,7 @@ import {
   tags,
   thenable,
 } from './routines/values.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 beforeAll(async () => {

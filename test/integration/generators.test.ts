@@ -1,13 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  DispatchTimeout,
-  PoolClosed,
-  SerializationError,
-  WorkerPool,
-  withDispatch,
-} from '../../src/index.ts';
+import { DispatchTimeout, PoolClosed, SerializationError, withDispatch } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import {
   badDefault,
@@ -30,6 +24,7 @@ import {
   uncatching,
   yieldsFunction,
 } from './routines/generators.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

@@ -1,9 +1,10 @@
 /** Routines with `idempotent: true`: their calls go on when a worker is lost. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DispatchTimeout, routine, WorkerLost, WorkerPool } from '../../src/index.ts';
+import { DispatchTimeout, routine, WorkerLost } from '../../src/index.ts';
 import { rejection, scratchFolder, type Trace, thrown, trace, until } from './helpers.ts';
 import { gated, gatedSteps, parent, poison, steps } from './routines/idempotent.ts';
 import { gate, pid } from './routines/tasks.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

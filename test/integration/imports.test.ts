@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RoutineNotFound, routine, SerializationError, WorkerPool } from '../../src/index.ts';
+import { RoutineNotFound, routine, SerializationError } from '../../src/index.ts';
 import { rejection, scratchFolder } from './helpers.ts';
 import { routineOf } from './routines/foreign.ts';
 import { echoRoutine } from './routines/references.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

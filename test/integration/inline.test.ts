@@ -2,13 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  InlineNotAllowed,
-  type Routine,
-  RoutineNotFound,
-  routine,
-  WorkerPool,
-} from '../../src/index.ts';
+import { InlineNotAllowed, type Routine, RoutineNotFound, routine } from '../../src/index.ts';
 import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import { decode } from '../../src/routine/outcome.ts';
 import { encodeArgs } from '../../src/wire/value.ts';
@@ -16,6 +10,7 @@ import { moduleUrl, ROOT, rejection, runScript, TSX, TYPESCRIPT } from './helper
 import { add } from './routines/math.ts';
 import { Stamp } from './routines/stamp.ts';
 import { pid } from './routines/tasks.ts';
+import { WorkerPool } from './runtime.ts';
 
 type Any = (...args: unknown[]) => unknown;
 

@@ -1,9 +1,10 @@
 /** What workers print, and what the runtime says of its own steps. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Logger, type PoolWorker, WorkerLost, WorkerPool } from '../../src/index.ts';
+import { type Logger, type PoolWorker, WorkerLost } from '../../src/index.ts';
 import { ROOT, runScript, until, untilGone } from './helpers.ts';
 import { complain, lastWords, leaveBehind, say } from './routines/talking.ts';
+import { WorkerPool } from './runtime.ts';
 
 const program = join(ROOT, 'test/fixtures/talking.ts');
 

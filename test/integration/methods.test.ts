@@ -5,7 +5,6 @@ import {
   NoPoolError,
   RoutineIdentityError,
   SerializationError,
-  WorkerPool,
   withDispatch,
 } from '../../src/index.ts';
 import { rejection } from './helpers.ts';
@@ -30,6 +29,7 @@ import {
   TaggedOutside,
   Triangle,
 } from './routines/methods.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 beforeAll(async () => {

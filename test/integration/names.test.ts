@@ -1,14 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type Routine,
-  RoutineIdentityError,
-  RoutineNotFound,
-  routine,
-  WorkerPool,
-} from '../../src/index.ts';
+import { type Routine, RoutineIdentityError, RoutineNotFound, routine } from '../../src/index.ts';
 import { moduleUrl, rejection, TYPESCRIPT, thrown } from './helpers.ts';
 import standard, * as names from './routines/names.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 beforeAll(async () => {

@@ -1,8 +1,9 @@
 /** Each call goes to the pool that is bound where it is made, on workers too, and with pools in pools. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { type PoolOptions, StaticDiscovery, Worker, WorkerPool } from '../../src/index.ts';
+import { type PoolOptions, StaticDiscovery } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, untilGone } from './helpers.ts';
 import { opensAndWaits, opensPool, opensTwo, pidsOfCalls } from './routines/pools.ts';
+import { Worker, WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DispatchTimeout, WorkerPool, withDispatch } from '../../src/index.ts';
+import { DispatchTimeout, withDispatch } from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import {
   childDeadlines,
@@ -15,6 +15,7 @@ import {
   seen,
   viaSettled,
 } from './routines/tasks.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 let pool: WorkerPool;

@@ -7,7 +7,6 @@ import {
   type PoolOptions,
   TaskAborted,
   WorkerLost,
-  WorkerPool,
   WorkerStartError,
 } from '../../src/index.ts';
 import {
@@ -31,6 +30,7 @@ import {
   untilAborted,
 } from './routines/tasks.ts';
 import { plus } from './routines/values.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const pools: WorkerPool[] = [];

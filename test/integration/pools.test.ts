@@ -10,11 +10,11 @@ import {
   NoWorkersAvailable,
   type PoolOptions,
   PoolUnreachable,
-  WorkerPool,
 } from '../../src/index.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { rejection, scratchFolder, until } from './helpers.ts';
 import { family, gate, pid } from './routines/tasks.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const pools: WorkerPool[] = [];

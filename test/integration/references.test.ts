@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { routine, SerializationError, WorkerPool } from '../../src/index.ts';
+import { routine, SerializationError } from '../../src/index.ts';
 import { rejection } from './helpers.ts';
 import {
   callEach,
@@ -15,6 +15,7 @@ import {
   unreachable,
 } from './routines/references.ts';
 import { subtract, subtractMore } from './routines/unasked.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 let folder: string;

@@ -1,11 +1,12 @@
 /** What the stacks of errors show, and that they can be left out. */
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { routine, WorkerPool } from '../../src/index.ts';
+import { routine } from '../../src/index.ts';
 import { moduleUrl, rejection } from './helpers.ts';
 import * as errors from './routines/errors.ts';
 import { counter } from './routines/generators.ts';
 import { withFunction } from './routines/values.ts';
+import { WorkerPool } from './runtime.ts';
 
 let pool: WorkerPool;
 beforeAll(async () => {

@@ -8,19 +8,12 @@ import type { WorkerAddress } from '../../src/actors/peer.ts';
 import { PoolProxy, type ProxyOptions } from '../../src/actors/proxy.ts';
 import { roundRobin } from '../../src/balancing/policies.ts';
 import { systemEnv } from '../../src/env.ts';
-import {
-  PoolClosed,
-  type PoolOptions,
-  type PoolWorker,
-  WorkerLost,
-  WorkerPool,
-} from '../../src/index.ts';
+import { PoolClosed, type PoolOptions, type PoolWorker, WorkerLost } from '../../src/index.ts';
 import { type DispatchTarget, dispatcherOf } from '../../src/routine/dispatcher.ts';
 import { lookup, type RegisteredRoutine } from '../../src/routine/registry.ts';
 import { beatTransport } from '../../src/transport/beat.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { defaultLimits } from '../../src/transport/link.ts';
-import { stopWorker } from '../../src/transport/stop.ts';
 import { WorkerCore } from '../../src/worker/core.ts';
 import {
   isAlive,
@@ -34,6 +27,7 @@ import {
 } from './helpers.ts';
 import { block, blockElsewhere } from './routines/busy.ts';
 import { gate, pid, slowly, untilAborted } from './routines/tasks.ts';
+import { stopWorker, WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];

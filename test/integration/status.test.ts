@@ -1,18 +1,12 @@
 /** What a worker tells an operator, or a health check, by the calls of gRPC. */
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
-import {
-  AuthenticationError,
-  type ListenerService,
-  stopWorker,
-  WorkerPool,
-  WorkerUnreachable,
-  workerStatus,
-} from '../../src/index.ts';
+import { AuthenticationError, type ListenerService, WorkerUnreachable } from '../../src/index.ts';
 import { VERSION } from '../../src/transport/version.ts';
 import { ownTransport } from '../fixtures/own-transport.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate } from './routines/tasks.ts';
+import { stopWorker, WorkerPool, workerStatus } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];

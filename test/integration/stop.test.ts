@@ -2,10 +2,11 @@
 import * as grpc from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type PoolWorker, TaskAborted, WorkerPool } from '../../src/index.ts';
+import { type PoolWorker, TaskAborted } from '../../src/index.ts';
 import { writeStopRequest } from '../../src/wire/generated/worker.js';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate, gateThenBytes, untilAborted } from './routines/tasks.ts';
+import { WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];

@@ -1,12 +1,13 @@
 /** Every row of the tables in docs/values.md, through a real worker, in each position that a value can take. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { fork, SerializationError, WorkerPool } from '../../src/index.ts';
+import { fork, SerializationError } from '../../src/index.ts';
 import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import * as remote from '../values/routines.ts';
 import { check, isPossible, nameOf } from '../values/row.ts';
 import { groups, make, makeRefused, refused, refusedExample, row } from '../values/rows/index.ts';
 import { moduleUrl, rejection } from './helpers.ts';
+import { WorkerPool } from './runtime.ts';
 
 const ROUTINES = moduleUrl('values/routines.ts');
 

@@ -14,20 +14,17 @@ import {
   type Logger,
   type OfferedTask,
   StaticDiscovery,
-  stopWorker,
   TaskAborted,
-  Worker,
   type WorkerOptions,
-  WorkerPool,
   WorkerStartError,
   WorkerUnreachable,
-  workerStatus,
 } from '../../src/index.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { VERSION } from '../../src/transport/version.ts';
 import { ROOT, rejection, runScript, scratchFolder, thrown, trace, until } from './helpers.ts';
 import { byTag } from './routines/backpressure.ts';
 import { family, gate, gateThenPid, seen, untilAborted } from './routines/tasks.ts';
+import { stopWorker, Worker, WorkerPool, workerStatus } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];

@@ -1,0 +1,48 @@
+/**
+ * Pools, workers and calls to workers for the tests of the runtime, whose files run once for each transport:
+ * the same as those of `skein`, over the transport of this run. What a test says itself of the transport, holds.
+ */
+import { inject } from 'vitest';
+import * as skein from '../../src/index.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The server of NATS, in the run of the files over NATS. */
+    natsUrl?: string;
+  }
+}
+
+const natsUrl = inject('natsUrl');
+
+/** Whether this run is over NATS, and not over gRPC. */
+export const isNats = natsUrl !== undefined;
+
+// Programs that the tests start are told by it.
+if (natsUrl !== undefined) process.env.SKEIN_TEST_NATS = natsUrl;
+const { over }: { over: object } = await import('../fixtures/over.ts');
+
+/** What a pool's workers may listen on; over NATS there is one. */
+export const transports = isNats ? (['nats'] as const) : (['unix', 'tcp'] as const);
+
+/** The options that stand for one of them. */
+export function through(name: (typeof transports)[number]): object {
+  return name === 'nats' ? over : { transport: name };
+}
+
+export const WorkerPool = {
+  open: (options?: skein.PoolOptions) => skein.WorkerPool.open({ ...over, ...options }),
+  connect: (options: skein.ConnectOptions) => skein.WorkerPool.connect({ ...over, ...options }),
+};
+export type WorkerPool = skein.WorkerPool;
+
+export class Worker extends skein.Worker {
+  constructor(options?: skein.WorkerOptions) {
+    super({ ...over, ...options });
+  }
+}
+
+export const workerStatus: typeof skein.workerStatus = (address, options) =>
+  skein.workerStatus(address, { ...over, ...options });
+
+export const stopWorker: typeof skein.stopWorker = (address, options) =>
+  skein.stopWorker(address, { ...over, ...options });
