@@ -146,6 +146,8 @@ class Desk {
   readonly #service: ListenerService;
   readonly #settings: TalkSettings;
   readonly #talks = new Map<string, Talk>();
+  /** The same by the subjects on which they are heard: what comes for them comes often. */
+  readonly #bySubject = new Map<string, Talk>();
   /** Those whose callers have not shown the authkey, the oldest first. */
   readonly #strangers = new Set<Talk>();
   #closing = false;
@@ -156,28 +158,37 @@ class Desk {
     this.#settings = settings;
   }
 
-  hear({ subject, data, status }: BusMessage): void {
-    const heard = heardByWorker(subject);
+  hear(message: BusMessage): void {
+    const talk = this.#bySubject.get(message.subject);
+    if (talk === undefined) return this.#hearOther(message);
+    const packet = this.#read(message, talk);
+    if (packet !== undefined) talk.receive(packet);
+  }
+
+  /** What comes for no conversation, or from the server. */
+  #hearOther(message: BusMessage): void {
+    const heard = heardByWorker(message.subject);
     if (heard === undefined) return;
     const key = `${heard.caller}.${heard.channel}`;
     const talk = this.#talks.get(key);
-    if (heard.verb === 'none') {
-      if (status === 503) talk?.stream?.absent();
-      return;
-    }
-    let packet: NatsPacket;
-    try {
-      packet = decodePacket(data);
-    } catch (cause) {
-      const { message } = cause as Error;
-      talk?.end({ code: 'protocol', message, cause });
-      return;
-    }
-    if (talk !== undefined) talk.receive(packet, heard.verb);
-    else if (packet.kind === NatsKind.NATS_OPEN) this.#begin(heard, key, packet);
+    if (heard.verb === 'none' && message.status === 503) talk?.stream?.absent();
+    if (heard.verb === 'none' || talk !== undefined) return;
+    const packet = this.#read(message, undefined);
+    if (packet === undefined) return;
+    if (packet.kind === NatsKind.NATS_OPEN) this.#begin(heard, key, packet);
     else if (packet.kind !== NatsKind.NATS_RESET) {
       const reset = { kind: NatsKind.NATS_RESET, reason: 'the worker knows nothing of it' };
       this.#settings.bus.publish(toCaller(this.#place, heard), encodePacket(reset));
+    }
+  }
+
+  #read({ data }: BusMessage, talk: Talk | undefined): NatsPacket | undefined {
+    try {
+      return decodePacket(data);
+    } catch (cause) {
+      const { message } = cause as Error;
+      talk?.end({ code: 'protocol', message, cause });
+      return undefined;
     }
   }
 
@@ -217,9 +228,11 @@ class Desk {
       ended: () => {
         this.#strangers.delete(talk);
         this.#talks.delete(key);
+        this.#bySubject.delete(talk.heardAt);
       },
     });
     this.#talks.set(key, talk);
+    this.#bySubject.set(talk.heardAt, talk);
     if (this.#settings.authkey !== undefined) {
       for (const oldest of this.#strangers) {
         if (this.#strangers.size < MAX_STRANGERS) break;
@@ -242,8 +255,9 @@ class Talk implements Channel {
   readonly remote: string;
   stream: Stream | undefined;
   readonly #verb: string;
-  /** Where the caller speaks to, and where it hears. */
-  readonly #heardAt: string;
+  /** Where the caller speaks to. */
+  readonly heardAt: string;
+  /** Where it hears. */
   readonly #saysTo: string;
   readonly #none: string;
   readonly #window: number;
@@ -267,7 +281,7 @@ class Talk implements Channel {
   ) {
     this.remote = `nats caller ${caller} ${channel.slice(0, 8)}`;
     this.#verb = verb;
-    this.#heardAt = toWorker(place, verb as Verb, { caller, channel });
+    this.heardAt = toWorker(place, verb as Verb, { caller, channel });
     this.#saysTo = toCaller(place, { caller, channel });
     this.#none = toWorker(place, 'none', { caller, channel });
     this.#window = window;
@@ -288,8 +302,7 @@ class Talk implements Channel {
     this.#say({ kind: NatsKind.NATS_CHALLENGE, nonce: this.#nonce });
   }
 
-  receive(packet: NatsPacket, verb: string): void {
-    if (verb !== this.#verb) return;
+  receive(packet: NatsPacket): void {
     const { kind } = packet;
     if (kind === NatsKind.NATS_OPEN || (kind === NatsKind.NATS_PROVE && this.#agreed)) {
       // It has not heard the answer.
@@ -350,7 +363,7 @@ class Talk implements Channel {
     const { authkey } = this.#settings;
     if (authkey === undefined || this.#nonce === undefined) return;
     const fits = nonce?.length === NONCE_BYTES && proof !== undefined;
-    const exchange = fits && exchangeOf(this.#heardAt, this.#nonce, nonce);
+    const exchange = fits && exchangeOf(this.heardAt, this.#nonce, nonce);
     // One try for each nonce.
     this.#nonce = undefined;
     if (!exchange || !authkey.isProof(proof as Uint8Array, 'client', exchange)) {

@@ -5,7 +5,7 @@
  */
 import type { Env, Timer } from '../env.ts';
 import type { ChannelHandlers, CloseReason } from '../transport/transport.ts';
-import { encodePacket, HEAD_BYTES, NatsKind, type NatsPacket } from './packet.ts';
+import { encodeData, encodePacket, HEAD_BYTES, NatsKind, type NatsPacket } from './packet.ts';
 
 export interface StreamLimits {
   /** Bytes that may be on the way to this side. */
@@ -230,11 +230,13 @@ export class Stream {
         const message = `The NATS server takes messages of ${this.#ports.maxPayload()} bytes only by now.`;
         return this.#ports.env.soon(() => this.reset({ code: 'lost', message }));
       }
-      const head = { kind, sequence: this.#sent + 1, taken: this.#handled, more };
-      const reason = kind === NatsKind.NATS_END ? this.#closing?.message : undefined;
-      const message = encodePacket({ ...head, reason, data: data.length > 0 ? data : undefined });
+      const sequence = this.#sent + 1;
+      const message =
+        kind === NatsKind.NATS_DATA
+          ? encodeData(sequence, this.#handled, more, data)
+          : encodePacket({ kind, sequence, taken: this.#handled, reason: this.#closing?.message });
       if (!this.#ports.publish(message, false)) return;
-      this.#sent += 1;
+      this.#sent = sequence;
       this.#highest = Math.max(this.#highest, this.#sent);
       this.#flying += data.length;
       this.#untold = 0;
@@ -249,13 +251,16 @@ export class Stream {
       const message = `The other side has taken packet ${taken}, and ${this.#highest} was the last.`;
       return this.reset({ code: 'protocol', message });
     }
+    // After a step back it may have taken what was not sent again.
+    let flying = this.#sent - this.#taken;
     for (const { data, released } of this.#parts.splice(0, count)) {
       this.#held -= data.length;
+      if (flying > 0) this.#flying -= data.length;
+      flying -= 1;
       released?.();
     }
     this.#taken = taken;
     this.#sent = Math.max(this.#sent, taken);
-    this.#countFlying();
     if (this.#closing !== undefined) {
       if (this.#parts.length === 0) return this.end(this.#closing);
       this.#setDeadline(this.#closing);
@@ -268,15 +273,10 @@ export class Stream {
 
   #goBack(sequence: number): void {
     if (!this.#open || sequence > this.#sent || sequence <= this.#taken) return;
+    const [from, to] = [sequence - 1 - this.#taken, this.#sent - this.#taken];
+    for (const { data } of this.#parts.slice(from, to)) this.#flying -= data.length;
     this.#sent = sequence - 1;
-    this.#countFlying();
     this.#pump();
-  }
-
-  #countFlying(): void {
-    this.#flying = 0;
-    const count = this.#sent - this.#taken;
-    for (let i = 0; i < count; i += 1) this.#flying += this.#parts[i]?.data.length ?? 0;
   }
 
   #hear(packet: NatsPacket): void {
