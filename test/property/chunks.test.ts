@@ -36,7 +36,7 @@ describe('values', () => {
         checkSide(calls, caller, worker);
         checkSide(answers, worker, caller);
       }),
-      { numRuns: 1_000 },
+      { numRuns: 600 },
     );
   });
 

@@ -8,7 +8,7 @@ import type { CallPlan, TaskPlan } from '../../src/testing/scenario.ts';
 import { Simulation } from '../../src/testing/simulation.ts';
 
 /** Schedules in a normal run; `npm run soak` runs more. */
-const SCHEDULES = 300;
+const SCHEDULES = 200;
 
 /** Simulated milliseconds in which everything comes to rest. */
 const graceMs = 15_000;

@@ -49,7 +49,7 @@ describe('an error', () => {
         strictEqual(arrived.stack, thrown.stack);
         assertArrived(arrived.cause, thrown.cause);
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 
@@ -63,7 +63,7 @@ describe('an error', () => {
         ok(arrived instanceof Error);
         deepStrictEqual(Object.keys(arrived), Object.keys(thrown));
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 });

@@ -83,7 +83,7 @@ describe('very many small objects', () => {
         deepStrictEqual(arrived[0], list[0]);
         deepStrictEqual(arrived.at(-1), list.at(-1));
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     );
   });
 
@@ -118,7 +118,7 @@ describe('very many small objects', () => {
         for (const [i, { before }] of parts.entries()) if (before) roundTrip(value[i]);
         deepStrictEqual(roundTrip(value), value);
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     );
   });
 
