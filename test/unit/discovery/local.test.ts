@@ -154,9 +154,9 @@ describe('the folder', () => {
     prepare();
     const discovery = open();
     const iterator = discovery.subscribe()[Symbol.asyncIterator]();
-    const failures = [iterator.next(), discovery.publisher.publish('worker-added', worker('a'))];
-    for (const failure of failures) {
-      const error = await failure.catch((error) => error);
+    const published = discovery.publisher.publish('worker-added', worker('a'));
+    const errors = [iterator.next(), published].map((failing) => failing.catch((error) => error));
+    for (const error of await Promise.all(errors)) {
       expect(error).toMatchObject({ name: 'DiscoveryError', code: 'DISCOVERY' });
       expect(error.message).toContain(message);
     }
