@@ -10,6 +10,7 @@ import {
 } from '../discovery/discovery.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
+import type { WorkerPlace } from '../transport/probe.ts';
 import type { CloseReason } from '../transport/transport.ts';
 import type { WorkerAddress } from './peer.ts';
 import type { ProxyEvent } from './proxy.ts';
@@ -19,8 +20,8 @@ export interface FinderOptions {
   readonly discovery: DiscoveryLike;
   /** What the proxy is told. */
   readonly send: (event: ProxyEvent) => void;
-  /** Asks the worker at an address what it is, where discovery knows no more of it. */
-  readonly probe: (address: string) => Promise<WorkerMetadata>;
+  /** Asks the worker at a place what it is, where discovery knows no more of it. */
+  readonly probe: (place: WorkerPlace) => Promise<WorkerMetadata>;
   /** Whether the pool wants the worker. Default: each. */
   readonly accept?: ((worker: WorkerMetadata) => boolean) | undefined;
   /** As many workers are taken at a time. Default: Infinity. */
@@ -327,9 +328,9 @@ export class Finder {
 
   async #ask(candidate: Candidate): Promise<void> {
     candidate.state = 'asked';
-    const { address } = candidate.metadata;
+    const { address, alternatives } = candidate.metadata;
     try {
-      const answer = await this.#options.probe(address);
+      const answer = await this.#options.probe({ address, alternatives });
       if (!this.#isCurrent(candidate)) return;
       candidate.failures = 0;
       // It need not know by which of its addresses it is reached.
@@ -419,8 +420,10 @@ function knownOf({ metadata, answer }: Candidate): WorkerMetadata {
   return answer === undefined ? metadata : { ...metadata, ...answer };
 }
 
-function addressOf({ uid = '', address, beat, tags = [], channel }: WorkerMetadata): WorkerAddress {
-  return { uid, address, beat, tags, capacity: channel?.concurrency, hearsay: true };
+function addressOf(worker: WorkerMetadata): WorkerAddress {
+  const { uid = '', address, alternatives, beat, tags = [], channel } = worker;
+  const places = { address, ...(alternatives && { alternatives }), beat };
+  return { uid, ...places, tags, capacity: channel?.concurrency, hearsay: true };
 }
 
 function pauseAfter(failures: number): number {

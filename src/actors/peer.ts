@@ -176,11 +176,12 @@ export interface PeerPorts {
   /** A worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
   /**
-   * Opens a channel to a worker, or to its beat.
+   * Opens a channel to a worker at the first of its addresses that answers, or to a beat.
    *
-   * @throws ProtocolError when there is no transport for the address
+   * @param expects the uid of the worker that is meant. Default: whoever answers
+   * @throws ProtocolError when there is no transport for any of the addresses
    */
-  connect(address: string): Channel;
+  connect(addresses: readonly [string, ...string[]], expects?: string): Channel;
   /** Which modules are imported because the worker names them; undefined: as for the process. */
   modulesFor(worker: WorkerAddress): ModulePolicy | undefined;
   balance(event: BalancerEvent): void;
@@ -208,7 +209,9 @@ export interface PeerPorts {
 export interface WorkerAddress {
   readonly uid: string;
   readonly address: string;
-  /** Where a thread answers for its process while its event loop is blocked. */
+  /** Other addresses of the same worker: tried where `address` does not connect. */
+  readonly alternatives?: readonly string[] | undefined;
+  /** Where a thread answers for its process while its event loop is blocked, for those who connect at `address`. */
   readonly beat?: string | undefined;
   readonly tags: readonly string[];
   /** Tasks that it runs at a time; undefined for any number. */
@@ -242,7 +245,13 @@ type Changing<T> = { -readonly [K in keyof T]: T[K] };
 
 export class Peer {
   readonly view: Changing<WorkerView>;
+  #alternatives: readonly string[];
+  /** As those say who named the worker: they may have a way of their own to it. */
   #beat: string | undefined;
+  /** As the worker said itself on the last link. */
+  #saidBeat: string | undefined;
+  /** Where the link is up. */
+  #via: string | undefined;
   readonly #ports: PeerPorts;
   readonly #actor: AnyActorRef;
   /** Calls that wait for the link. */
@@ -266,6 +275,7 @@ export class Peer {
   /** @param lastNumber after which its calls are numbered: a worker that knows the caller admits no other */
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts, lastNumber: number) {
     const { uid, address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
+    this.#alternatives = worker.alternatives ?? [];
     this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
     this.#beat = beat;
     this.#standing = worker.hearsay ? 'new' : 'good';
@@ -344,6 +354,7 @@ export class Peer {
     const { address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
     // Somebody else says where it is now.
     if (worker.hearsay) this.#offers.modules = this.#ports.modulesFor(worker);
+    this.#alternatives = worker.alternatives ?? [];
     this.#beat = beat ?? this.#beat;
     Object.assign(this.view, { address, tags, capacity });
   }
@@ -355,6 +366,11 @@ export class Peer {
 
   get standing(): Standing {
     return this.#standing;
+  }
+
+  /** Which of the worker's addresses the link is up at; undefined while it is not. */
+  get via(): string | undefined {
+    return this.#via;
   }
 
   /** Connects to find out whether the worker is there. Returns false when a link is there already, or comes up. */
@@ -413,10 +429,11 @@ export class Peer {
   #connect(): void {
     const { env, limits, epoch } = this.#ports;
     const { uid, address } = this.view;
+    const alternatives = this.#alternatives;
     this.#met = false;
     let channel: Channel;
     try {
-      channel = this.#ports.connect(address);
+      channel = this.#ports.connect([address, ...alternatives], uid);
     } catch (cause) {
       const reason = { code: 'refused' as const, message: String(cause), cause };
       this.send({ type: 'down', reason });
@@ -433,6 +450,7 @@ export class Peer {
           this.#trust?.cancel();
           this.#ports.tried(this.view.uid, 'there');
           this.#ports.answered(uid);
+          this.#via = alternatives.length === 0 ? address : link.remote;
           if (about) this.#describe(about);
           this.view.stalled = false;
           this.send({ type: 'up' });
@@ -450,7 +468,7 @@ export class Peer {
     );
     this.#link = link;
     this.#offers.begin(link);
-    const watch = this.#watchOver(link);
+    const watch = this.#watchOver(link, address);
     this.#watch = watch;
     if (this.#standing !== 'new') return;
     this.#trust = env.timer(TRUST_MS, () => {
@@ -467,8 +485,7 @@ export class Peer {
 
   /** What the worker says of itself counts more than what others say of it. */
   #describe({ tags = [], beat, channel }: WorkerAbout): void {
-    // Whoever named the worker may have a way of its own to the beat.
-    this.#beat ??= beat;
+    this.#saidBeat = beat;
     const capacity = channel?.concurrency ?? Number.POSITIVE_INFINITY;
     const same = capacity === this.view.capacity && isDeepStrictEqual(tags, this.view.tags);
     if (same) return;
@@ -478,15 +495,18 @@ export class Peer {
     this.announce();
   }
 
-  #watchOver(link: Link): Watch {
+  /** @param address where the link is, unless it came up at an alternative */
+  #watchOver(link: Link, address: string): Watch {
     const { env, lostAfterMs, connect, lost } = this.#ports;
     return new Watch(this.#actor, {
       env,
       lostAfterMs,
       link,
       beat: () => {
-        if (this.#beat === undefined) return undefined;
-        return connect(withoutWildcard(this.#beat, this.view.address));
+        const via = this.#via ?? address;
+        // Where it is connected at an alternative, its own network may be out of reach.
+        const beat = via === address ? (this.#beat ?? this.#saidBeat) : this.#saidBeat;
+        return beat === undefined ? undefined : connect([withoutWildcard(beat, via)]);
       },
       stalled: (stalled) => {
         this.view.stalled = stalled;
@@ -545,6 +565,7 @@ export class Peer {
 
   #loseAll(message: string, cause?: unknown): void {
     this.#link = undefined;
+    this.#via = undefined;
     this.#refuseHeld();
     this.#offers.end(message, cause);
   }

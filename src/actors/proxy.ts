@@ -17,8 +17,9 @@ import type {
   StepResult,
 } from '../routine/dispatcher.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
+import { connectAny } from '../transport/alternatives.ts';
 import type { Limits } from '../transport/link.ts';
-import { type CloseReason, type Dialer, dialerOf } from '../transport/transport.ts';
+import type { CloseReason, Dialer } from '../transport/transport.ts';
 import { CancelReason } from '../wire/frame.ts';
 import type { Encoded } from '../wire/value.ts';
 import { createLightActor } from './actor.ts';
@@ -213,7 +214,8 @@ export class PoolProxy implements Dispatcher {
       limits: { ...limits, helloTimeoutMs: Math.max(limits.helloTimeoutMs, leastMs) },
       epoch: this.epoch,
       home: this.home,
-      connect: (address) => dialerOf(options.transports, address).connect(address),
+      connect: (addresses, expects) =>
+        connectAny(options.transports, addresses, { env: options.env, expects }),
       balance: (event) => this.#balancer.send(event),
       modulesFor: (worker) => options.modules?.(worker),
       isFull: (uid) => this.#balancer.isFull(uid),
@@ -271,6 +273,11 @@ export class PoolProxy implements Dispatcher {
   /** Whether the worker did not answer when it was called last, or was lost since. */
   isInDoubt(uid: string): boolean {
     return this.#peers.get(uid)?.standing === 'doubtful';
+  }
+
+  /** Where the link to the worker is up; undefined while it is not. */
+  via(uid: string): string | undefined {
+    return this.#peers.get(uid)?.via;
   }
 
   get stats(): ProxyStats {

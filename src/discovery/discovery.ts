@@ -19,7 +19,10 @@ export interface ChannelOptions {
 
 /** What a worker says of itself to whoever connects. A property that is undefined is not known. */
 export interface WorkerAbout {
-  /** Where a thread answers for its process while its event loop is blocked. */
+  /**
+   * Where a thread answers for its process while its event loop is blocked, for those who connect at
+   * `address`. To others the worker itself says where.
+   */
   readonly beat?: string | undefined;
   readonly pid?: number | undefined;
   /** Name of the machine that it runs on. */
@@ -43,6 +46,11 @@ export interface WorkerMetadata extends WorkerAbout {
   readonly uid?: string | undefined;
   /** Where it listens, e.g. `tcp://10.0.0.7:4000`. */
   readonly address: string;
+  /**
+   * Other addresses of the same worker, over other transports: up to 4. They are tried, in this order, where
+   * `address` does not connect.
+   */
+  readonly alternatives?: readonly string[] | undefined;
 }
 
 /** What a worker says of itself. */

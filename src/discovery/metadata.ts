@@ -11,6 +11,8 @@ const MAX_ENTRIES = 64;
 const UID = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_UID_LENGTH}}$`);
 const ADDRESS = /^[a-z][a-z0-9+.-]*:\/\/[^\s]+$/;
 const KEY = /^[A-Za-z0-9._-]{1,64}$/;
+/** Most addresses beside the first. */
+const MAX_ALTERNATIVES = 4;
 /** It would reach terminals. */
 const CONTROL = /\p{Cc}/u;
 
@@ -31,11 +33,12 @@ export type Fields = Readonly<Record<string, unknown>>;
  */
 export function parseMetadata(value: unknown): WorkerMetadata {
   if (!isObject(value)) throw new TypeError('the metadata of a worker must be an object');
-  const { address, uid } = value;
+  const { address, alternatives, uid } = value;
   if (address === undefined) throw new TypeError('address is missing');
   return defined({
     uid: optional(uid, (uid) => matching('uid', uid, UID, 'up to 64 letters, digits, _ and -')),
     address: addressOf('address', address),
+    alternatives: optional(alternatives, parseAlternatives),
     ...parseAbout(value),
   });
 }
@@ -72,8 +75,20 @@ export function parseAnnounced(value: unknown): AnnouncedWorker {
   if (pid === undefined) throw new TypeError('pid is missing');
   if (host === undefined) throw new TypeError('host is missing');
   if (version === undefined) throw new TypeError('version is missing');
-  const { address, beat } = worker;
-  return defined({ uid, address, beat, pid, host, version, tags, extra, secure, channel });
+  const { address, alternatives, beat } = worker;
+  return defined({
+    uid,
+    address,
+    alternatives,
+    beat,
+    pid,
+    host,
+    version,
+    tags,
+    extra,
+    secure,
+    channel,
+  });
 }
 
 /** Whether two that were parsed say the same. */
@@ -110,6 +125,15 @@ function matching(name: string, value: unknown, pattern: RegExp, what: string): 
 
 function addressOf(name: string, value: unknown): string {
   return matching(name, value, ADDRESS, 'an address, such as tcp://host:port');
+}
+
+/** None of them is the same as to leave them out. */
+function parseAlternatives(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value) || value.length > MAX_ALTERNATIVES) {
+    throw new TypeError(`alternatives must be an array of up to ${MAX_ALTERNATIVES} addresses`);
+  }
+  if (value.length === 0) return undefined;
+  return value.map((address) => addressOf('each of alternatives', address));
 }
 
 function whole(name: string, value: unknown): number {

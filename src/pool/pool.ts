@@ -30,7 +30,7 @@ import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits, type Limits } from '../transport/link.ts';
 import { probe } from '../transport/probe.ts';
 
-import { type Dialer, dialerOf } from '../transport/transport.ts';
+import type { Dialer } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 
 import { Children, type ChildrenOptions, type ReplacedWorker } from './children.ts';
@@ -548,9 +548,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       env: systemEnv,
       discovery,
       send: (event) => this.#found(event, reach),
-      probe: async (address) => {
-        const there = reach(address);
-        return await probe(dialerOf(transports, there), there, { env: systemEnv, limits });
+      probe: async ({ address, alternatives }) => {
+        const place = { address: reach(address), alternatives: alternatives?.map(reach) };
+        return await probe(transports, place, { env: systemEnv, limits });
       },
       accept,
       lease,

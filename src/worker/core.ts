@@ -265,7 +265,7 @@ export class WorkerCore {
             this.#proxy.send(event);
             if (event.type === 'added') this.#keeper.found();
           },
-          probe: (address) => probe(dialerOf(this.#transports, address), address, { env, limits }),
+          probe: (place) => probe(this.#transports, place, { env, limits }),
           own: (uid) => uid === this.uid,
           version: VERSION,
           warn,

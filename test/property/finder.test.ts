@@ -84,7 +84,7 @@ test('a finder takes all that it wants, up to its lease, each once', async () =>
           version: '1.0.0',
           accept: (worker: WorkerMetadata) => worker.tags?.includes('wanted') === true,
           warn: () => {},
-          probe: async (at) => {
+          probe: async ({ address: at }) => {
             const place = places[Number(at.split('.')[3]?.split(':')[0])] as Place;
             if (!place.answers) throw new Error('nobody answers');
             return { address: at, uid: place.uid, tags: tags(place) };

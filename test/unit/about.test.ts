@@ -55,7 +55,7 @@ describe('a probe', () => {
     const beat = 'beat+tcp://10.0.0.7:4001';
     const about = { host: 'a', pid: 7, version: '0.1.0', extra: { zone: 'b' }, beat };
     const worker = await start({ about, tags: ['gpu'], concurrency: 3 });
-    expect(await probe(transport, address, shared)).toEqual({
+    expect(await probe([transport], { address }, shared)).toEqual({
       ...about,
       uid: worker.uid,
       address,
@@ -71,16 +71,20 @@ describe('a probe', () => {
       call: 0,
       hello: { version: PROTOCOL_VERSION, uid: 'w1', max_value_bytes: 0, window: 0 },
     });
-    expect(await probe(transport, address, shared)).toEqual({ uid: 'w1', address, channel: {} });
+    expect(await probe([transport], { address }, shared)).toEqual({
+      uid: 'w1',
+      address,
+      channel: {},
+    });
   });
 
   test('says why there is no answer', async () => {
-    const failure = await probe(transport, address, shared).catch((error) => error);
+    const failure = await probe([transport], { address }, shared).catch((error) => error);
     expect(failure).toBeInstanceOf(WorkerUnreachable);
     expect(failure.address).toBe(address);
     expect(failure.message).toBe(`No worker answers at ${address}.`);
     await answer();
-    await expect(probe(transport, address, shared)).rejects.toThrow(
+    await expect(probe([transport], { address }, shared)).rejects.toThrow(
       `no worker can be reached at ${address}: no Hello within 200 ms`,
     );
   });
@@ -94,7 +98,7 @@ describe('a probe', () => {
     ['a long version', { version: 'x'.repeat(2_000) }, 'version must be a text'],
   ])('refuses %s', async (_what, about, message) => {
     await answer(greeting(about));
-    await expect(probe(transport, address, shared)).rejects.toThrow(message);
+    await expect(probe([transport], { address }, shared)).rejects.toThrow(message);
   });
 
   test('refuses a uid that no worker has', async () => {
@@ -102,7 +106,7 @@ describe('a probe', () => {
       call: 0,
       hello: { version: PROTOCOL_VERSION, uid: 'a b', max_value_bytes: 0, window: 0 },
     });
-    await expect(probe(transport, address, shared)).rejects.toThrow('uid must be');
+    await expect(probe([transport], { address }, shared)).rejects.toThrow('uid must be');
   });
 });
 

@@ -35,7 +35,7 @@ function look(options: Partial<FinderOptions> = {}) {
       if (event.type === 'added') taken.add(event.worker.uid);
       if (event.type === 'unlisted') taken.delete(event.uid);
     },
-    probe: async (address) => ({ address, uid: `at-${address.slice(-4)}` }),
+    probe: async ({ address }) => ({ address, uid: `at-${address.slice(-4)}` }),
     version: '1.2.0',
     warn: (message) => warnings.push(message),
     ...options,
@@ -207,7 +207,7 @@ describe('a worker that is known by its address alone', () => {
     const { has, finder } = look({
       discovery: new StaticDiscovery(['tcp://10.0.0.7:4001', 'tcp://10.0.0.8:4002']),
       accept: ({ tags }) => tags?.includes('gpu') === true,
-      probe: async (address) => ({
+      probe: async ({ address }) => ({
         address: 'tcp://its.own.word:1',
         uid: `at-${address.slice(-4)}`,
         tags: address.endsWith('1') ? ['gpu'] : [],
@@ -228,7 +228,7 @@ describe('a worker that is known by its address alone', () => {
     let times = 0;
     const { has, warnings } = look({
       discovery: new StaticDiscovery(['tcp://10.0.0.7:4001']),
-      probe: async (address) => {
+      probe: async ({ address }) => {
         times += 1;
         if (times < 4) throw new Error('nobody listens');
         return { address, uid: 'a' };
@@ -254,7 +254,7 @@ describe('a worker that is known by its address alone', () => {
     let uid = 'a';
     const { has, finder } = look({
       discovery: new StaticDiscovery(['tcp://10.0.0.7:4001']),
-      probe: async (address) => ({ address, uid }),
+      probe: async ({ address }) => ({ address, uid }),
     });
     await has('a');
     uid = 'b';
