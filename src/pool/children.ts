@@ -11,7 +11,7 @@ import { toBeatAddress } from '../transport/beat.ts';
 import { VERSION } from '../transport/version.ts';
 import type { WorkerSetup } from '../worker/ipc.ts';
 import { WorkerOutput } from '../worker/output.ts';
-import { WorkerProcess } from '../worker/process.ts';
+import { type StartedWorker, WorkerProcess } from '../worker/process.ts';
 import type { StreamName } from '../worker/sink.ts';
 import { makeFolder } from '../worker/sockets.ts';
 
@@ -19,8 +19,8 @@ export interface ChildrenOptions {
   /** What each worker is told, but for where it listens. */
   readonly setup: Omit<WorkerSetup, 'address' | 'beat' | 'packages'>;
   readonly startTimeoutMs: number;
-  /** Unix sockets, or TCP on this host. */
-  readonly listen: { readonly unix: true } | { readonly host: string };
+  /** For gRPC: Unix sockets, or TCP on this host; undefined: nowhere. */
+  readonly listen: { readonly unix: true } | { readonly host: string } | undefined;
   /** Where what listens at an address is reached by others. */
   readonly reach: (address: string) => string;
   /** Who is told of the workers, so that other programs find them. */
@@ -45,6 +45,12 @@ interface Child {
   since: number;
   /** As it was announced. */
   announced: AnnouncedWorker | undefined;
+}
+
+export interface KnownChild {
+  readonly pid: number | undefined;
+  readonly beat: string | undefined;
+  readonly alternatives: readonly string[];
 }
 
 /** One that ends, or does not come up. */
@@ -80,7 +86,7 @@ export class Children {
   constructor(options: ChildrenOptions) {
     this.#options = options;
     this.#output = new WorkerOutput(options.log, options.output);
-    if ('unix' in options.listen) this.#folder = makeFolder();
+    if (options.listen && 'unix' in options.listen) this.#folder = makeFolder();
   }
 
   get size(): number {
@@ -93,9 +99,10 @@ export class Children {
   }
 
   /** What is known of one that is up; undefined when it is none of these. */
-  find(uid: string): { pid: number | undefined; beat: string | undefined } | undefined {
+  find(uid: string): KnownChild | undefined {
     const child = this.#find(uid);
-    return child && { pid: child.process.pid, beat: child.worker?.beat };
+    const { beat, alternatives = [] } = child?.worker ?? {};
+    return child && { pid: child.process.pid, beat, alternatives };
   }
 
   worker(slot: number): WorkerAddress | undefined {
@@ -107,27 +114,30 @@ export class Children {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
     this.#failures.set(slot, failures);
-    const { setup, startTimeoutMs, reach, started, leaving, exited } = this.#options;
+    const { setup, startTimeoutMs, reach, started: told, leaving, exited } = this.#options;
+    const beatAddress = this.#address(slot, 'beat');
     const listen = {
       address: this.#address(slot, 'sock'),
-      beat: toBeatAddress(this.#address(slot, 'beat')),
+      beat: beatAddress && toBeatAddress(beatAddress),
     };
     const options = { startTimeoutMs, killTimeoutMs: KILL_TIMEOUT_MS, output: this.#output };
     const process = new WorkerProcess({ ...setup, ...listen }, options, {
-      started: (uid, address, beat) => {
+      started: (started) => {
+        const { uid, address, alternatives, beat } = started;
         const child = this.#slots.get(slot);
         if (child) {
           child.since = systemEnv.now();
           child.worker = {
             uid,
             address: reach(here(address)),
+            ...(alternatives.length > 0 && { alternatives: alternatives.map(reach) }),
             beat: beat === undefined ? undefined : reach(here(beat)),
             tags: setup.tags,
             capacity: setup.concurrency,
           };
-          this.#publish(child, address, beat);
+          this.#publish(child, started);
         }
-        started(slot);
+        told(slot);
       },
       leaving: () => {
         this.#withdraw(this.#slots.get(slot));
@@ -223,20 +233,22 @@ export class Children {
   }
 
   /** Where the worker of a slot, and its beat, listen. A socket's path is used once: it may outlive a killed worker. */
-  #address(slot: number, kind: 'sock' | 'beat'): string {
+  #address(slot: number, kind: 'sock' | 'beat'): string | undefined {
     const { listen } = this.#options;
+    if (listen === undefined) return undefined;
     if (this.#folder !== undefined) return `unix://${join(this.#folder, `${slot}.${kind}`)}`;
     const host = 'host' in listen ? listen.host : '127.0.0.1';
     return formatAddress({ scheme: 'tcp', host, port: 0 });
   }
 
-  #publish(child: Child, address: string, beat: string | undefined): void {
+  #publish(child: Child, { address, alternatives, beat }: StartedWorker): void {
     const { publisher, setup } = this.#options;
     const { worker, process } = child;
     if (publisher === undefined || worker === undefined || process.pid === undefined) return;
     child.announced = {
       uid: worker.uid,
       address,
+      ...(alternatives.length > 0 && { alternatives }),
       beat,
       pid: process.pid,
       host: hostname(),

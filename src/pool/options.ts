@@ -16,6 +16,8 @@ import {
   given,
 } from '../routine/options.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { checkRecipes, type TransportGiven, takeTransports } from '../transport/given.ts';
+import type { Transport } from '../transport/transport.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
 
 export interface PoolOptions {
@@ -70,11 +72,14 @@ export interface PoolOptions {
   /** Who gets the next task. Default: `roundRobin()`. */
   readonly loadBalancer?: LoadBalancer;
   /**
-   * How spawned workers are reached. Default: `tcp` with `host`, or where discovery says on which host they
-   * have to listen; else `unix`, or `tcp` on loopback where there are no Unix sockets.
+   * How spawned workers are reached, over gRPC by `'unix'` or `'tcp'`, or over a transport such as
+   * `natsTransport(...)` of `skein/nats`, or over several in an array: they listen on each, and gRPC is tried
+   * first. Workers that are found are reached over gRPC and over these. With `discovery` and no `size` it says
+   * no more than that. Default: gRPC, on `tcp` with `host`, or where discovery says on which host workers have
+   * to listen; else on `unix`, or on `tcp` on loopback where there are no Unix sockets.
    */
-  readonly transport?: 'unix' | 'tcp';
-  /** Where spawned workers listen, for `tcp`. Default: what discovery says, or 127.0.0.1. */
+  readonly transport?: TransportGiven | readonly TransportGiven[];
+  /** Where spawned workers listen, for `tcp`; beside other transports, too. Default: what discovery says, or 127.0.0.1. */
   readonly host?: string;
   /**
    * Tasks that one worker runs at a time; more of them wait. A task may call routines of its own worker
@@ -131,6 +136,11 @@ export interface PoolOptions {
 /** Options of a pool that uses the workers of a durable one. */
 export interface ConnectOptions
   extends Omit<PoolOptions, 'size' | 'discovery' | 'extra' | 'transport' | 'host' | 'restarts'> {
+  /**
+   * What reaches the workers beside gRPC: `natsTransport(...)` of `skein/nats`, say, or several in an array. The
+   * pool itself is asked over gRPC. Default: none.
+   */
+  readonly transport?: Transport | readonly Transport[];
   /** Where the durable pool answers: a name or an IP address. Default: 127.0.0.1. */
   readonly host?: string;
   /** Default: 7411. */
@@ -176,12 +186,16 @@ const POOL_OPTIONS = [
 ];
 
 /** For workers that are spawned. */
-const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'transport', 'restarts', 'proxyTtl'];
+const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'restarts', 'proxyTtl'];
 
 /** @throws TypeError when there is one that `connect` does not have; `open` checks the others */
 export function checkConnectOptions(options: ConnectOptions): void {
   const names = POOL_OPTIONS.filter((name) => !NOT_FOR_CONNECT.includes(name));
   checkNames('WorkerPool.connect(options)', options, ['host', 'port', ...names]);
+  if (takeTransports(options.transport).grpc === undefined) return;
+  throw new TypeError(
+    "transport names 'unix' or 'tcp', which says how spawned workers listen: leave it out, gRPC is always there",
+  );
 }
 
 /** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
@@ -225,10 +239,9 @@ export function checkOptions(options: PoolOptions): PoolOptions {
     }
   }
   if (options.logger !== undefined) checkLogger(options.logger);
-  if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
-    throw new TypeError(`transport must be 'unix' or 'tcp', not ${String(transport)}`);
-  }
-  if (host !== undefined && transport === 'unix') {
+  const { grpc, others } = takeTransports(transport);
+  if (size !== undefined ? size > 0 : discovery === undefined) checkRecipes(others);
+  if (host !== undefined && grpc === 'unix') {
     throw new TypeError("host is for transport: 'tcp', and 'unix' was given");
   }
   checkTexts('tags', tags);

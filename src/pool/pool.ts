@@ -26,12 +26,15 @@ import { deriveScope, runInScope } from '../routine/task.ts';
 import { ownPackages, withoutFiles } from '../routine/whereabouts.ts';
 import { encodeAuthkey } from '../security/authkey.ts';
 import { beatTransport } from '../transport/beat.ts';
+import { takeTransports } from '../transport/given.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits, type Limits } from '../transport/link.ts';
 import { probe } from '../transport/probe.ts';
 
 import type { Dialer } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
+import { guardAll } from '../worker/beside.ts';
+import { foundOnNetwork } from '../worker/options.ts';
 
 import { Children, type ChildrenOptions, type ReplacedWorker } from './children.ts';
 import {
@@ -45,6 +48,10 @@ import {
 export interface PoolWorker {
   readonly uid: string;
   readonly address: string;
+  /** Other addresses of it, over other transports: tried in this order where `address` does not connect. */
+  readonly alternatives: readonly string[];
+  /** Which of its addresses it is connected to at; undefined while it is not. */
+  readonly via: string | undefined;
   /** Where its beat listens: a thread that answers for the process, also while a task blocks it. */
   readonly beat: string | undefined;
   /** Its process; undefined when discovery does not tell. */
@@ -280,8 +287,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     }
     const limits: Limits = { ...defaultLimits, maxValueBytes };
     // Those given come first: they may have a way of their own to the beats.
+    const { others } = takeTransports(this.#options.transport);
     const transports = [
-      ...(parts.transports ?? [grpcTransport(authkey === undefined ? {} : { authkey })]),
+      ...(parts.transports ?? [grpcTransport({ authkey })]),
+      ...guardAll(others, authkey),
       beatTransport(),
     ];
     this.#waitsForOthers = parts.waitsForOthers ?? false;
@@ -328,6 +337,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       return {
         uid,
         address,
+        alternatives: child?.alternatives ?? found?.alternatives ?? [],
+        via: this.#proxy.via(uid),
         beat: child?.beat ?? found?.beat,
         pid: child?.pid ?? found?.pid,
         host: child ? hostname() : found?.host,
@@ -499,6 +510,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       root,
       lazy,
       proxyTtl,
+      transport,
     } = this.#options;
     const publisher = this.#discovery?.discovery.publisher;
     const isShared = publisher !== undefined || root !== undefined;
@@ -521,6 +533,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         authkey: authkey === undefined ? undefined : encodeAuthkey(authkey),
         callerLostAfterMs: isShared ? CALLER_LOST_AFTER_MS : undefined,
         extra,
+        transports: takeTransports(transport).others.flatMap(({ recipe }) => recipe ?? []),
       },
       startTimeoutMs: startTimeout,
       listen: listenOf(this.#options, publisher?.bindHost),
@@ -578,7 +591,13 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     if ('worker' in event) {
       const { worker } = event;
       const beat = worker.beat === undefined ? undefined : reach(worker.beat);
-      this.#proxy.send({ ...event, worker: { ...worker, address: reach(worker.address), beat } });
+      const alternatives = worker.alternatives?.map(reach);
+      const places = {
+        address: reach(worker.address),
+        ...(alternatives && { alternatives }),
+        beat,
+      };
+      this.#proxy.send({ ...event, worker: { ...worker, ...places } });
     } else this.#proxy.send(event);
     this.#announce();
   }
@@ -652,17 +671,16 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
 }
 
 /** @throws TypeError when the workers can't listen where discovery says that they have to */
-function listenOf(
-  { transport, host }: PoolOptions,
-  bindHost: string | undefined,
-): ChildrenOptions['listen'] {
-  if (transport === 'unix') {
-    if (bindHost === undefined) return { unix: true };
-    throw new TypeError(
-      "the workers of this discovery are found on a network: transport 'unix' is not for it",
-    );
+function listenOf(options: PoolOptions, bindHost: string | undefined): ChildrenOptions['listen'] {
+  const { host, size = 0 } = options;
+  const { grpc, others } = takeTransports(options.transport);
+  const isNone = grpc === undefined && others.length > 0 && host === undefined;
+  if (bindHost !== undefined && (grpc === 'unix' || (isNone && size > 0))) {
+    throw new TypeError(foundOnNetwork(grpc));
   }
+  if (isNone) return undefined;
+  if (grpc === 'unix') return { unix: true };
   if (host !== undefined || bindHost !== undefined) return { host: host ?? bindHost ?? '' };
-  const unix = transport === undefined && process.platform !== 'win32';
+  const unix = grpc === undefined && process.platform !== 'win32';
   return unix ? { unix: true } : { host: '127.0.0.1' };
 }

@@ -10,8 +10,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
 
 /**
+ * @typedef {object} AlsoBeat somewhere else to answer: a module that exports `serveBeat`, as `BeatRecipe` has it
+ * @property {string} module
+ * @property {unknown} setup
+ */
+
+/**
  * @typedef {object} BeatSetup
- * @property {{ path: string } | { host: string, port: number }} listen
+ * @property {{ path: string } | { host: string, port: number } | undefined} listen undefined: nowhere on this machine
+ * @property {readonly AlsoBeat[]} also
  * @property {string | undefined} token what must come first on a connection, in hexadecimal
  * @property {BigInt64Array<SharedArrayBuffer>} turned when the main loop turned last, by `process.hrtime`
  * @property {boolean} mayKill whether the process ends with the worker
@@ -20,7 +27,7 @@ import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
  */
 
 /** @type {BeatSetup} */
-const { listen, token, turned, mayKill, parent, folder } = workerData;
+const { listen, also, token, turned, mayKill, parent, folder } = workerData;
 
 /** How often it looks whether the parent lives. */
 const PARENT_MS = 1_000;
@@ -150,11 +157,25 @@ if (token === undefined) server.maxConnections = MAX_CONNECTIONS;
 server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
   parentPort?.postMessage({ error: { code, message } });
 });
-server.listen(listen, () => {
-  const address = server.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
-  parentPort?.postMessage({ port });
-});
+if (listen === undefined) parentPort?.postMessage({});
+else {
+  server.listen(listen, () => {
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    parentPort?.postMessage({ port });
+  });
+}
+
+/** @param {string} warning for people */
+function warn(warning) {
+  parentPort?.postMessage({ warning });
+}
+
+for (const { module, setup } of also) {
+  import(module)
+    .then(({ serveBeat }) => serveBeat(setup, answer, warn))
+    .catch((error) => warn(`the beat can't be served by ${module}: ${error}`));
+}
 
 if (parent !== undefined) {
   setInterval(() => {

@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { ListenError } from '../errors.ts';
-import { formatAddress, parseAddress } from '../transport/address.ts';
+import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTarget, toBeatAddress } from '../transport/beat.ts';
 import { listenProblem } from '../transport/listen-problem.ts';
 import { TOKEN_BYTES } from '../wire/beat.js';
-import type { BeatSetup } from './beat-thread.js';
+import type { AlsoBeat, BeatSetup } from './beat-thread.js';
 
 /** How often the loop notes that it turns. */
 const TURN_MS = 100;
@@ -19,11 +19,16 @@ export interface BeatOptions {
    * Default: it outlives its parent.
    */
   readonly orphan?: { readonly parent: number; readonly folder: string | undefined } | undefined;
+  /**
+   * Where else it answers: `serveBeat` of these modules (see `BeatRecipe`). Nobody waits for them; one that
+   * fails is a process warning. Default: nowhere.
+   */
+  readonly also?: readonly AlsoBeat[];
 }
 
 export interface Beat {
-  /** Where it listens; over TCP with the token that it asks for. */
-  readonly address: string;
+  /** Where it listens on this machine; over TCP with the token that it asks for. Undefined: nowhere. */
+  readonly address: string | undefined;
   /** Answers nobody any more, and frees the address. */
   close(): Promise<void>;
 }
@@ -34,14 +39,23 @@ interface BeatError {
   readonly message: string;
 }
 
+interface FromThread {
+  readonly port?: number;
+  readonly error?: BeatError;
+  readonly warning?: string;
+}
+
 /**
- * Listens on `address` (`beat+unix:///path`, `beat+tcp://host:port`). Neither the thread nor its timer keeps
- * the process alive.
+ * Listens on `address` (`beat+unix:///path`, `beat+tcp://host:port`; undefined: nowhere on this machine).
+ * Neither the thread nor its timer keeps the process alive.
  *
  * @throws ListenError when the address can't be used
  */
-export async function startBeat(address: string, { mayKill, orphan }: BeatOptions): Promise<Beat> {
-  const target = parseAddress(beatTarget(address));
+export async function startBeat(
+  address: string | undefined,
+  { mayKill, orphan, also = [] }: BeatOptions,
+): Promise<Beat> {
+  const target = address === undefined ? undefined : parseAddress(beatTarget(address));
   const turned = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
   const turn = () => {
     const now = process.hrtime.bigint();
@@ -51,12 +65,11 @@ export async function startBeat(address: string, { mayKill, orphan }: BeatOption
   };
   Atomics.store(turned, 0, process.hrtime.bigint());
   const turning = setInterval(turn, TURN_MS).unref();
-  const listen =
-    target.scheme === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
   // Who may reach a file is a matter of its folder; a port is open to anyone.
-  const token = target.scheme === 'unix' ? undefined : randomBytes(TOKEN_BYTES).toString('hex');
+  const token = target?.scheme === 'tcp' ? randomBytes(TOKEN_BYTES).toString('hex') : undefined;
   const workerData: BeatSetup = {
-    listen,
+    listen: target && placeOf(target),
+    also,
     token,
     turned,
     mayKill,
@@ -81,11 +94,14 @@ export async function startBeat(address: string, { mayKill, orphan }: BeatOption
   const port = await new Promise<number | undefined>((resolve, reject) => {
     const fail = (error: BeatError) => {
       void close();
-      reject(new ListenError(listenProblem(target, error, 'the beat')));
+      const message = target ? listenProblem(target, error, 'the beat') : error.message;
+      reject(new ListenError(message));
     };
-    thread.once('message', (message: { port?: number; error?: BeatError }) =>
-      message.error === undefined ? resolve(message.port) : fail(message.error),
-    );
+    thread.on('message', ({ port, error, warning }: FromThread) => {
+      if (warning !== undefined) process.emitWarning(warning, 'SkeinBeatWarning');
+      else if (error === undefined) resolve(port);
+      else fail(error);
+    });
     thread.once('error', (error) => fail({ message: String(error) }));
   });
   // Without it this worker is taken for gone when it is busy for long, and for nothing else.
@@ -93,6 +109,13 @@ export async function startBeat(address: string, { mayKill, orphan }: BeatOption
     if (!closed)
       process.emitWarning(`the thread that says that this worker lives has ended: ${error}`);
   });
+  if (target === undefined) return { address: undefined, close };
   const real = target.scheme === 'unix' ? target : { ...target, port: port ?? target.port };
   return { address: toBeatAddress(formatAddress(real), token), close };
+}
+
+function placeOf(target: Address): { path: string } | { host: string; port: number } {
+  return target.scheme === 'unix'
+    ? { path: target.path }
+    : { host: target.host, port: target.port };
 }

@@ -32,6 +32,7 @@ import {
 } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { asker, type Backpressure } from './backpressure.ts';
+import { Place } from './place.ts';
 import { ProxyKeeper } from './proxy-keeper.ts';
 import { resolver } from './resolve.ts';
 
@@ -184,7 +185,8 @@ export class WorkerCore {
   #running = 0;
   readonly #startedAt: number;
   #idleSince: number;
-  #about: WorkerAbout;
+  readonly #about: WorkerAbout;
+  #hearsItself = false;
   #draining = false;
   #over = false;
   #grace: Timer | undefined;
@@ -236,15 +238,32 @@ export class WorkerCore {
    */
   async start(address = this.#options.address): Promise<string> {
     if (address === undefined) throw new TypeError('no address to listen on');
+    return (await this.listen(address)).address;
+  }
+
+  /**
+   * Listens at one more address.
+   *
+   * @throws ListenError when the address can't be used
+   */
+  async listen(address: string): Promise<Place> {
     const transport = dialerOf(this.#options.transports, address);
-    const own = this.#options.concurrency ?? Number.POSITIVE_INFINITY;
-    const listener = await transport.listen(address, this.#service(own, false));
+    const concurrency = this.#options.concurrency ?? Number.POSITIVE_INFINITY;
+    const place = new Place(address, this.#about);
+    const listener = await transport.listen(address, this.#service(concurrency, place));
     this.#listeners.push(listener);
+    place.address = listener.address;
+    await this.#listenToSelf();
+    return place;
+  }
+
+  async #listenToSelf(): Promise<void> {
+    if (this.#hearsItself) return;
+    this.#hearsItself = true;
     // A task that waits for a call of its own holds its place meanwhile. That call would wait forever
     // for a place where all are taken so.
-    const nested = this.#service(Number.POSITIVE_INFINITY, true);
+    const nested = this.#service(Number.POSITIVE_INFINITY, undefined);
     this.#listeners.push(await this.#memory.listen(this.#selfAddress, nested));
-    return listener.address;
   }
 
   /** Where the calls of its tasks go: back into the pool that it belongs to. */
@@ -314,14 +333,9 @@ export class WorkerCore {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }
 
-  /** What it says of itself to callers that connect from now on. */
+  /** What it says of itself to callers, wherever they connect. */
   get about(): WorkerAbout {
     return this.#about;
-  }
-
-  /** The address of its beat, which may be known only when it listens. */
-  set beat(beat: string) {
-    this.#about = parseAbout({ ...this.#about, beat });
   }
 
   get stats(): WorkerStats {
@@ -350,20 +364,24 @@ export class WorkerCore {
     return `memory://${this.uid}`;
   }
 
-  /** @param concurrency tasks that may run at a time for new ones to be taken */
-  #service(concurrency: number, nested: boolean): ListenerService {
+  /**
+   * @param concurrency tasks that may run at a time for new ones to be taken
+   * @param place where callers reach it; undefined for its own tasks
+   */
+  #service(concurrency: number, place: Place | undefined): ListenerService {
     return {
-      link: (channel) => this.#accept(channel, concurrency, nested),
+      link: (channel) => this.#accept(channel, concurrency, place),
       // `stop` itself waits for the listener, and that for the answer to this call.
       stop: (grace) => {
         const { stop = (graceMs) => this.stop(graceMs) } = this.#options;
         return Promise.race([this.#stopped, stop(grace)]);
       },
-      status: () => this.status,
+      status: () => ({ ...this.status, about: place?.about ?? this.#about }),
     };
   }
 
-  #accept(channel: Channel, concurrency: number, nested: boolean): void {
+  #accept(channel: Channel, concurrency: number, place: Place | undefined): void {
+    const nested = place === undefined;
     const { allowInline = false, modules } = this.#options;
     const { resolve = resolver(allowInline, modules) } = this.#options;
     const session = new Session(this.#actor, channel, {
@@ -371,7 +389,7 @@ export class WorkerCore {
       limits: this.#options.limits,
       uid: this.uid,
       // Its own tasks know it, and no limit holds for what they call here.
-      about: nested ? undefined : this.#about,
+      about: place?.about,
       callerLostAfterMs: this.#options.callerLostAfterMs ?? Number.POSITIVE_INFINITY,
       stacks: this.#options.stacks ?? true,
       dispatcher: this.#proxy,

@@ -16,13 +16,25 @@ import { isImporting, loadLocal } from '../routine/modules.ts';
 import { type ModulePolicy, setModulePolicy } from '../routine/whereabouts.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTransport, toBeatAddress } from '../transport/beat.ts';
+import { takeTransports } from '../transport/given.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { reportOf, type WorkerStatusReport } from '../transport/status.ts';
+import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { type Beat, startBeat } from './beat.ts';
+import { guardAll, listenBeside } from './beside.ts';
 import { WorkerCore } from './core.ts';
-import { beatBeside, checkWorkerOptions, graceOf, hookOf, type WorkerOptions } from './options.ts';
+import {
+  beatBeside,
+  checkWorkerOptions,
+  foundOnNetwork,
+  graceOf,
+  grpcOf,
+  hookOf,
+  type WorkerOptions,
+} from './options.ts';
+import type { Place } from './place.ts';
 import { isWildcard, reachable } from './reach.ts';
 import { type OwnSocket, ownSocket } from './sockets.ts';
 
@@ -59,6 +71,8 @@ export class Worker implements AsyncDisposable {
   readonly #core: WorkerCore;
   readonly #log: RuntimeLog;
   readonly #policy: ModulePolicy;
+  /** Beside gRPC. */
+  readonly #transports: readonly Transport[];
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
   #starting: Promise<string> | undefined;
@@ -66,6 +80,8 @@ export class Worker implements AsyncDisposable {
   #discovery: OwnedDiscovery | undefined;
   #beat: Beat | undefined;
   #socket: OwnSocket | undefined;
+  /** The first of those at which it is reached. */
+  #place: Place | undefined;
   #metadata: AnnouncedWorker | undefined;
   /** What discovery was told. */
   #announced: AnnouncedWorker | undefined;
@@ -78,7 +94,8 @@ export class Worker implements AsyncDisposable {
       this.#resolveStopped = resolve;
     });
     const { tags = [], extra, inspect, backpressure, stacks, maxValueBytes } = this.#options;
-    const { authkey } = this.#options;
+    const { authkey, transport } = this.#options;
+    this.#transports = guardAll(takeTransports(transport).others, authkey);
     this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
     const inspector = inspectorOf(this.#log, inspect);
     this.#policy = { root: resolve(this.#options.root ?? '.'), files: false };
@@ -87,7 +104,7 @@ export class Worker implements AsyncDisposable {
       modules: this.#policy,
       env: systemEnv,
       limits: { ...defaultLimits, ...(maxValueBytes && { maxValueBytes }) },
-      transports: [grpcTransport({ authkey })],
+      transports: [grpcTransport({ authkey }), ...this.#transports],
       beats: [beatTransport()],
       tags,
       about: { host: hostname() || 'localhost', pid: process.pid, version: VERSION, extra },
@@ -112,7 +129,7 @@ export class Worker implements AsyncDisposable {
     return this.#core.uid;
   }
 
-  /** Where others reach it; undefined before it has started. */
+  /** Where others reach it, first of all; undefined before it has started. */
   get address(): string | undefined {
     return this.#metadata?.address;
   }
@@ -124,7 +141,8 @@ export class Worker implements AsyncDisposable {
 
   /** How it is, as `workerStatus` tells it from outside. */
   get status(): WorkerStatusReport {
-    return reportOf(this.#core.status, this.address);
+    const { about } = this.#place ?? this.#core;
+    return reportOf({ ...this.#core.status, about }, this.address);
   }
 
   /** Resolves when it has stopped: by `stop`, or since somebody asked it by `stopWorker`. */
@@ -180,18 +198,12 @@ export class Worker implements AsyncDisposable {
       await this.#loadModules();
       this.#checkWanted();
       const publisher = this.#discovery?.discovery.publisher;
-      const { address, beat } = this.#places(publisher);
-      const { ownProcess = false } = this.#parts;
-      this.#beat = await startBeat(beat, { mayKill: ownProcess });
-      this.#checkWanted();
-      // Who reaches the worker on one of its networks reaches the beat on the same.
-      this.#core.beat = this.#beat.address;
-      const real = await this.#core.start(address);
-      this.#checkWanted();
-      this.#metadata = this.#describe(reachable(real));
+      const places = await this.#listen(publisher);
+      const real = (places[0] as Place).address;
+      this.#metadata = this.#describe(places);
       if (this.#discovery) this.#core.find(this.#discovery.discovery);
       else this.#core.roster([{ uid: this.uid, address: real, tags: this.#core.about.tags ?? [] }]);
-      if (ownProcess) setHomeDispatcher(this.#core.dispatcher);
+      if (this.#parts.ownProcess) setHomeDispatcher(this.#core.dispatcher);
       if (publisher) await this.#announce(publisher, real);
       return this.#metadata.address;
     } catch (error) {
@@ -217,11 +229,48 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  /** Where it listens, and where its beat does. */
-  #places(publisher: DiscoveryPublisher | undefined): { address: string; beat: string } {
+  /** Where it is reached then, gRPC first. */
+  async #listen(publisher: DiscoveryPublisher | undefined): Promise<readonly Place[]> {
+    const grpc = this.#grpcPlace(publisher);
+    // Whose addresses it chooses itself: nobody knows them before its beats answer.
+    const { places, also } = await listenBeside(this.#core, this.#transports);
+    this.#checkWanted();
+    const { ownProcess = false } = this.#parts;
+    if (grpc || also.length > 0) {
+      this.#beat = await startBeat(grpc?.beat, { mayKill: ownProcess, also });
+      this.#checkWanted();
+    }
+    if (grpc === undefined) {
+      this.#place = places[0];
+      return places;
+    }
+    const place = await this.#core.listen(grpc.address);
+    // Who reaches the worker on one of its networks reaches the beat on the same.
+    place.beat = this.#beat?.address;
+    this.#checkWanted();
+    this.#place = place;
+    return [place, ...places];
+  }
+
+  /**
+   * Where it listens for gRPC, and where its beat does; undefined when it does not.
+   *
+   * @throws TypeError when those who find it could not reach it there
+   */
+  #grpcPlace(
+    publisher: DiscoveryPublisher | undefined,
+  ): { address: string; beat: string } | undefined {
+    const grpc = grpcOf(this.#options);
     const { port = 0, beatPort = 0 } = this.#options;
     const { host = publisher?.bindHost ?? '127.0.0.1' } = this.#options;
-    if (publisher && this.#mayBeSocket(publisher)) this.#socket = ownSocket();
+    if (publisher?.bindHost !== undefined && (grpc === undefined || grpc === 'unix')) {
+      throw new TypeError(foundOnNetwork(grpc));
+    }
+    if (grpc === undefined) return undefined;
+    const isSocket = grpc === 'unix' && this.#options.address === undefined;
+    if (isSocket || (grpc === 'any' && publisher && this.#mayBeSocket(publisher))) {
+      this.#socket = ownSocket();
+    }
     const { address = this.#socket?.address } = this.#options;
     if (address?.startsWith('unix:')) return { address, beat: toBeatAddress(beatBeside(address)) };
     const place = parseAddress(address ?? formatAddress({ scheme: 'tcp', host, port }));
@@ -238,15 +287,17 @@ export class Worker implements AsyncDisposable {
     return [address, host, port, beatPort].every((place) => place === undefined);
   }
 
-  #describe(address: string): AnnouncedWorker {
-    const { uid, about } = this.#core;
+  #describe(places: readonly Place[]): AnnouncedWorker {
+    const { uid } = this.#core;
     const { maxValueBytes = defaultLimits.maxValueBytes } = this.#options;
+    const [{ address, about }, ...more] = places as [Place, ...Place[]];
     const beat = about.beat && reachable(about.beat);
     return parseAnnounced({
       ...about,
       beat,
       uid,
-      address,
+      address: reachable(address),
+      alternatives: more.map((place) => place.address),
       channel: { ...about.channel, maxValueBytes },
     });
   }

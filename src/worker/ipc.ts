@@ -1,6 +1,7 @@
 /** What a pool and the worker processes that it spawned say to each other over the IPC channel. */
 import type { WorkerAddress } from '../actors/peer.ts';
 import type { HookName } from '../routine/hook.ts';
+import type { TransportRecipe } from '../transport/transport.ts';
 
 /** From the pool to its worker. */
 export type ToWorker =
@@ -15,7 +16,13 @@ export type ToWorker =
 
 /** From a worker to its pool. */
 export type FromWorker =
-  | { skein: 'started'; uid: string; address: string; beat: string }
+  | {
+      skein: 'started';
+      uid: string;
+      address: string;
+      alternatives: readonly string[];
+      beat: string | undefined;
+    }
   | { skein: 'failed'; message: string }
   /** The first module of a package has made something here. */
   | { skein: 'package'; name: string; folder: string }
@@ -27,16 +34,18 @@ export type FromWorker =
   | { skein: 'left' };
 
 export interface WorkerSetup {
-  /** Where to listen: `tcp://127.0.0.1:0`, `unix:///...`. */
-  readonly address: string;
+  /** Where to listen for gRPC: `tcp://127.0.0.1:0`, `unix:///...`; undefined: nowhere. */
+  readonly address: string | undefined;
+  /** Transports beside gRPC: it listens on each, and calls others over it. */
+  readonly transports: readonly TransportRecipe[];
   /** What callers must show that they have, as `encodeAuthkey` gives it; undefined for nothing. */
   readonly authkey: string | undefined;
   /** A caller is given up that was silent for so many milliseconds; undefined for those of a parent. */
   readonly callerLostAfterMs: number | undefined;
   /** What else it says of itself. */
   readonly extra: Readonly<Record<string, string>> | undefined;
-  /** Where its beat listens: `beat+tcp://127.0.0.1:0`, `beat+unix:///...`. */
-  readonly beat: string;
+  /** Where its beat listens: `beat+tcp://127.0.0.1:0`, `beat+unix:///...`; undefined: nowhere on this machine. */
+  readonly beat: string | undefined;
   readonly tags: readonly string[];
   /** Tasks that may run at a time; undefined for no limit. */
   readonly concurrency: number | undefined;

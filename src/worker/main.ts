@@ -15,6 +15,7 @@ import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { VERSION } from '../transport/version.ts';
 import { startBeat } from './beat.ts';
+import { guardAll, listenBeside, makeTransports } from './beside.ts';
 import { WorkerCore } from './core.ts';
 import { type FromWorker, markAsWorker, type ToWorker, type WorkerSetup } from './ipc.ts';
 import { PackageNews } from './package-hints.ts';
@@ -46,16 +47,15 @@ async function start(setup: WorkerSetup): Promise<void> {
     packages = new PackageNews(setup, send);
     for (const module of setup.modules) await loadLocal(module, packages.policy);
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
+    const authkey = setup.authkey === undefined ? undefined : decodeAuthkey(setup.authkey);
+    const others = guardAll(await makeTransports(setup.transports), authkey);
     worker = new WorkerCore({
       env: systemEnv,
       limits: { ...defaultLimits, maxValueBytes: setup.maxValueBytes },
-      transports: [
-        grpcTransport(setup.authkey === undefined ? {} : { authkey: decodeAuthkey(setup.authkey) }),
-      ],
+      transports: [grpcTransport({ authkey }), ...others],
       beats: [beatTransport()],
       lostAfterMs: setup.lostAfterMs,
       callerLostAfterMs: setup.callerLostAfterMs,
-      address: setup.address,
       tags: setup.tags,
       about: { host: hostname(), pid: process.pid, version: VERSION, extra: setup.extra },
       concurrency: setup.concurrency,
@@ -71,16 +71,24 @@ async function start(setup: WorkerSetup): Promise<void> {
       stop: leave,
     });
     const { uid } = worker;
-    const address = await worker.start();
+    const beside = await listenBeside(worker, others);
+    const own = setup.address === undefined ? undefined : await worker.listen(setup.address);
     setHomeDispatcher(worker.dispatcher);
+    const [first, ...more] = own ? [own, ...beside.places] : beside.places;
+    if (first === undefined) throw new TypeError('no address to listen on');
+    const alternatives = more.map(({ address }) => address);
+    const tell = () => {
+      const { address, beat } = first;
+      send({ skein: 'started', uid, address, alternatives, beat });
+    };
     // The thread takes its time to start. Where its address is known before, nobody waits for it.
-    const known = setup.beat.startsWith('beat+unix:');
-    if (known) worker.beat = setup.beat;
-    if (known) send({ skein: 'started', uid, address, beat: setup.beat });
+    const known = !setup.beat?.startsWith('beat+tcp:');
+    if (known && own) own.beat = setup.beat;
+    if (known) tell();
     const orphan = { parent: process.ppid, folder };
-    const beat = await startBeat(setup.beat, { mayKill: true, orphan });
-    worker.beat = beat.address;
-    if (!known) send({ skein: 'started', uid, address, beat: beat.address });
+    const beat = await startBeat(setup.beat, { mayKill: true, orphan, also: beside.also });
+    if (own) own.beat = beat.address;
+    if (!known) tell();
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));
   }

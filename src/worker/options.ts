@@ -14,6 +14,7 @@ import {
 } from '../routine/options.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
+import { type TransportGiven, takeTransports } from '../transport/given.ts';
 import type { Backpressure } from './backpressure.ts';
 
 export interface WorkerOptions {
@@ -33,6 +34,13 @@ export interface WorkerOptions {
   readonly beatPort?: number;
   /** Where it listens in place of host and port, e.g. `unix:///run/my-app/worker.sock`. */
   readonly address?: string;
+  /**
+   * How it is reached, and how its tasks reach other workers for their own calls, beside gRPC, which these can
+   * always use: `'tcp'` and `'unix'` for gRPC, or a transport such as `natsTransport(...)` of `skein/nats`, or
+   * several in an array. It listens on each; a transport alone means no port and no socket, unless `host`,
+   * `port` or `address` is given. Default: gRPC, as these options say.
+   */
+  readonly transport?: TransportGiven | readonly TransportGiven[];
   /** Labels, for pools and load balancers to choose by: up to 64. Default: none. */
   readonly tags?: readonly string[];
   /** What else is announced of it, as names and texts: up to 64. Default: nothing. */
@@ -117,6 +125,7 @@ const WORKER_OPTIONS = [
   'port',
   'beatPort',
   'address',
+  'transport',
   'tags',
   'extra',
   'modules',
@@ -164,6 +173,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
     // The path of its beat's socket is longer.
     parseAddress(address.startsWith('unix:') ? beatBeside(address) : address);
   }
+  grpcOf(options);
   checkTexts('tags', tags);
   checkTexts('modules', modules);
   if (root !== undefined) checkFolder('root', root);
@@ -181,6 +191,36 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
     }
   }
   return given(options);
+}
+
+/**
+ * How it listens for gRPC: `any` as its other options and its discovery say; undefined for not at all.
+ *
+ * @throws TypeError when the options contradict each other
+ */
+export function grpcOf(options: WorkerOptions): 'unix' | 'tcp' | 'any' | undefined {
+  const { host, port, beatPort, address, transport } = options;
+  const { grpc, others } = takeTransports(transport);
+  const onTcp = host !== undefined || port !== undefined;
+  const onUnix = address?.startsWith('unix:') === true;
+  if (grpc === 'unix' && (onTcp || (address !== undefined && !onUnix))) {
+    throw new TypeError("host, port and an address of TCP are for transport 'tcp', not for 'unix'");
+  }
+  if (grpc === 'tcp' && onUnix) {
+    throw new TypeError("the address of a socket is for transport 'unix', not for 'tcp'");
+  }
+  if (grpc !== undefined) return grpc;
+  if (others.length === 0 || onTcp || address !== undefined) return 'any';
+  if (beatPort === undefined) return undefined;
+  throw new TypeError("beatPort is for TCP: name 'tcp' among the transports, or leave it out");
+}
+
+/** What is wrong with workers that discovery has listen on the network, and which do not. */
+export function foundOnNetwork(grpc: string | undefined): string {
+  const what = 'the workers of this discovery are found on a network';
+  return grpc === 'unix'
+    ? `${what}: transport 'unix' is not for it`
+    : `${what}: name 'tcp' among the transports`;
 }
 
 /** @throws TypeError when it is no host */

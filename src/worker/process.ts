@@ -7,9 +7,12 @@ import type { FromWorker, ToWorker, WorkerSetup } from './ipc.ts';
 import type { WorkerOutput } from './output.ts';
 import { packageHints } from './package-hints.ts';
 
+/** What it says when it is up. */
+export type StartedWorker = Omit<Extract<FromWorker, { skein: 'started' }>, 'skein'>;
+
 export interface ProcessHandlers {
   /** It listens. */
-  started(uid: string, address: string, beat: string): void;
+  started(worker: StartedWorker): void;
   /** It was told to end, though not by the pool: it takes no more tasks. */
   leaving(): void;
   /** It is gone, or did not come up; called exactly once. */
@@ -50,7 +53,7 @@ export class WorkerProcess {
     this.#options = options;
     this.#handlers = handlers;
     const { address } = setup;
-    const folder = address.startsWith('unix://') && dirname(address.slice('unix://'.length));
+    const folder = address?.startsWith('unix://') && dirname(address.slice('unix://'.length));
     this.#child = fork(entry, folder ? [folder] : [], {
       execArgv: execArgv(),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -117,7 +120,8 @@ export class WorkerProcess {
     if (message?.skein === 'started') {
       clearTimeout(this.#starting);
       this.#uid = message.uid;
-      this.#handlers.started(message.uid, message.address, message.beat);
+      const { skein: _skein, ...worker } = message;
+      this.#handlers.started(worker);
     } else if (message?.skein === 'failed') {
       this.#failure = message.message;
     } else if (message?.skein === 'leaving') {

@@ -13,6 +13,7 @@ const BEAT = /^(beat\+)([^#]*)(#.*)?$/;
  */
 export function reachable(address: string): string {
   const [, prefix = '', target = address, token = ''] = BEAT.exec(address) ?? [];
+  if (!target.startsWith('tcp:')) return address;
   const parsed = parseAddress(target);
   if (parsed.scheme !== 'tcp' || !isWildcard(parsed.host)) return address;
   return `${prefix}${formatAddress({ ...parsed, host: routableHost() })}${token}`;

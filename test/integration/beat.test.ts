@@ -83,14 +83,15 @@ test.each(['beat+tcp://127.0.0.1:0', `beat+unix://${join(folder, 'closed.beat')}
   'a beat that is closed answers no more, and frees %s',
   async (place) => {
     const beat = await startBeat(place, { mayKill: false });
-    const line = dial(beat.address);
+    const { address = '' } = beat;
+    const line = dial(address);
     line.channel.send(encodeBeat('poke'));
     await until(() => expect(line.beats).toHaveLength(1));
     await beat.close();
     expect(await line.closed).toMatchObject({ code: 'lost' });
-    expect(await dial(beat.address).closed).toMatchObject({ code: 'unreachable' });
-    const next = await startBeat(beat.address, { mayKill: false });
-    expect(next.address.replace(/#.*/, '')).toBe(beat.address.replace(/#.*/, ''));
+    expect(await dial(address).closed).toMatchObject({ code: 'unreachable' });
+    const next = await startBeat(address, { mayKill: false });
+    expect(next.address?.replace(/#.*/, '')).toBe(address.replace(/#.*/, ''));
     await next.close();
   },
 );
@@ -198,6 +199,7 @@ test.each(['unix', 'tcp'])(
         {
           address: 'tcp://127.0.0.1:0',
           beat: `beat+${place}`,
+          transports: [],
           tags: [],
           concurrency: undefined,
           maxValueBytes: 1_000,

@@ -94,7 +94,7 @@ describe('WorkerPool.open', () => {
     ['startTimeout', { startTimeout: Number.NaN }, /startTimeout/],
     ['restarts', { restarts: { limit: -1 } }, /restarts\.limit/],
     ['restarts', { restarts: { windowMs: 0 } }, /restarts\.windowMs/],
-    ['transport', { transport: 'carrier pigeon' }, /transport .* carrier pigeon/],
+    ['transport', { transport: 'carrier pigeon' }, /transport .* 'carrier pigeon'/],
     ['tags', { tags: 'gpu' }, /tags/],
     ['loadBalancer', { loadBalancer: {} }, /loadBalancer/],
     ['stacks', { stacks: 'no' }, /^stacks must be true or false, not "no"$/],
