@@ -14,7 +14,6 @@ import { identity } from '../transport/grpc-channel.ts';
 import { registerHealth } from '../transport/grpc-health.ts';
 import { listenGrpc } from '../transport/grpc-listener.ts';
 import { workerStatus } from '../transport/status.ts';
-import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { readDownRequest, writePingReply } from '../wire/generated/pool.js';
 import { POOL_PATHS, POOL_SERVICE, type PoolPlace, poolAddress } from './place.ts';
@@ -42,8 +41,6 @@ export interface ServeControlOptions extends PoolPlace {
    * @default whoever reaches the port is let in
    */
   readonly authkey?: AuthkeyGiven | undefined;
-  /** How the workers are asked what they do whose address is not one of gRPC. */
-  readonly transport?: Transport | undefined;
   readonly source: ControlSource;
 }
 
@@ -68,9 +65,9 @@ const MAX_REQUEST_BYTES = 64 * 1024;
  * @throws TypeError when the host, the port or the authkey is none
  */
 export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
-  const { authkey, source, transport } = options;
+  const { authkey, source } = options;
   const { address, host } = poolAddress(options);
-  const service = new PoolService(source, authkey, transport);
+  const service = new PoolService(source, authkey);
   const listener = await listenGrpc(address, service, {
     limits: {
       maxPacketBytes: MAX_REQUEST_BYTES,
@@ -98,7 +95,6 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
 class PoolService {
   readonly #source: ControlSource;
   readonly #authkey: AuthkeyGiven | undefined;
-  readonly #transport: Transport | undefined;
   readonly #started = performance.now();
   readonly #watchers = new Set<Watcher>();
   #unsubscribe: (() => void) | undefined;
@@ -106,14 +102,9 @@ class PoolService {
   /** The workers have ended, as somebody has asked. */
   onDown: () => unknown = () => {};
 
-  constructor(
-    source: ControlSource,
-    authkey: AuthkeyGiven | undefined,
-    transport: Transport | undefined,
-  ) {
+  constructor(source: ControlSource, authkey: AuthkeyGiven | undefined) {
     this.#source = source;
     this.#authkey = authkey;
-    this.#transport = transport;
   }
 
   register(server: Server): void {
@@ -154,8 +145,7 @@ class PoolService {
 
   async #state({ uid, address }: ControlledWorker): Promise<WorkerState | undefined> {
     try {
-      const [authkey, transport] = [this.#authkey, this.#transport];
-      const options = { authkey, transport, timeout: STATUS_TIMEOUT_MS };
+      const options = { authkey: this.#authkey, timeout: STATUS_TIMEOUT_MS };
       const state = await workerStatus(address, options);
       return state.uid === uid ? state : undefined;
     } catch {

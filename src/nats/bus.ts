@@ -31,6 +31,8 @@ interface Subscription {
 const STAGGER_MS = 1_000;
 const FIRST_RETRY_MS = 100;
 const MOST_RETRY_MS = 2_000;
+/** So often at least it is tried again before peers are given up. */
+const LEAST_RETRIES = 4;
 /** For what was published last. */
 const LINGER_MS = 500;
 const MOST_PING_MS = 5_000;
@@ -356,7 +358,8 @@ export class Bus {
 
   #again(): void {
     if (!this.#wasUp || this.#users === 0 || this.#connection) return;
-    const ms = Math.min(MOST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
+    const most = Math.min(MOST_RETRY_MS, this.goneAfterMs / LEAST_RETRIES);
+    const ms = Math.min(most, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
     this.#failures += 1;
     this.#retry?.cancel();
     this.#retry = systemEnv.timer(ms * (0.5 + systemEnv.random() / 2), () => {

@@ -46,6 +46,7 @@ export class NatsServer {
   #ended: Promise<void> = Promise.resolve();
   #port = -1;
   #clusterPort = -1;
+  #monitorUrl = '';
   #log = '';
 
   constructor(settings: NatsSettings) {
@@ -66,6 +67,11 @@ export class NatsServer {
   /** For the routes of others of its cluster. */
   get clusterUrl(): string {
     return `nats://127.0.0.1:${this.#clusterPort}`;
+  }
+
+  /** Where it answers about itself, where its configuration says `http: "127.0.0.1:-1"`. */
+  get monitorUrl(): string {
+    return this.#monitorUrl;
   }
 
   /** What it has written so far, each start's. */
@@ -167,10 +173,13 @@ export class NatsServer {
   #readPorts(pid: number): boolean {
     try {
       const text = readFileSync(join(this.#folder, `nats-server_${pid}.ports`), 'utf8');
-      const ports = JSON.parse(text) as { nats?: string[]; tls?: string[]; cluster?: string[] };
+      const ports = JSON.parse(text) as Partial<
+        Record<'nats' | 'tls' | 'cluster' | 'monitoring', string[]>
+      >;
       const portOf = (urls: string[] = []) => Number(urls[0]?.split(':').at(-1) ?? -1);
       this.#port = portOf(ports.nats ?? ports.tls);
       this.#clusterPort = portOf(ports.cluster);
+      this.#monitorUrl = ports.monitoring?.[0] ?? '';
       return this.#port > 0;
     } catch {
       return false;
