@@ -6,7 +6,7 @@ import type { ControlledWorker } from '../control/workers.ts';
 import { isWildcard } from '../discovery/adapters/interfaces.ts';
 import type { ReplacedWorker } from '../pool/children.ts';
 import type { PoolWorker, WorkerPool } from '../pool/pool.ts';
-import { formatAddress, parseAddress } from '../transport/address.ts';
+import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { stopWorker } from '../transport/stop.ts';
 import { VERSION } from '../transport/version.ts';
 import { duration } from './output.ts';
@@ -79,9 +79,10 @@ export class Supervisor implements ControlSource {
 
   workers(): readonly ControlledWorker[] {
     const { concurrency } = this.#options;
-    return this.#workers.map(({ uid, address, beat, host, pid, tags }) => ({
+    return this.#workers.map(({ uid, address, alternatives, beat, host, pid, tags }) => ({
       uid,
       address: this.#advertised(address),
+      alternatives,
       beat: beat && this.#advertisedBeat(beat),
       host,
       pid,
@@ -149,9 +150,8 @@ export class Supervisor implements ControlSource {
   /** The pool reaches them on this host; whoever asks puts its own way in the place of a wildcard. */
   #advertised(address: string): string {
     const { host } = this.#options;
-    const place = parseAddress(address);
-    if (place.scheme !== 'tcp' || !isWildcard(host)) return address;
-    return formatAddress({ ...place, host });
+    if (!address.startsWith('tcp:') || !isWildcard(host)) return address;
+    return formatAddress({ ...parseAddress(address), host } as Address);
   }
 
   #advertisedBeat(beat: string): string {

@@ -14,6 +14,7 @@ import { identity } from '../transport/grpc-channel.ts';
 import { registerHealth } from '../transport/grpc-health.ts';
 import { listenGrpc } from '../transport/grpc-listener.ts';
 import { workerStatus } from '../transport/status.ts';
+import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { readDownRequest, writePingReply } from '../wire/generated/pool.js';
 import { POOL_PATHS, POOL_SERVICE, type PoolPlace, poolAddress } from './place.ts';
@@ -41,6 +42,8 @@ export interface ServeControlOptions extends PoolPlace {
    * @default whoever reaches the port is let in
    */
   readonly authkey?: AuthkeyGiven | undefined;
+  /** How the workers are asked what they do whose address is not one of gRPC. */
+  readonly transport?: Transport | undefined;
   readonly source: ControlSource;
 }
 
@@ -65,9 +68,9 @@ const MAX_REQUEST_BYTES = 64 * 1024;
  * @throws TypeError when the host, the port or the authkey is none
  */
 export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
-  const { authkey, source } = options;
+  const { authkey, source, transport } = options;
   const { address, host } = poolAddress(options);
-  const service = new PoolService(source, authkey);
+  const service = new PoolService(source, authkey, transport);
   const listener = await listenGrpc(address, service, {
     limits: {
       maxPacketBytes: MAX_REQUEST_BYTES,
@@ -95,6 +98,7 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
 class PoolService {
   readonly #source: ControlSource;
   readonly #authkey: AuthkeyGiven | undefined;
+  readonly #transport: Transport | undefined;
   readonly #started = performance.now();
   readonly #watchers = new Set<Watcher>();
   #unsubscribe: (() => void) | undefined;
@@ -102,9 +106,14 @@ class PoolService {
   /** The workers have ended, as somebody has asked. */
   onDown: () => unknown = () => {};
 
-  constructor(source: ControlSource, authkey: AuthkeyGiven | undefined) {
+  constructor(
+    source: ControlSource,
+    authkey: AuthkeyGiven | undefined,
+    transport: Transport | undefined,
+  ) {
     this.#source = source;
     this.#authkey = authkey;
+    this.#transport = transport;
   }
 
   register(server: Server): void {
@@ -145,7 +154,8 @@ class PoolService {
 
   async #state({ uid, address }: ControlledWorker): Promise<WorkerState | undefined> {
     try {
-      const options = { authkey: this.#authkey, timeout: STATUS_TIMEOUT_MS };
+      const [authkey, transport] = [this.#authkey, this.#transport];
+      const options = { authkey, transport, timeout: STATUS_TIMEOUT_MS };
       const state = await workerStatus(address, options);
       return state.uid === uid ? state : undefined;
     } catch {

@@ -46,9 +46,11 @@ function toMessage(
   index: number,
 ) {
   const { uid, address, beat, host, pid, version, tags, extra = {}, secure, channel } = worker;
+  const { alternatives = [] } = worker;
   const state = states?.[index];
   return {
     ...{ uid, address, beat, host, pid, version, tags: [...(tags ?? [])], secure },
+    alternatives: [...alternatives],
     concurrency: channel?.concurrency,
     extra: Object.entries(extra).map(([key, value]) => ({ key, value })),
     restarts: worker.restarts,
@@ -86,6 +88,7 @@ function fromMessage(message: PoolWorker, pool: string): ListedWorker {
   const metadata = parseMetadata({
     uid,
     address: withoutWildcard(message.address, pool),
+    alternatives: message.alternatives.map((other) => withoutWildcard(other, pool)),
     beat: withoutWildcard(message.beat, pool) || undefined,
     host: message.host || undefined,
     pid: message.pid || undefined,

@@ -313,6 +313,7 @@ export const discoveryContract: readonly DiscoveryCheck[] = [
 
   check('tells all that a worker says of itself', async (scene) => {
     const worker = scene.worker({
+      alternatives: ['other://10.7.0.1:4002'],
       beat: 'beat+tcp://10.7.0.1:4001',
       tags: ['gpu', 'größe=xl, "1"'],
       extra: { zone: 'a', note: 'x=y=z' },

@@ -104,7 +104,9 @@ describe('list', () => {
   beforeAll(async () => {
     pool = await WorkerPool.open({ size: 1, transport: 'tcp' });
     const { uid, address, tags, pid } = pool.workers[0] as (typeof pool.workers)[number];
-    workers = [{ uid, address, tags, pid, restarts: 3, channel: { concurrency: 2 } }];
+    const alternatives = ['own://a'];
+    const places = { address, alternatives };
+    workers = [{ uid, ...places, tags, pid, restarts: 3, channel: { concurrency: 2 } }];
   });
   afterAll(() => pool.close({ grace: 0 }));
 

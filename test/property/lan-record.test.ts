@@ -15,6 +15,7 @@ const workers: fc.Arbitrary<AnnouncedWorker> = fc
   .record({
     uid: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
     address: fc.nat({ max: 65_535 }).map((port) => `tcp://10.0.0.7:${port}`),
+    alternatives: fc.array(fc.constantFrom('own://a', 'nats://default/b/c'), { maxLength: 4 }),
     pid: fc.integer({ min: 1, max: 2 ** 31 }),
     host: text,
     version: text,

@@ -76,6 +76,14 @@ export function encodeTxt({ name, revision, worker }: Announcement): Record<stri
         'shorten it',
     );
   }
+  // The worker is reached without them, too.
+  for (const [index, alternative] of (worker.alternatives ?? []).entries()) {
+    const bytes = Buffer.byteLength(`alt.${index}=${alternative}`);
+    if (alternative.startsWith('unix:') || bytes > MAX_ENTRY_BYTES) continue;
+    if (total + bytes + 1 > MAX_TXT_BYTES) continue;
+    total += bytes + 1;
+    entries.push([`alt.${index}`, alternative]);
+  }
   if (total <= MAX_TXT_BYTES) return Object.fromEntries(entries);
   throw new TypeError(
     `the metadata of a worker may take ${MAX_TXT_BYTES} bytes on a network, and this takes ${total}: ` +
@@ -104,6 +112,7 @@ export function decodeTxt(data: unknown, name: string): Announcement {
   const worker = parseAnnounced({
     uid: fields.get('uid'),
     address: fields.get('address'),
+    alternatives: under('alt.').map(([, alternative]) => alternative),
     beat: fields.get('beat'),
     pid: wholeNumber(fields.get('pid')),
     host: fields.get('host'),
@@ -122,10 +131,15 @@ export function decodeTxt(data: unknown, name: string): Announcement {
  *
  * @throws TypeError in words that repeat nothing of it
  */
-export function checkReachable({ address, beat }: AnnouncedWorker, sameMachine: boolean): void {
+export function checkReachable(worker: AnnouncedWorker, sameMachine: boolean): void {
+  const { address, alternatives = [], beat } = worker;
   const host = hostAndPort(address)?.host;
   if (host === undefined) throw new TypeError('address must be tcp://host:port');
   if (isWildcard(host)) throw new TypeError('address must name a host, and no wildcard');
+  // Of other transports, these alone know what their addresses make a program open.
+  if (alternatives.some((other) => /^(?:tcp|unix|memory|beat\+\w+):/.test(other))) {
+    throw new TypeError('each of alternatives must be of another transport');
+  }
   if (beat !== undefined && !beat.startsWith('beat+tcp://')) {
     throw new TypeError('beat must be beat+tcp://host:port');
   }

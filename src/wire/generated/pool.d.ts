@@ -50,6 +50,7 @@ export interface PoolWorker {
   extra: PoolWorkerExtra[];
   secure: boolean;
   restarts: number;
+  alternatives: string[];
   stalled: boolean;
   in_flight: number;
   idle_ms: number;

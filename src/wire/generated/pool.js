@@ -52,7 +52,7 @@ export function writePoolRoster(obj, pbf) {
 }
 
 export function readPoolWorker(pbf, end) {
-    const obj = {uid: "", address: "", beat: "", host: "", pid: 0, version: "", tags: [], concurrency: 0, extra: [], secure: false, restarts: 0, stalled: false, in_flight: 0, idle_ms: 0, uptime_ms: 0, draining: false};
+    const obj = {uid: "", address: "", beat: "", host: "", pid: 0, version: "", tags: [], concurrency: 0, extra: [], secure: false, restarts: 0, alternatives: [], stalled: false, in_flight: 0, idle_ms: 0, uptime_ms: 0, draining: false};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.uid = pbf.readString();
@@ -66,6 +66,7 @@ export function readPoolWorker(pbf, end) {
         else if (field === 9) obj.extra.push(readPoolWorkerExtra(pbf, pbf.readVarint() + pbf.pos));
         else if (field === 10) obj.secure = pbf.readBoolean();
         else if (field === 11) obj.restarts = pbf.readVarint();
+        else if (field === 17) obj.alternatives.push(pbf.readString());
         else if (field === 12) obj.stalled = pbf.readBoolean();
         else if (field === 13) obj.in_flight = pbf.readVarint();
         else if (field === 14) obj.idle_ms = pbf.readDouble();
@@ -86,6 +87,7 @@ export function writePoolWorker(obj, pbf) {
     if (obj.extra) for (const item of obj.extra) pbf.writeMessage(9, writePoolWorkerExtra, item);
     if (obj.secure) pbf.writeBooleanField(10, obj.secure);
     if (obj.restarts) pbf.writeVarintField(11, obj.restarts);
+    if (obj.alternatives) for (const item of obj.alternatives) pbf.writeStringField(17, item);
     if (obj.stalled) pbf.writeBooleanField(12, obj.stalled);
     if (obj.in_flight) pbf.writeVarintField(13, obj.in_flight);
     if (obj.idle_ms) pbf.writeDoubleField(14, obj.idle_ms);

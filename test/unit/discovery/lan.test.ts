@@ -174,6 +174,16 @@ describe('what is announced', () => {
     await refused({ address: 'tcp://host:0' }).toThrow(TypeError);
   });
 
+  test('has those of its other addresses that fit, and make sense elsewhere', () => {
+    const long = `own://${'x'.repeat(200)}`;
+    const alternatives = ['unix:///run/a.sock', long, 'own://a', long];
+    const tags = Array.from({ length: 13 }, () => 'x'.repeat(50));
+    const txt = encodeTxt({ name: 'a', revision: 1, worker: worker('a', { alternatives, tags }) });
+    expect(Object.entries(txt).filter(([key]) => key.startsWith('alt.'))).toEqual([
+      ['alt.2', 'own://a'],
+    ]);
+  });
+
   test('does not have the secret of a beat', async () => {
     const [discovery, found] = [open(), [] as unknown[]];
     void (async () => {
@@ -258,6 +268,7 @@ describe('what is no worker is left out:', () => {
     ['a uid that is a path', txt('bad', { ...right, uid: '../../x' }), /uid must be up to 64/],
     ['a local socket', txt('bad', { ...right, address: 'unix:///run/x' }), /must be tcp:\/\//],
     ['a wildcard', txt('bad', { ...right, address: 'tcp://0.0.0.0:1' }), /no wildcard/],
+    ['a local socket beside', txt('bad', { ...right, 'alt.0': 'unix:///x' }), /another transport/],
     ['a local beat', txt('bad', { ...right, beat: 'beat+unix:///x' }), /must be beat\+tcp/],
     ['secure that is neither', txt('bad', { ...right, secure: 'yes' }), /secure must be true/],
     ['a channel of words', txt('bad', { ...right, 'channel.keepaliveMs': 'x' }), /channel\.keep/],

@@ -6,6 +6,7 @@ import { parseAnnounced, parseMetadata, sameMetadata } from '../../../src/discov
 const whole = {
   uid: 'a1',
   address: 'tcp://10.0.0.7:4000',
+  alternatives: ['nats://default/a/b'],
   beat: 'beat+tcp://10.0.0.7:4001',
   pid: 7,
   host: 'one.test',
@@ -40,6 +41,12 @@ test('what a worker leaves out of what it says of itself has a default', () => {
   }
 });
 
+test('no alternatives are the same as none', () => {
+  expect(parseMetadata({ address: 'tcp://a:1', alternatives: [] })).toEqual({
+    address: 'tcp://a:1',
+  });
+});
+
 test('the same in another order is the same', () => {
   const turned = Object.fromEntries(Object.entries(whole).reverse());
   const extra = { b: '2', a: '1' };
@@ -59,6 +66,9 @@ test.each([
   ['address', 'localhost:4000'],
   ['address', 'tcp://a b'],
   ['address', `tcp://${'a'.repeat(1_024)}`],
+  ['alternatives', 'own://a'],
+  ['alternatives', ['own']],
+  ['alternatives', Array.from({ length: 5 }, () => 'own://a')],
   ['beat', 'none'],
   ['pid', 0],
   ['pid', -1],
