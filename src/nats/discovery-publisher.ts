@@ -10,7 +10,6 @@ import type { Env, Timer } from '../env.ts';
 import { DiscoveryError } from '../errors.ts';
 import type { BusMessage, DiscoveryBus } from './discovery-bus.ts';
 import {
-  alternativesOf,
   decodeRecord,
   encodeAnnouncement,
   encodeGoodbye,
@@ -154,7 +153,7 @@ export class NatsPublisher implements DiscoveryPublisher {
 
   async #announce(worker: AnnouncedWorker, subject: string): Promise<void> {
     const { bus } = this.#options;
-    if (!isForOthers(worker.address) && !alternativesOf(worker).some(isForOthers))
+    if (!isForOthers(worker.address) && !worker.alternatives?.some(isForOthers))
       this.#warnLocal(worker);
     const revision = this.#next();
     this.#announced.get(worker.uid)?.release();

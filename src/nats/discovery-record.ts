@@ -63,8 +63,8 @@ export function decodeRecord(data: Uint8Array): Announcement | Goodbye {
  * has none, its uid. Undefined when an address of it belongs to somebody else than this speaker.
  */
 export function idFor(worker: AnnouncedWorker, { cluster, identity }: Speaker): string | undefined {
-  const { uid, address, beat } = worker;
-  const addresses = [address, ...alternativesOf(worker), ...(beat === undefined ? [] : [beat])];
+  const { uid, address, alternatives = [], beat } = worker;
+  const addresses = [address, ...alternatives, ...(beat === undefined ? [] : [beat])];
   const places = addresses.filter((one) => /^(beat\+)?nats:/.test(one)).map(placeOf);
   const [first] = places;
   if (places.length === 0) return uid;
@@ -82,8 +82,8 @@ export function idFor(worker: AnnouncedWorker, { cluster, identity }: Speaker): 
  */
 export function asSeenFrom(host: string, worker: AnnouncedWorker): AnnouncedWorker | undefined {
   if (worker.host === host) return worker;
-  const { address: first, beat, ...rest } = worker;
-  const [address, ...others] = [first, ...alternativesOf(worker)].filter(isForOthers);
+  const { address: first, alternatives = [], beat, ...rest } = worker;
+  const [address, ...others] = [first, ...alternatives].filter(isForOthers);
   if (address === undefined) return undefined;
   return {
     ...rest,
@@ -92,10 +92,6 @@ export function asSeenFrom(host: string, worker: AnnouncedWorker): AnnouncedWork
     // It is that of the first address.
     ...(beat !== undefined && address === first && isForOthers(beat) && { beat }),
   };
-}
-
-export function alternativesOf(worker: AnnouncedWorker): readonly string[] {
-  return (worker as { alternatives?: readonly string[] }).alternatives ?? [];
 }
 
 /** Whether other machines than its own can reach the address. */

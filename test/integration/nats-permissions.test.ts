@@ -6,9 +6,22 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ROOT } from './helpers.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import {
+  DiscoveryError,
+  ListenError,
+  type PoolOptions,
+  stopWorker,
+  WorkerPool,
+  WorkerUnreachable,
+  workerStatus,
+} from '../../src/index.ts';
+import { NatsDiscovery, type NatsTransport, natsTransport } from '../../src/nats/index.ts';
+import { ROOT, rejection, scratchFolder, trace, until } from './helpers.ts';
 import { type NatsServer, noNats, program, startNats } from './nats-server.ts';
+import { block, blockElsewhere } from './routines/busy.ts';
+import { add, squares } from './routines/math.ts';
+import { family } from './routines/tasks.ts';
 
 const FILE = join(ROOT, 'examples/nats/nats-server.conf');
 const PASSWORDS = { GPU_PASSWORD: 'p-gpu', ALICE_PASSWORD: 'p-alice', OPS_PASSWORD: 'p-ops' };
@@ -118,5 +131,129 @@ describe.skipIf(noNats !== undefined)('on a server with confined accounts', () =
       'Subscription to "skein.default.worker.gpu.>"',
       'Subscription to "skein.default.caller.alice.>"',
     ]);
+  });
+
+  describe('a worker, a caller and an operator', () => {
+    const folder = scratchFolder();
+    let transports: Record<'gpu' | 'alice' | 'ops' | 'cpu' | 'mallory', NatsTransport>;
+    let workers: WorkerPool;
+    let pool: WorkerPool;
+
+    beforeEach(() => {
+      // They are warned of what they are refused.
+      vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    });
+
+    beforeAll(async () => {
+      const login = (user: string) =>
+        natsTransport({ servers: server.url, user, pass: `p-${user}`, goneAfter: 1_000 });
+      transports = {
+        gpu: login('gpu'),
+        alice: login('alice'),
+        ops: login('ops'),
+        cpu: login('cpu'),
+        mallory: login('mallory'),
+      };
+      workers = await open('gpu', { size: 2, lostAfter: 1_000 });
+      pool = await open('alice', { lostAfter: 1_000 });
+    });
+
+    afterAll(async () => {
+      await pool?.close();
+      await workers?.close();
+    });
+
+    function open(user: keyof typeof transports, options: PoolOptions): Promise<WorkerPool> {
+      const transport = transports[user];
+      const discovery = new NatsDiscovery('app', transport);
+      return WorkerPool.open({ transport, discovery, ...options });
+    }
+
+    test('do all that they need', async () => {
+      await until(() => expect(pool.workers).toHaveLength(2));
+      expect(pool.workers.map(({ address }) => address)).toEqual(
+        Array(2).fill(expect.stringMatching(/^nats:\/\/default\/gpu\//)),
+      );
+      expect(await add.on(pool)(1, 2)).toBe(3);
+      const numbers: number[] = [];
+      for await (const number of squares.on(pool)(3)) numbers.push(number);
+      expect(numbers).toEqual([0, 1, 4]);
+      // The calls of a task go to its own worker, and to the other one.
+      const { children } = await family.on(pool)(10);
+      expect(new Set(children.map(({ pid }) => pid)).size).toBe(2);
+    });
+
+    test('see that a worker lives whose event loop is blocked, also from a task', async () => {
+      const { path } = trace(folder);
+      const ms = 1_800;
+      expect(await block.on(pool)(path, ms)).toBeTypeOf('number');
+      const { own, other } = await blockElsewhere.on(pool)(path, ms);
+      expect(other).not.toBe(own);
+    });
+
+    test('are told which workers there are, and how they are', async () => {
+      const address = pool.workers[0]?.address as string;
+      const found: string[] = [];
+      for await (const { worker } of new NatsDiscovery('app', transports.ops).subscribe()) {
+        if (found.push(worker.address) === 2) break;
+      }
+      expect(found).toContain(address);
+      for (const transport of [transports.alice, transports.ops]) {
+        expect(await workerStatus(address, { transport })).toMatchObject({ inFlight: 0 });
+      }
+    });
+
+    test('meet no caller that stops workers', async () => {
+      const address = pool.workers[0]?.address as string;
+      const { mallory: transport } = transports;
+      const error = await rejection(stopWorker(address, { transport, grace: 0 }));
+      expect(error).toBeInstanceOf(WorkerUnreachable);
+      expect((error as Error).message).toContain("don't let this process publish on");
+      expect(await add.on(pool)(1, 2)).toBe(3);
+    });
+
+    test('meet no worker of another identity that takes their place', async () => {
+      const address = pool.workers[0]?.address as string;
+      const worker = { uid: 'a', address, pid: 1, host: 'there', version: '1.2.3' };
+      const { publisher } = new NatsDiscovery('app', transports.cpu);
+      await expect(publisher.publish('worker-added', worker)).rejects.toThrow(
+        'speaks for nats://default/cpu/... alone',
+      );
+      await expect(transports.cpu.listen(address, undefined as never)).rejects.toThrow(ListenError);
+      // One that lies about who it is.
+      const { url: servers } = server;
+      const liar = { servers, user: 'cpu', pass: 'p-cpu', identity: 'gpu' };
+      await expect(natsTransport(liar).listen('nats://', undefined as never)).rejects.toThrow(
+        "don't let this process subscribe to",
+      );
+      await expect(
+        new NatsDiscovery('app', liar).publisher.publish('worker-added', worker),
+      ).rejects.toThrow("don't let this process publish on skein.default.announce.app.gpu.");
+    });
+
+    test('are no workers where they are callers', async () => {
+      const { mallory } = transports;
+      await expect(mallory.listen('nats://', undefined as never)).rejects.toThrow(
+        "don't let this process subscribe to",
+      );
+      const { publisher } = new NatsDiscovery('app', mallory);
+      const address = 'nats://default/mallory/x';
+      const worker = { uid: 'b', address, pid: 1, host: 'there', version: '1.2.3' };
+      await expect(publisher.publish('worker-added', worker)).rejects.toThrow(DiscoveryError);
+      expect(pool.workers).toHaveLength(2);
+    });
+
+    test('can stop a worker where they are operators', async () => {
+      const address = pool.workers[0]?.address as string;
+      await stopWorker(address, { transport: transports.ops, grace: 0 });
+      await until(() => {
+        expect(pool.workers.map((worker) => worker.address)).not.toContain(address);
+      });
+    });
+
+    test('were refused nothing', () => {
+      expect(server.log).toContain('Violation - User "mallory"');
+      expect(server.log).not.toMatch(/Violation - User "(gpu|alice|ops)"/);
+    });
   });
 });

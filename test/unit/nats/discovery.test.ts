@@ -242,6 +242,8 @@ describe('an identity', () => {
   test.each([
     ['nats://default/gpu/x', {}],
     ['nats://other/evil/x', {}],
+    ['tcp://10.0.0.7:1', { alternatives: ['nats://default/gpu/x'] }],
+    ['nats://default/evil/x', { alternatives: ['nats://default/gpu/x'] }],
     ['nats://default/evil/x', { beat: 'beat+nats://default/gpu/x' }],
     ['nats://default/evil/x', { beat: 'beat+nats://default/evil/y' }],
     ['nats://default/evil/y', {}],
@@ -330,6 +332,33 @@ test.each<[unknown, string]>([
     expect(told).toEqual(['added b']);
   },
 );
+
+test('of several addresses those are kept that can be reached from here', async () => {
+  const found: DiscoveryEvent[] = [];
+  const take = async () => {
+    for await (const event of open('alice').discovery.subscribe()) found.push(event);
+  };
+  void take();
+  const nats = 'nats://default/gpu/x';
+  const both = {
+    address: 'tcp://127.0.0.1:4000',
+    alternatives: [nats],
+    beat: 'beat+tcp://127.0.0.1:1',
+  };
+  const { publish } = open();
+  await publish('worker-added', worker('elsewhere', both));
+  await publish('worker-added', worker('here', { ...both, host: HOST }));
+  await publish('worker-added', worker('lan', { ...both, address: 'tcp://10.0.0.7:4000' }));
+  await server.pass(1);
+  expect(
+    found.map(({ worker: { address, alternatives, beat } }) => [address, alternatives, beat]),
+  ).toEqual([
+    [nats, undefined, undefined],
+    [both.address, [nats], both.beat],
+    ['tcp://10.0.0.7:4000', [nats], undefined],
+  ]);
+  expect(warnings).toEqual([]);
+});
 
 test('a worker that its own machine alone can reach is announced with a warning', async () => {
   const { publish } = open();
