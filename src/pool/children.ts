@@ -199,7 +199,10 @@ export class Children {
 
   /** So that it is replaced: a process that is stopped would hold its place for ever. */
   kill(uid: string, why: string): void {
-    this.#find(uid)?.process.giveUp(why);
+    const process = this.#find(uid)?.process;
+    // On its own machine it is always reached. What else carries its links and its beat may be away.
+    if (this.#options.listen === undefined) process?.doubt(why);
+    else process?.giveUp(why);
   }
 
   /** Asks all of them to end. @param graceMs milliseconds that their tasks may go on; undefined: all they need */

@@ -12,6 +12,8 @@ export type ToWorker =
   | { skein: 'packages'; packages: Readonly<Record<string, string>> }
   /** The answer to `where` for a package that the pool does not know. */
   | { skein: 'nowhere'; package: string }
+  /** Whether its event loop turns; answered by `pong`. */
+  | { skein: 'ping' }
   | { skein: 'stop'; graceMs: number | undefined };
 
 /** From a worker to its pool. */
@@ -24,6 +26,7 @@ export type FromWorker =
       beat: string | undefined;
     }
   | { skein: 'failed'; message: string }
+  | { skein: 'pong' }
   /** The first module of a package has made something here. */
   | { skein: 'package'; name: string; folder: string }
   /** Asks for the folder of a package; answered by `packages` or `nowhere`. */

@@ -131,6 +131,7 @@ process.on('message', (message: ToWorker) => {
     if (message.sourceMaps) process.setSourceMapsEnabled(true);
     void start(message.setup);
   } else if (message.skein === 'roster') worker?.roster(message.workers, message.found);
+  else if (message.skein === 'ping') send({ skein: 'pong' });
   else if (message.skein === 'stop') void stop(message.graceMs);
   else packages?.receive(message);
 });

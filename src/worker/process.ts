@@ -28,6 +28,8 @@ export interface ProcessOptions {
   readonly output: WorkerOutput;
 }
 
+/** A process that is not stopped, and whose loop turns, answers by then. */
+const PONG_MS = 1_000;
 /** Node's timers fire at once beyond that. */
 const LONGEST_TIMER_MS = 0x7fffffff;
 
@@ -41,6 +43,7 @@ export class WorkerProcess {
   readonly #handlers: ProcessHandlers;
   readonly #starting: NodeJS.Timeout;
   #killing: NodeJS.Timeout | undefined;
+  #doubting: NodeJS.Timeout | undefined;
   #uid: string | undefined;
   #failure: string | undefined;
   #over = false;
@@ -112,6 +115,12 @@ export class WorkerProcess {
     this.kill();
   }
 
+  /** As `giveUp`, unless it answers here: then it is the network that is silent. */
+  doubt(why: string): void {
+    this.send({ skein: 'ping' });
+    this.#doubting ??= setTimeout(() => this.giveUp(why), PONG_MS).unref();
+  }
+
   kill(): void {
     this.#child.kill('SIGKILL');
   }
@@ -122,6 +131,9 @@ export class WorkerProcess {
       this.#uid = message.uid;
       const { skein: _skein, ...worker } = message;
       this.#handlers.started(worker);
+    } else if (message?.skein === 'pong') {
+      clearTimeout(this.#doubting);
+      this.#doubting = undefined;
     } else if (message?.skein === 'failed') {
       this.#failure = message.message;
     } else if (message?.skein === 'leaving') {
@@ -139,6 +151,7 @@ export class WorkerProcess {
     packageHints.leave(this);
     clearTimeout(this.#starting);
     clearTimeout(this.#killing);
+    clearTimeout(this.#doubting);
     this.#handlers.exited(this.#failure ?? why);
   }
 }

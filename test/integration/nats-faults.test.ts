@@ -126,6 +126,22 @@ describe.skipIf(noNats)('one server', () => {
     expect(await waiting).toBe(pool.workers[0]?.pid);
     file.open();
   });
+
+  test('gone for longer than a worker may be silent: no process is taken for dead that answers its pool', async () => {
+    const transport = natsTransport({ servers: server.url, goneAfter: 10_000 });
+    await using pool = await WorkerPool.open({ size: 2, transport, lostAfter: 1_000 });
+    const pids = pool.workers.map((worker) => worker.pid).sort();
+    const seen = () => pool.run(async () => [...new Set([await pid(), await pid()])].sort());
+    expect(await seen()).toEqual(pids);
+    const [stopped] = pids;
+    process.kill(stopped as number, 'SIGSTOP');
+    await server.kill();
+    // One that does not answer its pool is replaced, and comes up when the server is there.
+    await until(() => expect(pool.workers.map((worker) => worker.pid)).toEqual([pids[1]]));
+    await server.restart();
+    await until(async () => expect(await seen()).toHaveLength(2));
+    expect(await seen()).toContain(pids[1]);
+  });
 });
 
 describe.skipIf(noNats)('a cluster', () => {
