@@ -1,6 +1,7 @@
 /** The one connection to NATS that all share who were given the same transport. */
 import { systemEnv, type Timer } from '../env.ts';
-import { type BusMessage, type Connection, connect, NatsError } from './connection.ts';
+import { type Connection, connect, NatsError } from './connection.ts';
+import type { BusMessage } from './message.ts';
 import {
   type BusOptions,
   checkOptions,
@@ -9,7 +10,7 @@ import {
   type NatsServer,
 } from './options.ts';
 
-export type { BusMessage } from './connection.ts';
+export type { BusMessage } from './message.ts';
 
 export interface BusWatcher {
   /** It is connected, and all subscriptions are on their way. */

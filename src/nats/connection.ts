@@ -11,6 +11,7 @@ import type {
   PermissionViolationError,
 } from '@nats-io/transport-node';
 import { loadNats, type NatsClient } from './load.ts';
+import type { BusMessage } from './message.ts';
 import {
   type BusOptions,
   formatServer,
@@ -19,14 +20,6 @@ import {
   type NatsServer,
   type NatsTls,
 } from './options.ts';
-
-export interface BusMessage {
-  readonly subject: string;
-  /** The bytes belong to who takes them. */
-  readonly data: Uint8Array;
-  /** 503 where the server says that nobody subscribes to what this one's reply subject was given for; else 0. */
-  readonly status: number;
-}
 
 export interface ConnectionHandlers {
   /** It is lost; called once, and not after `close`. */

@@ -72,7 +72,10 @@ function transportOn(
     listen: (address, service) => listenNats(address, service, settings),
     // The same connection: what is guarded is the links.
     guarded: (key) => transportOn(bus, options, limits, new Authkey(key)),
-    recipe: { module: import.meta.url, options },
+    // Shown to nobody who prints the transport: there are passwords in it.
+    get recipe() {
+      return { module: import.meta.url, options };
+    },
     beat: (listening) => beatOf(listening, options),
   };
 }

@@ -478,20 +478,5 @@ describe.skipIf(noNats !== undefined)('a server that goes', () => {
         `the NATS server at 127.0.0.1:${silent.port} did not answer within 5 s\n`,
       );
     });
-
-    test('that lacks the package is told what to install', async () => {
-      const { stdout, ended } = script(
-        'missing.ts',
-        `const { register } = await import('node:module');
-       const hooks = \`export const resolve = (name, context, next) =>
-         next(name, name.startsWith('@nats-io') ? { ...context, parentURL: 'file:///nowhere/x.js' } : context)\`;
-       register('data:text/javascript,' + encodeURIComponent(hooks));
-       await new Bus({ servers: '127.0.0.1:1' }).open().catch(({ message }) => console.log(message));`,
-      );
-      expect(await ended).toBe(0);
-      expect(stdout()).toBe(
-        'skein/nats needs the package @nats-io/transport-node: npm install @nats-io/transport-node\n',
-      );
-    });
   });
 });

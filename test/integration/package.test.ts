@@ -49,6 +49,15 @@ async function main() {
 if (!isWorker) void main();
 `;
 
+/** Its package was not installed: the types must do without, and the error say what to do. */
+const NATS = `
+import { WorkerPool } from 'skein';
+import { natsTransport } from 'skein/nats';
+
+const pool = WorkerPool.open({ size: 1, transport: natsTransport({ servers: 'nats://host' }) });
+await pool.catch(({ message }) => console.log(message));
+`;
+
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const programs = [
   ...programsOf(readme),
@@ -103,7 +112,7 @@ beforeAll(() => {
   npm(folder, 'pkg', 'set', 'type=module');
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
   npm(folder, 'install', ...quiet, join(folder, packed.filename), ...tools);
-  for (const { file, code } of programs) {
+  for (const { file, code } of [...programs, { file: 'nats.ts', code: NATS }]) {
     mkdirSync(dirname(join(folder, file)), { recursive: true });
     writeFileSync(join(folder, file), code);
   }
@@ -148,6 +157,15 @@ describe('the installed package', () => {
     writeFileSync(join(cwd, 'main.ts'), COMMONJS);
     const { stdout, stderr } = await run(process.execPath, [tool('tsx'), 'main.ts'], { cwd });
     expect({ out: words(stdout), err: stderr }).toEqual({ out: promised(COMMONJS), err: '' });
+  });
+
+  test('says what is missing for NATS, which who does not use it does not install', async () => {
+    const { stdout } = await run(process.execPath, [...loader('nats.ts'), 'nats.ts'], {
+      cwd: folder,
+    });
+    expect(stdout).toContain(
+      'skein/nats needs the package @nats-io/transport-node: npm install @nats-io/transport-node',
+    );
   });
 
   test('has types that the tsconfig.json of README.md is enough for', async () => {

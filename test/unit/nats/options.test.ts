@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { Bus } from '../../../src/nats/bus.ts';
 import { checkOptions, formatServer, type NatsOptions } from '../../../src/nats/options.ts';
+import { natsTransport } from '../../../src/nats/transport.ts';
 
 const SEED = `SU${'A'.repeat(56)}`;
 
@@ -112,10 +113,11 @@ describe('what is refused', () => {
   });
 });
 
-test('a bus shows none of its secrets', () => {
-  const bus = new Bus({
+test('neither a bus nor a transport shows its secrets', () => {
+  const options: NatsOptions = {
     servers: 'nats://u:hunter2@host',
     tls: { ca: 'a', cert: 'b', key: 'hunter3' },
-  });
-  expect(inspect(bus, { depth: 9, showHidden: true })).not.toMatch(/hunter/);
+  };
+  const shown = [new Bus(options), natsTransport(options)];
+  expect(inspect(shown, { depth: 9, showHidden: true })).not.toMatch(/hunter/);
 });
