@@ -29,20 +29,26 @@ export function through(name: (typeof transports)[number]): object {
   return name === 'nats' ? over : { transport: name };
 }
 
+/** What is no set of options, stays as it is. */
+function added<T extends object | undefined>(options: T): T {
+  const isSet = options === undefined || (typeof options === 'object' && !Array.isArray(options));
+  return isSet && options !== null ? { ...over, ...options } : options;
+}
+
 export const WorkerPool = {
-  open: (options?: skein.PoolOptions) => skein.WorkerPool.open({ ...over, ...options }),
-  connect: (options: skein.ConnectOptions) => skein.WorkerPool.connect({ ...over, ...options }),
+  open: (options?: skein.PoolOptions) => skein.WorkerPool.open(added(options)),
+  connect: (options: skein.ConnectOptions) => skein.WorkerPool.connect(added(options)),
 };
 export type WorkerPool = skein.WorkerPool;
 
 export class Worker extends skein.Worker {
   constructor(options?: skein.WorkerOptions) {
-    super({ ...over, ...options });
+    super(added(options));
   }
 }
 
 export const workerStatus: typeof skein.workerStatus = (address, options) =>
-  skein.workerStatus(address, { ...over, ...options });
+  skein.workerStatus(address, added(options));
 
 export const stopWorker: typeof skein.stopWorker = (address, options) =>
-  skein.stopWorker(address, { ...over, ...options });
+  skein.stopWorker(address, added(options));
