@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AnnouncedWorker } from '../../src/discovery/discovery.ts';
 import { DiscoveryError } from '../../src/errors.ts';
-import { NatsDiscovery } from '../../src/nats/index.ts';
+import { Worker, WorkerPool } from '../../src/index.ts';
+import { NatsDiscovery, natsTransport } from '../../src/nats/index.ts';
 import { discoveryContract } from '../../src/testing/index.ts';
 import { ROOT, rejection, runScript, scratchFolder, until } from './helpers.ts';
 import { type NatsServer, noNats, startNats, startNatsCluster } from './nats-server.ts';
+import { add } from './routines/math.ts';
 
 let server: NatsServer;
 let places = 0;
@@ -137,6 +139,28 @@ describe.skipIf(noNats !== undefined)('over NATS', () => {
     expect(performance.now() - begun).toBeGreaterThan(3_500);
     expect(performance.now() - begun).toBeLessThan(10_000);
     expect(told).toContain('dropped short');
+  });
+
+  test('a worker that listens on TCP, too, is reached there, and over NATS where that fails', async () => {
+    await using all = place();
+    const nats = natsTransport({ servers: server.url });
+    await using own = new Worker({ transport: ['tcp', nats], discovery: all.open() });
+    await own.start();
+    await using pool = await WorkerPool.open({ transport: nats, discovery: all.open() });
+    expect(await add.on(pool)(1, 2)).toBe(3);
+    const [found] = pool.workers;
+    expect(found).toMatchObject({
+      alternatives: [expect.stringMatching(/^nats:/)],
+      via: own.address,
+    });
+    expect(own.address).toMatch(/^tcp:/);
+    // As another machine is told of it.
+    await using elsewhere = place();
+    const { host: _, ...metadata } = own.metadata as AnnouncedWorker;
+    await elsewhere.open().publisher.publish('worker-added', { ...metadata, host: 'elsewhere' });
+    await using far = await WorkerPool.open({ transport: nats, discovery: elsewhere.open() });
+    expect(await add.on(far)(1, 2)).toBe(3);
+    expect(far.workers[0]?.via).toMatch(/^nats:/);
   });
 
   test('no server at the address fails both sides, and says so', async () => {
