@@ -76,6 +76,8 @@ export {
   serializable,
 } from './routine/serializable.ts';
 export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
+export type { AuthkeyGiven } from './security/authkey.ts';
+export type { TransportGiven } from './transport/given.ts';
 export {
   type WorkerStatusOptions,
   type WorkerStatusReport,

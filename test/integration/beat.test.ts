@@ -79,6 +79,38 @@ describe.each(['unix', 'tcp'] as const)('the beat of a worker, over %s', (transp
   });
 });
 
+test('a beat answers where modules of other transports have it answer, and says which can not', async () => {
+  const path = join(folder, 'beside.beat');
+  const module = new URL('../fixtures/own-beat.js', import.meta.url).href;
+  const missing = new URL('./nowhere.js', import.meta.url).href;
+  const warnings: string[] = [];
+  const warned = ({ name, message }: Error) => warnings.push(`${name}: ${message}`);
+  process.on('warning', warned);
+  const beat = await startBeat(undefined, {
+    mayKill: false,
+    also: [
+      { module, setup: { path } },
+      { module, setup: { path: '' } },
+      { module: missing, setup: {} },
+    ],
+  });
+  // Nowhere on this machine.
+  expect(beat.address).toBeUndefined();
+  await until(async () => {
+    const { channel, beats } = dial(`beat+unix://${path}`);
+    channel.send(encodeBeat('poke'));
+    await until(() => expect(beats).toMatchObject([{ kind: 'beat' }]), 500);
+    channel.close({ code: 'closed', message: 'enough' });
+  });
+  await until(() => expect(warnings).toHaveLength(2));
+  expect(warnings.sort()).toEqual([
+    expect.stringMatching(/^SkeinBeatWarning: the beat can't be served by .*: Error: no path$/),
+    expect.stringMatching(/^SkeinBeatWarning: the beat can't be served by .*nowhere\.js: /),
+  ]);
+  process.off('warning', warned);
+  await beat.close();
+});
+
 test.each(['beat+tcp://127.0.0.1:0', `beat+unix://${join(folder, 'closed.beat')}`])(
   'a beat that is closed answers no more, and frees %s',
   async (place) => {

@@ -1,6 +1,7 @@
 /** Pools and workers that reach each other over transports beside gRPC, or in its place. */
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { serveControl } from '../../src/control/server.ts';
 import {
   type DiscoveryLike,
   Roster,
@@ -153,6 +154,19 @@ describe('a worker', () => {
         await pool.close();
       }
     }
+  });
+
+  test('of a durable pool is reached at an alternative, too', async () => {
+    const worker = await start({ transport: own, host: '127.0.0.1' });
+    const { uid = '', alternatives = [] } = worker.metadata ?? {};
+    const workers = [{ uid, address: 'tcp://127.0.0.1:1', alternatives }];
+    const source = { workers: () => workers, changed: () => () => {}, down: async () => {} };
+    const { port, close } = await serveControl({ port: 0, source });
+    cleanups.push(close);
+    const pool = await WorkerPool.connect({ port, transport: [own] });
+    cleanups.push(() => pool.close());
+    expect(await pid.on(pool)()).toBe(process.pid);
+    expect(pool.workers).toMatchObject([{ uid, via: alternatives[0] }]);
   });
 
   test('is not reached by a pool that lacks the transport, which says what it lacks', async () => {

@@ -1,4 +1,5 @@
 /** A worker with several addresses is connected to at the first that answers. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connectAny } from '../../src/transport/alternatives.ts';
 import type { Channel, CloseReason } from '../../src/transport/transport.ts';
@@ -168,4 +169,44 @@ describe('a channel to any of several addresses', () => {
     expect(rig.told).toEqual(['closed: Enough.']);
     expect(rig.at.c).toBeUndefined();
   });
+});
+
+test('whatever happens, one address is chosen or none, and the end is told once', () => {
+  const step = fc.record({
+    what: fc.constantFrom('hello', 'wrong', 'more', 'end', 'timer', 'close', 'run'),
+    at: fc.constantFrom('a', 'b', 'c'),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+      const rig = new Rig('abc', ['a://1', 'b://1', 'c://1'], 'w');
+      /** Those whose Hello may have been taken. */
+      const greeted = new Set<string>();
+      for (const { what, at } of steps) {
+        const end = rig.at[at];
+        if (what === 'timer' && rig.world.timers.size > 0) rig.world.fire();
+        else if (what === 'close') rig.channel.close({ code: 'closed', message: 'Enough.' });
+        else if (what === 'run') rig.world.run();
+        else if (what === 'hello') {
+          if (end?.isOpen) greeted.add(`${at}://1`);
+          end?.tell(hello('w'));
+        } else if (what === 'wrong' && !greeted.has(`${at}://1`)) end?.tell(hello('x'));
+        else if (what === 'more' && greeted.has(`${at}://1`)) end?.tell({ call: 0, ping: {} });
+        else if (what === 'end') end?.end({ code: 'lost', message: 'Cut.' });
+        if (rig.told.some((told) => typeof told === 'number')) {
+          expect(greeted).toContain(rig.channel.remote);
+          expect(rig.world.timers.size).toBe(0);
+          expect(rig.open.length).toBeLessThanOrEqual(1);
+          if (rig.open !== '') expect(rig.channel.remote).toBe(`${rig.open}://1`);
+        }
+      }
+      // Whatever is left ends: then so has the channel.
+      rig.channel.close({ code: 'closed', message: 'Over.' });
+      for (const end of Object.values(rig.at)) end.end({ code: 'lost', message: 'Cut.' });
+      rig.world.run();
+      expect(rig.told.filter((told) => typeof told === 'string')).toHaveLength(1);
+      expect(rig.told.at(-1)).toBeTypeOf('string');
+      expect(rig.open).toBe('');
+      expect(rig.world.timers.size).toBe(0);
+    }),
+  );
 });
