@@ -5,7 +5,9 @@ import { type PoolWorker, WorkerLost, WorkerPool } from '../../src/index.ts';
 import { natsTransport } from '../../src/nats/transport.ts';
 import type { ListenerService } from '../../src/transport/transport.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
+import { Authority, noCertificates } from './nats-credentials.ts';
 import { type NatsServer, noNats, startNats, startNatsCluster } from './nats-server.ts';
+import { block } from './routines/busy.ts';
 import { echo, next } from './routines/flow.ts';
 import { counter } from './routines/generators.ts';
 import { gate, once, pid } from './routines/tasks.ts';
@@ -160,6 +162,32 @@ describe.skipIf(noNats)('a cluster', () => {
     });
     await pool.close();
     for (const server of servers) await server[Symbol.asyncDispose]();
+  });
+});
+
+describe.skipIf(noNats ?? noCertificates)('a server with TLS', () => {
+  test('and passwords: workers have what they need, and so has the beat of one that is blocked', async () => {
+    const authority = new Authority(folder, 'ca');
+    const { certFile, keyFile } = authority.certify('server', 'IP:127.0.0.1');
+    const { caFile } = authority;
+    const client = authority.certify('client');
+    await using server = await startNats({
+      config: `tls { cert_file: "${certFile}", key_file: "${keyFile}", ca_file: "${caFile}", verify: true }
+        authorization { users: [{ user: u, password: p }] }`,
+    });
+    const transport = natsTransport({
+      servers: server.url.replace('nats://', 'tls://u:p@'),
+      tls: { caFile, cert: client.cert, key: client.key },
+    });
+    await using pool = await WorkerPool.open({ size: 1, transport, lostAfter: 1_000 });
+    expect(pool.workers).toMatchObject([{ beat: expect.stringMatching(/^beat\+nats:/) }]);
+    const file = trace(folder);
+    const blocked = block.on(pool)(file.path, 20_000);
+    await until(() => expect(pool.workers[0]?.stalled).toBe(true));
+    const since = performance.now();
+    await until(() => expect(performance.now() - since).toBeGreaterThan(1_200));
+    file.open();
+    expect(await blocked).toBe(pool.workers[0]?.pid);
   });
 });
 
