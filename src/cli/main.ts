@@ -2,23 +2,25 @@
 /** The `skein` command. */
 import { takeFromEnvironment } from './authkey.ts';
 import { exitCodeOf, isExpected } from './failure.ts';
+import { takeNatsFromEnvironment } from './nats.ts';
 import { paint, say, surviveClosedPipes, warn } from './output.ts';
 import { runProgram } from './program.ts';
 
 async function main(): Promise<number> {
   surviveClosedPipes();
   restyleWarnings();
-  // No process that is started from here shall have it.
+  // No process that is started from here shall have them.
   const secret = takeFromEnvironment();
+  const nats = takeNatsFromEnvironment();
   // Each command loads its own parts, so that help comes at once.
   return await runProgram(process.argv.slice(2), {
-    worker: async (flags) => (await import('./worker.ts')).runWorker(flags, secret),
-    up: async (flags) => (await import('./pool-up.ts')).poolUp(flags, secret),
+    worker: async (flags) => (await import('./worker.ts')).runWorker(flags, secret, nats),
+    up: async (flags) => (await import('./pool-up.ts')).poolUp(flags, secret, nats),
     supervise: async () => (await import('./detach.ts')).superviseDetached(),
     down: async (flags) => (await import('./pool.ts')).poolDown(flags, secret),
     list: async (flags) => (await import('./pool.ts')).poolList(flags, secret),
     ping: async (flags) => (await import('./pool.ts')).ping(flags, secret),
-    run: async (...given) => (await import('./run.ts')).runRoutine(...given, secret),
+    run: async (...given) => (await import('./run.ts')).runRoutine(...given, secret, nats),
   });
 }
 

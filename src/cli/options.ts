@@ -6,12 +6,14 @@ import { LocalDiscovery } from '../discovery/adapters/local.ts';
 import type { DiscoveryLike } from '../discovery/discovery.ts';
 import { StaticDiscovery } from '../discovery/static.ts';
 import { checked, usage } from './failure.ts';
+import type { Nats } from './nats.ts';
 
 export const DISCOVERIES = `Discoveries:
   local:NAME           this machine, and this user
   lan, lan:NAME        the local network, by multicast DNS
   dns:HOST:PORT        all addresses that a name has, as headless services do; dns:HOST with SRV records
-  static:ADDR,ADDR     known ones: HOST:PORT, tcp://HOST:PORT or unix:///PATH`;
+  static:ADDR,ADDR     known ones: HOST:PORT, tcp://HOST:PORT, unix:///PATH or nats://CLUSTER/IDENTITY/ID
+  nats:NAME            all that use the same NATS servers; with --nats`;
 
 /** A whole number within these bounds. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
@@ -46,8 +48,8 @@ export const authkeyOption = () =>
 
 export const discoveryOption = (what: string) => new Option('--discovery <which>', what);
 
-/** @throws Failure when it names no discovery */
-export function discoveryOf(text: string): DiscoveryLike {
+/** @throws Failure when it names no discovery, or NATS where that is not to be reached */
+export function discoveryOf(text: string, nats?: Nats): DiscoveryLike {
   const at = text.indexOf(':');
   const kind = at === -1 ? text : text.slice(0, at);
   const rest = at === -1 ? undefined : text.slice(at + 1);
@@ -66,6 +68,10 @@ export function discoveryOf(text: string): DiscoveryLike {
       case 'static':
         if (rest) return new StaticDiscovery(rest.split(',').filter(Boolean).map(withScheme));
         break;
+      case 'nats':
+        if (!rest) break;
+        if (nats) return nats.discovery(rest);
+        throw usage(`${option} needs --nats, or the environment variable SKEIN_NATS`);
     }
     throw usage(`${option} names no discovery.\n\n${DISCOVERIES}`);
   });

@@ -5,7 +5,12 @@ import { paint, print } from './output.ts';
 import { supervise, type UpFlags, type UpReport } from './supervise.ts';
 
 /** Resolves to the exit code: when the pool has ended, or, detached, when it is up. */
-export async function poolUp(flags: UpFlags, secret: string | undefined): Promise<number> {
+export async function poolUp(
+  given: UpFlags,
+  secret: string | undefined,
+  natsServers: string | undefined,
+): Promise<number> {
+  const flags = { ...given, natsServers };
   const authkey = await readAuthkey(flags.authkey, secret);
   if (!flags.detach) return await supervise(flags, authkey, sayUp);
   const { report, log } = await detach(flags, authkey);

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../transport/version.ts';
 import { EXIT } from './failure.ts';
+import { natsOptions } from './nats.ts';
 import {
   authkeyOption,
   DISCOVERIES,
@@ -22,7 +23,12 @@ const EXIT_CODES = `Exit codes:
 const ABOUT_KEYS = `Authkey:
   A secret that both sides have. It is proven, and never sent. Make one by
     openssl rand -base64 24 > key && chmod 600 key
-  and give --authkey key, or the environment variable SKEIN_AUTHKEY, to workers, pools and callers.`;
+  and give --authkey key, or the environment variable SKEIN_AUTHKEY, to workers, pools and callers.
+
+NATS:
+  Workers that can't be dialed, behind NAT or in another cloud, are reached over NATS servers: give
+  --nats URL, or the environment variable SKEIN_NATS, which shows a password to nobody. It needs the
+  package @nats-io/transport-node.`;
 
 /** Runs a command, and resolves to the exit code. What it needs is loaded then. */
 export interface Commands {
@@ -88,9 +94,15 @@ function atPool(command: Command, what: string): Command {
     .addOption(authkeyOption());
 }
 
+/** How workers are reached over NATS. */
+function overNats(command: Command, what: string): Command {
+  for (const option of natsOptions(what)) command.addOption(option);
+  return command;
+}
+
 /** What workers can be told. */
 function ofWorkers(command: Command): Command {
-  return command
+  return overNats(command, 'reached over these NATS servers, and on no port but with --host')
     .option('--tag <tag>', 'label for pools and balancers to choose by; can be repeated', several)
     .option('--module <module>', 'module to load at the start; can be repeated', several)
     .option('--root <folder>', 'below which callers can have modules loaded (default: here)')
@@ -123,6 +135,7 @@ function addWorker(program: Command, run: (flags: object) => Promise<void>): voi
         'skein worker --discovery local:my-app --module src/routines.ts',
         'skein worker --discovery lan --authkey key --tag gpu',
         'skein worker --host 0.0.0.0 --port 7500 --authkey key',
+        'skein worker --nats nats://10.0.0.7 --discovery nats:my-app --authkey key',
       ),
     )
     .addHelpText('after', `\n${DISCOVERIES}`)
@@ -150,6 +163,7 @@ function addPool(
       examples(
         'skein pool up --breadth 4 --module src/routines.ts',
         'skein pool up --host 0.0.0.0 --authkey key --detach',
+        'skein pool up --nats nats://10.0.0.7 --discovery nats:my-app --authkey key',
       ),
     )
     .addHelpText('after', `\n${DISCOVERIES}`)
@@ -189,7 +203,8 @@ function addRun(
     .option('--port <port>', 'the port of that pool (default: 7411)', port)
     .addOption(discoveryOption('run it on a worker that is found; see below'))
     .option('--tag <tag>', 'which a worker must have; can be repeated', several)
-    .option('--timeout <time>', 'how long it may take, as 10s (default: no limit)', time)
+    .option('--timeout <time>', 'how long it may take, as 10s (default: no limit)', time);
+  overNats(command, 'reach workers over these NATS servers, too')
     .option('--json', 'print JSON, a line for each value')
     .addOption(authkeyOption())
     .addHelpText(
@@ -198,6 +213,7 @@ function addRun(
         'skein run src/routines.ts add 1 2',
         `skein run src/routines.ts greet '"you"'`,
         'skein run src/routines.ts squares 10 --discovery local:my-app | head -3',
+        'skein run src/routines.ts add 1 2 --nats nats://10.0.0.7 --discovery nats:my-app',
       )}`,
     )
     .addHelpText('after', `\n${DISCOVERIES}`)

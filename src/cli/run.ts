@@ -9,13 +9,14 @@ import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
 import { checked, Failure, isExpected, usage } from './failure.ts';
 import { load } from './modules.ts';
+import { type NatsFlags, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
 import { isColoured, isUnread, print } from './output.ts';
 import { Signals } from './signals.ts';
 import { prepareTypeScript } from './typescript.ts';
 import { given } from './worker.ts';
 
-export interface RunFlags {
+export interface RunFlags extends NatsFlags {
   readonly host?: string;
   readonly port?: number;
   readonly authkey?: string;
@@ -41,6 +42,7 @@ export async function runRoutine(
   args: readonly string[],
   flags: RunFlags,
   secret: string | undefined,
+  natsServers: string | undefined,
 ): Promise<number> {
   const values = args.map(parseArgument);
   const authkey = await readAuthkey(flags.authkey, secret);
@@ -54,7 +56,7 @@ export async function runRoutine(
   });
   let pool: WorkerPool | undefined;
   try {
-    pool = await untilAborted(openPool(flags, authkey), abort.signal);
+    pool = await untilAborted(openPool(flags, authkey, natsServers), abort.signal);
     const call = found.with(given({ pool, timeout: flags.timeout, signal: abort.signal }));
     const answer = call(...values);
     if (isGenerator) await printAll(answer as AsyncIterable<unknown>, flags.json === true);
@@ -94,16 +96,24 @@ function parseArgument(text: string, index: number): unknown {
 
 /** Where it runs: on a worker of its own, unless it is told otherwise. */
 async function openPool(
-  { host, port, discovery, tag: tags }: RunFlags,
+  { host, port, discovery, tag: tags, ...flags }: RunFlags,
   authkey: Uint8Array | undefined,
+  natsServers: string | undefined,
 ): Promise<WorkerPool> {
   const remote = host !== undefined || port !== undefined;
   if (remote && discovery !== undefined) {
     throw usage('--host and --port name a pool, and --discovery finds workers: give either');
   }
-  const which = discovery === undefined ? undefined : discoveryOf(discovery);
+  const alone = !remote && discovery === undefined;
+  if (alone && flags.nats !== undefined) {
+    throw usage(
+      '--nats says how workers are reached, and not which: give --discovery nats:NAME, too',
+    );
+  }
+  const nats = alone ? undefined : await natsOf(flags, natsServers);
+  const which = discovery === undefined ? undefined : discoveryOf(discovery, nats);
   const options = given({ tags, authkey });
-  const found = { ...options, startTimeout: PATIENCE_MS };
+  const found = { ...options, ...given({ transport: nats?.transport }), startTimeout: PATIENCE_MS };
   return await checked('skein run', () => {
     if (remote) return WorkerPool.connect(given({ ...found, host, port }));
     if (which !== undefined) return WorkerPool.open({ ...found, discovery: () => which });

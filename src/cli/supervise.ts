@@ -5,16 +5,19 @@ import { type ControlServer, serveControl } from '../control/server.ts';
 import { openWith, WorkerPool } from '../pool/pool.ts';
 import { formatAddress } from '../transport/address.ts';
 import { checked } from './failure.ts';
+import { type Nats, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
 import { say } from './output.ts';
 import { Signals } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
 import { prepareTypeScript } from './typescript.ts';
-import { folderOf, given, type WorkerFlags, warnIfOpen } from './worker.ts';
+import { folderOf, given, isFoundOnTcp, type WorkerFlags, warnIfOpen } from './worker.ts';
 
 export interface UpFlags extends WorkerFlags {
   readonly breadth?: number;
   readonly detach?: boolean;
+  /** What the environment said of NATS. */
+  readonly natsServers?: string | undefined;
 }
 
 /** What is said when the pool is up. */
@@ -34,18 +37,21 @@ export async function supervise(
   up: (report: UpReport) => Promise<void>,
 ): Promise<number> {
   const { host = DEFAULT_POOL_HOST, port, concurrency, grace } = flags;
-  const supervisor = new Supervisor({ host, concurrency, authkey, say });
+  const nats = await natsOf(flags, flags.natsServers);
+  const transport = nats?.transport;
+  const supervisor = new Supervisor({ host, concurrency, authkey, transport, say });
   const control = await checked('--host, --port', () =>
-    serveControl(given({ host, port, authkey, source: supervisor }) as never),
+    serveControl(given({ host, port, authkey, transport, source: supervisor }) as never),
   );
   const signals = new Signals('the pool waits for tasks that run', () => {
     void supervisor.end(grace);
   });
   try {
-    const pool = await openPool(flags, authkey, supervisor);
+    const pool = await openPool(flags, authkey, nats, supervisor);
     if (supervisor.isEnding) await pool.close({ grace: 0 });
     else {
       supervisor.pool = pool;
+      nats?.warnIfOpen(authkey !== undefined);
       await up(reportOf(control, pool, authkey !== undefined));
       await supervisor.over;
     }
@@ -58,16 +64,20 @@ export async function supervise(
 async function openPool(
   flags: UpFlags,
   authkey: Uint8Array | undefined,
+  nats: Nats | undefined,
   supervisor: Supervisor,
 ): Promise<WorkerPool> {
-  const { host = DEFAULT_POOL_HOST, breadth = availableParallelism(), concurrency } = flags;
+  const { breadth = availableParallelism(), concurrency } = flags;
   const { tag: tags, module: modules, allowInline, discovery: which } = flags;
-  const discovery = which === undefined ? undefined : discoveryOf(which);
+  // Where NATS carries all, no port of a worker's is open.
+  const isOverNats = nats !== undefined && flags.host === undefined && !isFoundOnTcp(which);
+  const host = isOverNats ? undefined : (flags.host ?? DEFAULT_POOL_HOST);
+  const discovery = which === undefined ? undefined : discoveryOf(which, nats);
   const root = folderOf(flags.root);
   await prepareTypeScript(root);
   const options = given({
     size: breadth,
-    transport: 'tcp' as const,
+    transport: poolTransport(nats, host),
     host,
     tags,
     modules,
@@ -86,6 +96,11 @@ async function openPool(
       replacing: supervisor.replacing,
     }),
   );
+}
+
+function poolTransport(nats: Nats | undefined, host: string | undefined) {
+  if (nats === undefined) return 'tcp' as const;
+  return host === undefined ? nats.transport : (['tcp', nats.transport] as const);
 }
 
 function reportOf({ host, port }: ControlServer, pool: WorkerPool, hasKey: boolean): UpReport {

@@ -8,6 +8,7 @@ import type { ReplacedWorker } from '../pool/children.ts';
 import type { PoolWorker, WorkerPool } from '../pool/pool.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { stopWorker } from '../transport/stop.ts';
+import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { duration } from './output.ts';
 
@@ -16,6 +17,8 @@ export interface SupervisorOptions {
   readonly host: string;
   readonly concurrency: number | undefined;
   readonly authkey: Uint8Array | undefined;
+  /** How they are reached where gRPC does not reach them. */
+  readonly transport: Transport | undefined;
   /** Says what happens to the workers. */
   readonly say: (line: string) => void;
 }
@@ -119,10 +122,10 @@ export class Supervisor implements ControlSource {
   }
 
   #hurry(grace: number): void {
-    const { authkey } = this.#options;
+    const { authkey, transport } = this.#options;
     for (const { address, beat } of this.#workers) {
       // One that is gone has nothing to do any more.
-      stopWorker(address, { grace, beat, authkey }).catch(() => {});
+      stopWorker(address, { grace, beat, authkey, transport }).catch(() => {});
     }
   }
 

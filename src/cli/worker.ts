@@ -8,12 +8,13 @@ import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
 import { checked, usage } from './failure.ts';
 import { load } from './modules.ts';
+import { type NatsFlags, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
 import { paint, print, say, warn } from './output.ts';
 import { Signals } from './signals.ts';
 import { prepareTypeScript } from './typescript.ts';
 
-export interface WorkerFlags {
+export interface WorkerFlags extends NatsFlags {
   readonly host?: string;
   readonly port?: number;
   readonly beatPort?: number;
@@ -29,17 +30,25 @@ export interface WorkerFlags {
 }
 
 /** Runs until it is stopped. Resolves to the exit code. */
-export async function runWorker(flags: WorkerFlags, secret: string | undefined): Promise<number> {
+export async function runWorker(
+  flags: WorkerFlags,
+  secret: string | undefined,
+  natsServers: string | undefined,
+): Promise<number> {
   // Before a module of the user's is loaded, which may ask.
   markAsWorker();
   surviveTasks();
   const authkey = await readAuthkey(flags.authkey, secret);
   const { host, port, beatPort, tag: tags, concurrency, allowInline, discovery: which } = flags;
-  const discovery = which === undefined ? undefined : discoveryOf(which);
+  const nats = await natsOf(flags, natsServers);
+  const discovery = which === undefined ? undefined : discoveryOf(which, nats);
   // Callers name modules of this program, and none of the rest of this machine.
   const root = folderOf(flags.root);
   await prepareTypeScript(root);
-  const options = { host, port, beatPort, tags, root, concurrency, allowInline, authkey };
+  const onTcp = [host, port, beatPort].some((place) => place !== undefined) || isFoundOnTcp(which);
+  const transport = nats && (onTcp ? (['tcp', nats.transport] as const) : nats.transport);
+  const places = { host, port, beatPort, transport };
+  const options = { ...places, tags, root, concurrency, allowInline, authkey };
   const worker = checked('skein worker', () => {
     return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
       ownProcess: true,
@@ -51,6 +60,7 @@ export async function runWorker(flags: WorkerFlags, secret: string | undefined):
   for (const module of flags.module ?? []) await load(module, root);
   const address = await worker.start();
   warnIfOpen(address, authkey !== undefined);
+  nats?.warnIfOpen(authkey !== undefined);
   if (flags.json) {
     // Who has the address of a beat can end its worker.
     const { beat: _beat, ...shown } = { beat: undefined, ...worker.metadata };
@@ -64,6 +74,11 @@ export async function runWorker(flags: WorkerFlags, secret: string | undefined):
   return signals.exitCode ?? 0;
 }
 
+/** Whether those who find workers there can't reach them over NATS alone. */
+export function isFoundOnTcp(discovery: string | undefined): boolean {
+  return discovery === 'lan' || discovery?.startsWith('lan:') === true;
+}
+
 /** @throws Failure when it is no folder */
 export function folderOf(root = '.'): string {
   const folder = resolve(root);
@@ -73,8 +88,9 @@ export function folderOf(root = '.'): string {
 
 /** Whoever can connect can have code run. */
 export function warnIfOpen(address: string, hasKey: boolean): void {
+  if (hasKey || !address.startsWith('tcp:')) return;
   const place = parseAddress(address);
-  if (hasKey || place.scheme !== 'tcp' || isLoopback(place.host)) return;
+  if (place.scheme !== 'tcp' || isLoopback(place.host)) return;
   warn(`whoever reaches ${address} can run routines: give it an authkey (see skein --help)`);
 }
 

@@ -34,6 +34,7 @@ export const nothing = routine(async function nothing() {});
 export const fail = routine(async function fail() { throw new RangeError('too far'); });
 export const self = routine(async function self() { return [process.pid, isWorker]; });
 export const secret = routine(async function secret() { return process.env.SKEIN_AUTHKEY ?? 'none'; });
+export const environment = routine(async function environment(name) { return process.env[name] ?? 'none'; });
 /** Leaves traces in a file. */
 export const wait = routine(async function wait(file, ms) {
   appendFileSync(file, 'began\\n');
