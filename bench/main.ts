@@ -14,9 +14,10 @@ import type { Measurement, Results, Suite } from './suite.ts';
 import { context } from './suites/context/index.ts';
 import { core } from './suites/core/index.ts';
 import { discovery } from './suites/discovery/index.ts';
+import { nats } from './suites/nats/index.ts';
 import { values } from './suites/values/index.ts';
 
-const suites: readonly Suite[] = [core, values, context, discovery];
+const suites: readonly Suite[] = [core, values, context, discovery, nats];
 
 function usage(): string {
   const lines = suites.flatMap(({ name, about, measurements }) => [

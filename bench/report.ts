@@ -30,7 +30,7 @@ function version(name: string): string {
 }
 
 export function environment(): Environment {
-  const measured = ['@grpc/grpc-js', 'cbor-x', 'piscina'];
+  const measured = ['@grpc/grpc-js', '@nats-io/transport-node', 'cbor-x', 'piscina'];
   return {
     node: process.version,
     cpu: cpus()[0]?.model ?? 'unknown',
