@@ -1,5 +1,5 @@
 /** The command line. */
-import { parseOptions, wholeNumber } from '../scripts/args.ts';
+import { parseOptions, UsageError, wholeNumber } from '../scripts/args.ts';
 import type { ChaosOptions } from './run.ts';
 
 export const HELP = `Calls routines on a pool while its workers are killed and stopped and their connections cut, and
@@ -12,6 +12,7 @@ checks that no task ran twice and that every call ended as it should.
                     default: another one each time
   --size 4          workers
   --concurrency 48  calls in flight
+  --transport tcp   how the workers are reached: tcp, or nats, whose server is harmed, too
   --json            print JSON instead of tables
   --help            print this
 
@@ -33,16 +34,22 @@ export function parseCommandLine(args: readonly string[]): CommandLine | undefin
     seed: { type: 'string' },
     size: { type: 'string', default: '4' },
     concurrency: { type: 'string', default: '48' },
+    transport: { type: 'string', default: 'tcp' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   });
   if (values.help) return undefined;
+  const { transport } = values;
+  if (transport !== 'tcp' && transport !== 'nats') {
+    throw new UsageError(`--transport takes tcp or nats, not ${transport}`);
+  }
   const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 32));
   return {
     seconds: wholeNumber('seconds', values.seconds, 1, 86_400),
     seed: wholeNumber('seed', seed, 0, 2 ** 32 - 1),
     size: wholeNumber('size', values.size, 1, 256),
     concurrency: wholeNumber('concurrency', values.concurrency, 1, 100_000),
+    transport,
     json: values.json,
   };
 }

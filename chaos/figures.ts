@@ -31,6 +31,10 @@ export const FAULTS = [
   'partition',
   'delay',
   'throttle',
+  'cut',
+  'restart',
+  'freeze',
+  'outage',
 ] as const satisfies readonly FaultKind[];
 
 export interface Figures {
@@ -73,7 +77,7 @@ export function count({ history, options, workers, elapsedMs, settleMs }: ChaosR
     executions: executions.length,
     retriedAttempts: executions.filter(({ attempt }) => attempt > 1).length,
     faults: byFault,
-    cuts: byFault.reset + byFault.end,
+    cuts: byFault.reset + byFault.end + byFault.cut,
     restarts: workers - options.size,
     seconds: elapsedMs / 1000,
     settleMs,

@@ -77,11 +77,22 @@ export type FaultKind =
   /** All that the connection carries comes late. */
   | 'delay'
   /** The connection is slow. */
-  | 'throttle';
+  | 'throttle'
+  /** Connections to the server that all meet at are cut, and made again. */
+  | 'cut'
+  /** That server is killed, and started again before anyone is given up. */
+  | 'restart'
+  /** That server is stopped, and goes on before anyone is given up. */
+  | 'freeze'
+  /** That server is killed, and away for so long that everyone is given up. */
+  | 'outage';
+
+/** In place of a uid: all workers. */
+export const ALL = 'all';
 
 export interface Fault {
   readonly kind: FaultKind;
-  /** The uid of the worker that was hit. */
+  /** The uid of the worker that was hit, or `ALL`. */
   readonly worker: string;
   /** Milliseconds since the start of the run. */
   readonly at: number;
@@ -108,4 +119,10 @@ export const LOSSY: ReadonlySet<FaultKind> = new Set([
   'end',
   'sever',
   'partition',
+  'outage',
 ]);
+
+/** Whether calls on the worker may be lost by it. */
+export function mayLose({ kind, worker }: Fault, lost: string | undefined): boolean {
+  return LOSSY.has(kind) && (worker === lost || worker === ALL);
+}

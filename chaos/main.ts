@@ -13,10 +13,10 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const { seconds, seed, size, concurrency } = command;
+  const { seconds, seed, size, concurrency, transport } = command;
   if (!command.json) {
     console.log(
-      `${seconds} s of chaos: ${size} workers, ${concurrency} calls in flight, --seed ${seed}\n`,
+      `${seconds} s of chaos: ${size} workers over ${transport}, ${concurrency} calls in flight, --seed ${seed}\n`,
     );
   }
   const interruption = new Interruption();

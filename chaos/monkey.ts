@@ -3,50 +3,50 @@ import { once, setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolWorker, WorkerPool } from '../src/pool/pool.ts';
 import type { Random } from '../src/testing/random.ts';
-import type { Fault, FaultKind } from './history.ts';
-import type { Direction, Front, Relay } from './relay.ts';
-
-/** How often each kind of fault comes. */
-const WEIGHTS: Readonly<Record<FaultKind, number>> = {
-  kill: 5,
-  term: 2,
-  stop: 4,
-  stall: 1.5,
-  reset: 4,
-  end: 3,
-  hold: 4,
-  sever: 2,
-  partition: 1.5,
-  delay: 2,
-  throttle: 2,
-};
+import { ALL, type Fault, type FaultKind } from './history.ts';
+import type { Cut, Direction } from './relay.ts';
+import type { Site, Spot } from './site.ts';
 
 /** Faults that end the process. */
 const ENDS: ReadonlySet<FaultKind> = new Set(['kill', 'term', 'stall']);
 /** Faults that keep it silent for a time. One at a time: two might last until it is given up. */
-const SILENT: ReadonlySet<FaultKind> = new Set(['stop', 'hold', 'throttle', 'delay', 'partition']);
+const SILENT: ReadonlySet<FaultKind> = new Set([
+  'stop',
+  'hold',
+  'throttle',
+  'delay',
+  'partition',
+  'restart',
+  'freeze',
+  'outage',
+]);
+/** Faults of the process, and not of what leads to it. */
+const OF_PROCESS: ReadonlySet<FaultKind> = new Set(['kill', 'term', 'stop', 'stall']);
+/** Faults of what all meet at. */
+const OF_HUB: ReadonlySet<FaultKind> = new Set(['restart', 'freeze', 'outage']);
 
-/** What the pool is given as `lostAfter`. The faults that last for a time only are shorter. */
-export const LOST_AFTER_MS = 3_000;
+/** So long after the server is back everyone is connected again. */
+const RECOVERY_MS = 2_000;
 
 /** Milliseconds between two faults. */
 const PAUSE_MS = [50, 450] as const;
 
+const CUTS = ['reset', 'end'] as const satisfies readonly Cut[];
 const DIRECTIONS = ['up', 'down', 'both'] as const satisfies readonly Direction[];
 
 interface Victim {
   readonly worker: PoolWorker;
   readonly pid: number;
-  readonly front: Front;
-  /** Where its beat is reached. */
-  readonly beat: Front | undefined;
+  readonly spot: Spot;
+  /** The uid of the worker, or `ALL`. */
+  readonly whom: string;
 }
 
 export class Monkey {
   readonly faults: Fault[] = [];
   readonly #pool: WorkerPool;
   readonly #size: number;
-  readonly #relay: Relay;
+  readonly #site: Site;
   readonly #random: Random;
   readonly #now: () => number;
   /** Faults that go on for a time. */
@@ -55,10 +55,10 @@ export class Monkey {
   readonly #silent = new Set<string>();
 
   /** @param now milliseconds since the start of the run */
-  constructor(pool: WorkerPool, relay: Relay, random: Random, now: () => number) {
+  constructor(pool: WorkerPool, site: Site, random: Random, now: () => number) {
     this.#pool = pool;
     this.#size = pool.workers.length;
-    this.#relay = relay;
+    this.#site = site;
     this.#random = random;
     this.#now = now;
   }
@@ -77,22 +77,23 @@ export class Monkey {
   }
 
   #harm(random: Random, signal: AbortSignal): void {
-    const kind = random.weighted(WEIGHTS);
+    const kind = random.weighted(this.#site.weights as Record<FaultKind, number>);
     const { workers } = this.#pool;
     const worker = workers[Math.floor(random.next() * workers.length)];
-    const front = worker && this.#relay.at(worker.address);
-    if (worker?.pid === undefined || front === undefined) return;
+    const spot = worker && this.#site.spot(worker, random);
+    if (worker?.pid === undefined || spot === undefined) return;
+    const whom = OF_PROCESS.has(kind) ? worker.uid : OF_HUB.has(kind) ? ALL : spot.whom;
     // A busy machine starts workers more slowly than they would be killed.
     if (ENDS.has(kind) && workers.length <= this.#size / 2) return;
-    if (SILENT.has(kind) && this.#silent.has(worker.uid)) return;
-    const beat = worker.beat === undefined ? undefined : this.#relay.at(worker.beat);
-    const detail = this.#do(kind, { worker, pid: worker.pid, front, beat }, random, signal);
-    this.faults.push({ kind, worker: worker.uid, at: this.#now(), detail });
+    if (SILENT.has(kind) && this.#silent.has(whom)) return;
+    const detail = this.#do(kind, { worker, pid: worker.pid, spot, whom }, random, signal);
+    this.faults.push({ kind, worker: whom, at: this.#now(), detail });
   }
 
   /** Does it, and says what. */
   #do(kind: FaultKind, victim: Victim, random: Random, signal: AbortSignal): string {
-    const { pid, front, beat } = victim;
+    const { pid, spot } = victim;
+    const { front, beat } = spot;
     switch (kind) {
       case 'kill':
         process.kill(pid, 'SIGKILL');
@@ -125,7 +126,8 @@ export class Monkey {
         return direction;
       }
       case 'partition': {
-        const ms = random.whole(LOST_AFTER_MS / 2, 2 * LOST_AFTER_MS);
+        const { lostAfterMs } = this.#site;
+        const ms = random.whole(lostAfterMs / 2, 2 * lostAfterMs);
         const holds = [front, beat].map((one) => one?.hold('both', true));
         this.#last(victim, ms, signal, () => {
           for (const release of holds) release?.();
@@ -144,14 +146,51 @@ export class Monkey {
         this.#last(victim, 1_000, signal, () => front.throttle('both', Number.POSITIVE_INFINITY));
         return `${direction} ${kib} KiB/s for 1 s`;
       }
+      case 'cut': {
+        const how = random.pick(CUTS);
+        front.cut(how);
+        return `${how} of ${front.address}`;
+      }
+      case 'freeze': {
+        const ms = random.whole(20, 800);
+        this.#hub.server.pause();
+        this.#last(victim, ms, signal, () => this.#hub.server.resume());
+        return `for ${ms} ms`;
+      }
+      case 'restart':
+        return this.#takeAway(victim, random.whole(0, 700), signal);
+      case 'outage': {
+        const { goneAfterMs } = this.#hub;
+        return this.#takeAway(victim, random.whole(goneAfterMs + 500, 2 * goneAfterMs), signal);
+      }
     }
   }
 
+  get #hub() {
+    const { hub } = this.#site;
+    if (hub === undefined) throw new Error('there is no server that all meet at');
+    return hub;
+  }
+
+  /** Kills the server, and starts it again after a time, or at the end of all. */
+  #takeAway({ whom }: Victim, ms: number, signal: AbortSignal): string {
+    const { server } = this.#hub;
+    this.#silent.add(whom);
+    const killed = server.kill();
+    this.#later(sleep(ms, undefined, { signal }), async () => {
+      await killed;
+      await server.restart();
+      await sleep(RECOVERY_MS, undefined, { signal }).catch(() => {});
+      this.#silent.delete(whom);
+    });
+    return `for ${ms} ms`;
+  }
+
   /** Undoes what keeps the worker silent, after a time, or at the end of all. */
-  #last({ worker }: Victim, ms: number, signal: AbortSignal, undo: () => void): void {
-    this.#silent.add(worker.uid);
+  #last({ whom }: Victim, ms: number, signal: AbortSignal, undo: () => void): void {
+    this.#silent.add(whom);
     this.#later(sleep(ms, undefined, { signal }), () => {
-      this.#silent.delete(worker.uid);
+      this.#silent.delete(whom);
       undo();
     });
   }

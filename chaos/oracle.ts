@@ -1,6 +1,6 @@
 /** Says what in a history must not be. */
 import { isDeepStrictEqual } from 'node:util';
-import { type CallRecord, type Execution, type Failure, type History, LOSSY } from './history.ts';
+import { type CallRecord, type Execution, type Failure, type History, mayLose } from './history.ts';
 
 export interface Violation {
   readonly rule: Rule;
@@ -76,8 +76,7 @@ function unexplainedAttempt(
   // Where the one before has begun; it may have been lost on its way to a worker that we don't know.
   const before = executions.find((one) => one.attempt === attempt - 1)?.worker;
   const lost = faults.some(
-    ({ kind, worker, at }) =>
-      LOSSY.has(kind) && at <= endedAt && (before === undefined || worker === before),
+    (fault) => fault.at <= endedAt && mayLose(fault, before ?? fault.worker),
   );
   if (lost) return undefined;
   const where = before === undefined ? 'no worker' : `worker ${before}, where it was tried before,`;
@@ -148,7 +147,7 @@ function unexplained(
     return timeoutMs === undefined ? 'it ran out of time, and had no limit' : undefined;
   }
   if (name === 'WorkerLost') {
-    const hit = before.some((fault) => fault.worker === worker && LOSSY.has(fault.kind));
+    const hit = before.some((fault) => mayLose(fault, worker));
     if (!hit) return `worker ${worker} was lost, and nothing had happened to it`;
     if (parts.length > 0) return undefined;
     if (call.idempotent) return mayGiveUp(call, message) ? undefined : 'it was not tried again';

@@ -45,6 +45,10 @@ const FAULT_NAMES: Readonly<Record<(typeof FAULTS)[number], string>> = {
   partition: 'out of reach for a time',
   delay: 'connection delayed',
   throttle: 'connection slowed down',
+  cut: 'connection to the server cut',
+  restart: 'server killed and started again',
+  freeze: 'server stopped and continued',
+  outage: 'server away for long',
 };
 
 function faultTable({ faults }: Figures): string {

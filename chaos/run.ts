@@ -7,9 +7,9 @@ import { openWith, WorkerPool } from '../src/pool/pool.ts';
 import { Random } from '../src/testing/random.ts';
 import { Calls } from './calls.ts';
 import type { Execution, Fault, History } from './history.ts';
-import { LOST_AFTER_MS, Monkey } from './monkey.ts';
+import { Monkey } from './monkey.ts';
 import { judge, type Violation } from './oracle.ts';
-import { Relay } from './relay.ts';
+import { openSite, type Site, type TransportName } from './site.ts';
 
 export interface ChaosOptions {
   /** How long harm is done. */
@@ -19,6 +19,8 @@ export interface ChaosOptions {
   readonly size: number;
   /** Calls in flight. */
   readonly concurrency: number;
+  /** How the workers are reached. Default: `tcp`. */
+  readonly transport?: TransportName;
   /** Ends the run early when it aborts: calls that are in flight then fail. */
   readonly signal?: AbortSignal;
   /** Is told from time to time how it goes. */
@@ -55,7 +57,7 @@ const PROGRESS_MS = 50;
  * When the process exits before this resolves, the workers are killed, also those that are stopped, and
  * the trace is removed.
  *
- * @throws WorkerStartError when the pool can't be opened
+ * @throws WorkerStartError when the pool can't be opened; Error when what the transport needs is not there
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'skein-chaos-'));
@@ -84,24 +86,24 @@ async function play(
   const { seconds, seed, size, concurrency, signal = new AbortController().signal } = options;
   const random = new Random(seed);
   writeFileSync(file, '');
-  const relay = await Relay.open(4 * size + 8);
+  const site = await openSite(options.transport ?? 'tcp', size);
   const pool = await WorkerPool[openWith](
     {
       size,
-      transport: 'tcp',
+      ...site.pool,
       // Fewer places than calls, so that workers refuse and calls wait.
       concurrency: Math.max(1, Math.ceil((0.75 * concurrency) / size)),
-      lostAfter: LOST_AFTER_MS,
+      lostAfter: site.lostAfterMs,
       restarts: { limit: Number.POSITIVE_INFINITY },
     },
-    { reach: (address) => relay.reach(address) },
+    site.reach ? { reach: site.reach } : {},
   );
   const kill = () => killAll(pool);
   process.once('exit', kill);
   const start = performance.now();
   const now = () => performance.now() - start;
   const calls = new Calls(file, now);
-  const monkey = new Monkey(pool, relay, random.fork(), now);
+  const monkey = new Monkey(pool, site, random.fork(), now);
   const seen = new Map<string, number | undefined>();
   const look = () => {
     for (const { uid, pid } of pool.workers) seen.set(uid, pid);
@@ -144,8 +146,8 @@ async function play(
   if (gap()) leftovers.push(`a gap: ${pool.workers.length} of ${size} workers`);
   signal.removeEventListener('abort', interrupt);
   await pool.close({ grace: 0 });
-  leftovers.push(...(await untidy(relay, [...seen.values()])));
-  relay.close();
+  leftovers.push(...(await untidy(site, [...seen.values()])));
+  await site.close();
   process.off('exit', kill);
   return {
     history: {
@@ -189,12 +191,12 @@ function inHand({ stats }: WorkerPool): string[] {
 }
 
 /** What is left of a pool that was closed, after some time. */
-async function untidy(relay: Relay, pids: readonly (number | undefined)[]): Promise<string[]> {
+async function untidy(site: Site, pids: readonly (number | undefined)[]): Promise<string[]> {
   const due = performance.now() + TIDY_MS;
   let left: string[];
   do {
     left = pids.filter((pid) => pid !== undefined && isAlive(pid)).map((pid) => `process ${pid}`);
-    left.push(...relay.sockets);
+    left.push(...site.sockets);
     if (left.length === 0) break;
     await sleep(20);
   } while (performance.now() < due);

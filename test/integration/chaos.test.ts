@@ -3,9 +3,10 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { count } from '../../chaos/figures.ts';
-import { LOST_AFTER_MS } from '../../chaos/monkey.ts';
 import { runChaos } from '../../chaos/run.ts';
+import { LOST_AFTER_MS } from '../../chaos/site.ts';
 import { ROOT, runScript, scratchFolder, TYPESCRIPT, until } from './helpers.ts';
+import { noNats } from './nats-server.ts';
 
 test('no task runs twice and every call ends as it should, whatever befalls the workers', {
   timeout: 90_000,
@@ -28,6 +29,26 @@ test('no task runs twice and every call ends as it should, whatever befalls the 
   expect(executions).toBeGreaterThan(outcomes.result);
 });
 
+test.skipIf(noNats !== undefined)(
+  'nor does it over NATS, whatever befalls the server, too',
+  {
+    timeout: 90_000,
+  },
+  async () => {
+    const transport = 'nats';
+    const result = await runChaos({ seconds: 6, seed: 233, size: 4, concurrency: 36, transport });
+    expect(result.violations).toEqual([]);
+    const { calls, outcomes, faults, cuts, restarts } = count(result);
+    // The faults were really met.
+    expect(faults.kill).toBeGreaterThan(0);
+    expect(faults.restart).toBeGreaterThan(0);
+    expect(cuts).toBeGreaterThan(0);
+    expect(restarts).toBeGreaterThan(0);
+    expect(outcomes.result).toBeGreaterThan(calls / 5);
+    expect(outcomes).toMatchObject({ hung: 0, other: 0 });
+  },
+);
+
 test('a run that is interrupted while a worker is stopped leaves nothing behind', {
   timeout: 60_000,
 }, async () => {
@@ -46,7 +67,7 @@ test('a run that is interrupted while a worker is stopped leaves nothing behind'
   expect(history.faults.at(-1)?.kind).toBe('stall');
   expect(history.interruptedAt).toBeLessThan(50_000);
   // Nobody has waited until the worker was given up.
-  expect(elapsedMs - (history.interruptedAt ?? 0)).toBeLessThan(LOST_AFTER_MS);
+  expect(elapsedMs - (history.interruptedAt ?? 0)).toBeLessThan(LOST_AFTER_MS.tcp);
 });
 
 test('Ctrl-C ends the command, and it says what was done so far', async () => {
