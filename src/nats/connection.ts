@@ -1,25 +1,17 @@
 /** One connection to one server of NATS, as the client's library makes it. It is not repaired when it is lost. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readFile } from 'node:fs/promises';
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type {
-  Authenticator,
   ConnectionOptions,
   Msg,
   NatsConnection,
   PermissionViolationError,
 } from '@nats-io/transport-node';
 import { loadNats, type NatsClient } from './load.ts';
+import { authenticatorOf, LoginError, tlsOf } from './login.js';
 import type { BusMessage } from './message.ts';
-import {
-  type BusOptions,
-  formatServer,
-  type Login,
-  learntServer,
-  type NatsServer,
-  type NatsTls,
-} from './options.ts';
+import { type BusOptions, formatServer, learntServer, type NatsServer } from './options.ts';
 
 export interface ConnectionHandlers {
   /** It is lost; called once, and not after `close`. */
@@ -62,20 +54,7 @@ export async function connect(
   signal: AbortSignal,
 ): Promise<Connection> {
   const nats = await loadNats();
-  const authenticator = await authenticatorOf(nats, server);
   const abort = new AbortController();
-  const tls = await tlsOf(server, options.tls, abort.signal);
-  const given: ConnectionOptions & { timeout: number } = {
-    servers: formatServer(server),
-    name: options.name,
-    reconnect: false,
-    ignoreClusterUpdates: true,
-    maxReconnectAttempts: 0,
-    noAsyncTraces: true,
-    timeout: CLIENT_TIMEOUT_MS,
-    ...(authenticator && { authenticator }),
-    ...(tls && { tls: tls as NonNullable<ConnectionOptions['tls']> }),
-  };
   let why: 'timeout' | 'aborted' | undefined;
   const end = (reason: 'timeout' | 'aborted') => {
     why ??= reason;
@@ -86,6 +65,7 @@ export async function connect(
   signal.addEventListener('abort', aborted);
   if (signal.aborted) aborted();
   try {
+    const given = await clientOptions(nats, server, options, abort.signal);
     const connected = withSockets(abort.signal, () => nats.connect(given));
     const connection = await Promise.race([connected, rejectedBy(abort.signal)]).catch((error) => {
       // It may come up after all.
@@ -104,6 +84,26 @@ export async function connect(
   }
 }
 
+async function clientOptions(
+  nats: NatsClient,
+  server: NatsServer,
+  { name, tls }: BusOptions,
+  signal: AbortSignal,
+): Promise<ConnectionOptions> {
+  const authenticator = await authenticatorOf(nats, server);
+  return {
+    servers: formatServer(server),
+    name,
+    reconnect: false,
+    ignoreClusterUpdates: true,
+    noAsyncTraces: true,
+    timeout: CLIENT_TIMEOUT_MS,
+    ...(authenticator && { authenticator }),
+    // The client passes on what it does not know.
+    ...(tls && { tls: { ...(await tlsOf(tls, server)), signal } as object }),
+  };
+}
+
 /**
  * Connects so that the abort ends its sockets: the client leaves one open that is not answered in time,
  * and that would hold the process.
@@ -112,6 +112,7 @@ async function withSockets(
   signal: AbortSignal,
   make: () => Promise<NatsConnection>,
 ): Promise<NatsConnection> {
+  if (signal.aborted) throw new Error('aborted');
   const attempt = new AsyncLocalStorage<true>();
   const sockets: Socket[] = [];
   const made = (message: unknown) => {
@@ -139,68 +140,6 @@ function rejectedBy(signal: AbortSignal): Promise<never> {
   });
 }
 
-async function authenticatorOf(
-  nats: NatsClient,
-  server: NatsServer,
-): Promise<Authenticator | undefined> {
-  const { user, pass, token, nkey, credentials }: Login = server.login;
-  if (user !== undefined) return nats.usernamePasswordAuthenticator(user, pass);
-  if (token !== undefined) return nats.tokenAuthenticator(token);
-  if (nkey !== undefined) {
-    return tried(nats.nkeyAuthenticator(new TextEncoder().encode(nkey)), () => 'nkey is damaged');
-  }
-  if (credentials === undefined) return undefined;
-  const bytes = await file(credentials, 'credentials');
-  return tried(
-    nats.credsAuthenticator(bytes),
-    () => `${credentials} is no credentials file of NATS: it has no JWT and seed of a user`,
-  );
-}
-
-/** The client says too little, and too late, of a seed that is none. */
-function tried(authenticator: Authenticator, fault: () => string): Authenticator {
-  try {
-    authenticator('nonce');
-  } catch {
-    throw new NatsError(fault(), 'login');
-  }
-  return authenticator;
-}
-
-/** As `tls.connect` takes them: the client passes them on. */
-async function tlsOf(
-  { host, certName }: NatsServer,
-  tls: NatsTls | undefined,
-  signal: AbortSignal,
-): Promise<object | undefined> {
-  if (tls === undefined) return undefined;
-  const pem = async (part: 'ca' | 'cert' | 'key') => {
-    const path = tls[`${part}File`];
-    return path === undefined ? tls[part] : (await file(path, `tls.${part}File`)).toString();
-  };
-  const [ca, cert, key] = [await pem('ca'), await pem('cert'), await pem('key')];
-  const servername = tls.servername ?? (isIP(host) === 0 ? host : certName);
-  return {
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
-    ...(tls.handshakeFirst === true && { handshakeFirst: true }),
-    // The name of an address is no server's name, but what a certificate is compared with.
-    ...(servername !== undefined && isIP(servername) === 0 ? { servername } : { host }),
-    signal,
-  };
-}
-
-async function file(path: string, option: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file' : message;
-    throw new NatsError(`${option} of NATS is ${path}: ${why}`, 'login', error);
-  }
-}
-
 const CHECK_TLS = 'Check tls: its ca or caFile must be the authority of the server';
 const TLS_WANTED = 'It has TLS: give tls, e.g. { caFile }';
 const CERTIFICATE_WANTED =
@@ -212,7 +151,7 @@ function problemOf(
   why: 'timeout' | 'aborted' | undefined,
   withTls: boolean,
 ): Error {
-  if (error instanceof NatsError) return error;
+  if (error instanceof LoginError) return new NatsError(error.message, 'login', error.cause);
   const place = formatServer(server);
   const who = `the NATS server at ${place}`;
   if (why === 'timeout') {
