@@ -1,15 +1,18 @@
 /**
  * The package as its users get it: packed, installed in an empty folder, and run with the programs of
- * README.md, docs/context.md and docs/discovery.md. A block there that begins with `// name.ts` is a file; what its lines
- * print is behind them. `npm test` has built the package by then.
+ * README.md, docs/context.md, docs/discovery.md and docs/nats.md. A block there that begins with
+ * `// name.ts` is a file; what its lines print is behind them. `npm test` has built the package by then.
  */
-import { execFile, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT, scratchFolder } from './helpers.ts';
+import { type NatsServer, noNats, startNats } from './nats-server.ts';
 
 const run = promisify(execFile);
 
@@ -59,6 +62,9 @@ await pool.catch(({ message }) => console.log(message));
 `;
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const nats = readFileSync(join(ROOT, 'docs/nats.md'), 'utf8');
+/** They need a server. */
+const natsPrograms = programsOf(nats, 'nats');
 const programs = [
   ...programsOf(readme),
   ...programsOf(readFileSync(join(ROOT, 'docs/context.md'), 'utf8'), 'context'),
@@ -81,6 +87,12 @@ function words(text: string): string {
 
 const folder = scratchFolder();
 
+/** Where docs/nats.md has its server. */
+const URL_OF_PAGE = 'nats://127.0.0.1:4222';
+
+const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
+
 function npm(cwd: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync('npm', args, { cwd, encoding: 'utf8' });
   if (status !== 0) throw new Error(`npm ${args.join(' ')}: ${stdout}${stderr}`);
@@ -94,6 +106,11 @@ function tool(name: string): string {
   return join(folder, 'node_modules', name, name === 'typescript' ? bin.tsc : bin);
 }
 
+function write(file: string, code: string): void {
+  mkdirSync(dirname(join(folder, file)), { recursive: true });
+  writeFileSync(join(folder, file), code);
+}
+
 function loader(file: string): string[] {
   if (!file.endsWith('.ts')) return [];
   // What `npx tsx` runs, and what is quicker: one process less.
@@ -101,7 +118,6 @@ function loader(file: string): string[] {
 }
 
 beforeAll(() => {
-  const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const [, listed] = /^npm install -D (.*)$/m.exec(readme) ?? [];
   const tools = (listed ?? '').split(' ').map((name) => `${name}@${devDependencies[name]}`);
   // Other tests run from dist/, so it must not be built anew now.
@@ -110,12 +126,9 @@ beforeAll(() => {
   );
   npm(folder, 'init', '-y');
   npm(folder, 'pkg', 'set', 'type=module');
-  const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
   npm(folder, 'install', ...quiet, join(folder, packed.filename), ...tools);
-  for (const { file, code } of [...programs, { file: 'nats.ts', code: NATS }]) {
-    mkdirSync(dirname(join(folder, file)), { recursive: true });
-    writeFileSync(join(folder, file), code);
-  }
+  for (const { file, code } of [...programs, ...natsPrograms]) write(file, code);
+  write('nats.ts', NATS);
 }, 120_000);
 
 describe('the installed package', () => {
@@ -191,6 +204,8 @@ describe('the installed package', () => {
     ]);
     expect(paths).toContain('docs/context.md');
     expect(paths).toContain('docs/discovery.md');
+    expect(paths).toContain('docs/nats.md');
+    expect(paths).toContain('examples/nats/nats-server.conf');
     expect(paths).toContain('docs/values.md');
     expect(paths).toContain('docs/simulation.md');
     expect(paths).toContain('docs/statecharts.md');
@@ -201,6 +216,91 @@ describe('the installed package', () => {
     const schema = readFileSync(resolve('skein/proto/skein/v1/worker.proto'), 'utf8');
     expect(schema).toContain('package skein.v1;');
     expect(() => resolve('cbor-x')).toThrow('cbor-x');
+  });
+});
+
+describe.skipIf(noNats !== undefined)('docs/nats.md', () => {
+  const cwd = join(folder, 'nats');
+  const skein = join(folder, 'node_modules/.bin/skein');
+  const running: ChildProcess[] = [];
+  let server: NatsServer;
+
+  beforeAll(async () => {
+    const [, client = ''] = /^npm install (\S+)$/m.exec(nats) ?? [];
+    npm(folder, 'install', ...quiet, `${client}@${devDependencies[client]}`);
+    server = await startNats();
+    for (const { file, code } of natsPrograms)
+      write(file, code.replaceAll(URL_OF_PAGE, server.url));
+  });
+
+  afterEach(async () => {
+    for (const child of running.splice(0)) {
+      if (child.exitCode !== null) continue;
+      const ended = once(child, 'close');
+      // What a shell has started, too.
+      process.kill(-(child.pid as number), 'SIGTERM');
+      await ended;
+    }
+  });
+
+  afterAll(async () => {
+    await server?.[Symbol.asyncDispose]();
+  });
+
+  /** Goes on until the test is over. */
+  function background(command: string, args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+    const options = { cwd, env: { ...process.env, ...env }, detached: true } as const;
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'ignore'] });
+    running.push(child);
+    return child;
+  }
+
+  /** The commands of the page that have something in them, block by block: those of a worker stay. */
+  async function runCommands(like: RegExp, url: string, env: NodeJS.ProcessEnv): Promise<number> {
+    const blocks = [...nats.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, lines]) => lines as string);
+    let printed = 0;
+    const found = blocks.filter((block) => like.test(block)).join('');
+    for (const line of found.trim().split('\n')) {
+      const [command = '', expected] = line
+        .replace('npx skein', skein)
+        .replaceAll(URL_OF_PAGE, url)
+        .replace('@127.0.0.1', `@${url.slice('nats://'.length)}`)
+        .split(' # ');
+      if (expected === undefined) {
+        background('sh', ['-c', command], env);
+        continue;
+      }
+      const options = { cwd, env: { ...process.env, ...env } };
+      const { stdout, stderr } = await run('sh', ['-c', command], options);
+      expect({ stdout, stderr }).toEqual({ stdout: `${expected}\n`, stderr: '' });
+      printed += 1;
+    }
+    return printed;
+  }
+
+  test('leads from a worker to the first result', async () => {
+    const worker = background(process.execPath, ['--import', 'tsx', 'worker.ts']);
+    const [line] = await once(worker.stdout as Readable, 'data');
+    expect(String(line)).toMatch(/^listens at nats:\/\/default\/anyone\/[\w-]+\n$/);
+    const results = ['main.ts', 'spawning.ts'].map(async (file) => {
+      const { code } = natsPrograms.find((program) => basename(program.file) === file) as Program;
+      const { stdout, stderr } = await run(process.execPath, ['--import', 'tsx', file], { cwd });
+      expect({ out: words(stdout), err: stderr }).toEqual({ out: promised(code), err: '' });
+    });
+    await Promise.all(results);
+  });
+
+  test('has commands that do the same', async () => {
+    expect(await runCommands(/^npx skein/m, server.url, {})).toBe(1);
+  });
+
+  test('has commands for confined accounts, on a server with the file of the package', async () => {
+    const env = { GPU_PASSWORD: 'p1', ALICE_PASSWORD: 'p2', OPS_PASSWORD: 'p3' };
+    const file = join(folder, 'node_modules/skein/examples/nats/nats-server.conf');
+    const config = readFileSync(file, 'utf8').replace(/^listen:.*/m, '');
+    const variables = Object.entries(env).map(([name, value]) => `${name}: "${value}"`);
+    await using confined = await startNats({ config: [...variables, config].join('\n') });
+    expect(await runCommands(/^SKEIN_NATS=/m, confined.url, env)).toBe(1);
   });
 });
 
