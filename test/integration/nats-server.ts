@@ -43,6 +43,7 @@ export class NatsServer {
   #settings: NatsSettings;
   readonly #folder = mkdtempSync(join(tmpdir(), 'skein-nats-'));
   #child: ChildProcess | undefined;
+  #guard: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
   #port = -1;
   #clusterPort = -1;
@@ -52,7 +53,6 @@ export class NatsServer {
   constructor(settings: NatsSettings) {
     this.#settings = settings;
     this.#port = settings.port ?? -1;
-    process.once('exit', this.#exit);
   }
 
   /** `nats://127.0.0.1:PORT` */
@@ -90,6 +90,7 @@ export class NatsServer {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#child = child;
+    this.#guard = guarding(child.pid, this.#folder);
     child.stderr?.on('data', (data) => {
       this.#log += data;
     });
@@ -106,6 +107,7 @@ export class NatsServer {
     const deadline = performance.now() + START_MS;
     while (!this.#readPorts(child.pid ?? 0)) {
       if (isOver || performance.now() > deadline) {
+        await this.kill();
         throw new Error(`nats-server did not start: ${this.#log}`);
       }
       await sleep(5);
@@ -149,7 +151,6 @@ export class NatsServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-    process.off('exit', this.#exit);
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -195,12 +196,18 @@ export class NatsServer {
     // One that is stopped ends when it goes on.
     if (signal !== 'SIGKILL') child.kill('SIGCONT');
     await this.#ended;
+    this.#guard?.kill('SIGKILL');
   }
+}
 
-  readonly #exit = (): void => {
-    this.#child?.kill('SIGKILL');
-    rmSync(this.#folder, { recursive: true, force: true });
-  };
+/** Ends a server, and removes its folder, when this process goes without having done so. */
+function guarding(pid: number | undefined, folder: string): ChildProcess {
+  const guard = spawn('sh', ['-c', `read -r _; kill -9 ${pid}; rm -rf '${folder}'`], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  guard.unref();
+  (guard.stdin as unknown as { unref(): void }).unref();
+  return guard;
 }
 
 /** A server that runs; `await using` ends it. */
