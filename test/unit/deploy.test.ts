@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { natsOf } from '../../src/cli/nats.ts';
 import { discoveryOf } from '../../src/cli/options.ts';
 import { runProgram } from '../../src/cli/program.ts';
 
@@ -80,9 +81,10 @@ describe('a command line', () => {
 
   test.each(lines)('of %s is understood: %j', async (place, line) => {
     const error = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-    const { command, discovery, host, authkey, grace } = await understood(line);
+    const { command, discovery, host, authkey, grace, ...flags } = await understood(line);
     expect(error).not.toHaveBeenCalled();
-    if (discovery !== undefined) expect(discoveryOf(String(discovery))).toBeDefined();
+    const nats = await natsOf(flags);
+    if (discovery !== undefined) expect(discoveryOf(String(discovery), nats)).toBeDefined();
     // Whoever can be reached from elsewhere has a key; but for the image, which is given one.
     const open = host === '0.0.0.0' || String(discovery).startsWith('lan');
     if (open && place !== 'Dockerfile' && line.length > 3) expect(authkey).toBeDefined();
