@@ -33,7 +33,10 @@ export function takeNatsFromEnvironment(): string | undefined {
 }
 
 export const natsOptions = (what: string): Option[] => [
-  new Option('--nats <url>', `${what}, as nats://HOST:4222; several between commas`),
+  new Option(
+    '--nats <url>',
+    `${what}: nats://HOST:4222, several between commas (default: $SKEIN_NATS, or none)`,
+  ),
   new Option('--nats-creds <file>', 'credentials file for these servers'),
   new Option('--cluster <name>', 'what keeps this apart from others on the same servers'),
   new Option('--identity <name>', 'by which permissions of the servers confine this process'),

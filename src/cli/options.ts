@@ -13,7 +13,7 @@ export const DISCOVERIES = `Discoveries:
   lan, lan:NAME        the local network, by multicast DNS
   dns:HOST:PORT        all addresses that a name has, as headless services do; dns:HOST with SRV records
   static:ADDR,ADDR     known ones: HOST:PORT, tcp://HOST:PORT, unix:///PATH or nats://CLUSTER/IDENTITY/ID
-  nats:NAME            all that use the same NATS servers; with --nats`;
+  nats:NAME            the same NATS servers, given by --nats`;
 
 /** A whole number within these bounds. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER) {

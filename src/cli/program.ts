@@ -102,7 +102,10 @@ function overNats(command: Command, what: string): Command {
 
 /** What workers can be told. */
 function ofWorkers(command: Command): Command {
-  return overNats(command, 'reached over these NATS servers, and on no port but with --host')
+  return overNats(
+    command,
+    'NATS servers that workers are reached over, and on no port without --host',
+  )
     .option('--tag <tag>', 'label for pools and balancers to choose by; can be repeated', several)
     .option('--module <module>', 'module to load at the start; can be repeated', several)
     .option('--root <folder>', 'below which callers can have modules loaded (default: here)')
@@ -204,7 +207,7 @@ function addRun(
     .addOption(discoveryOption('run it on a worker that is found; see below'))
     .option('--tag <tag>', 'which a worker must have; can be repeated', several)
     .option('--timeout <time>', 'how long it may take, as 10s (default: no limit)', time);
-  overNats(command, 'reach workers over these NATS servers, too')
+  overNats(command, 'NATS servers that workers are reached over, too')
     .option('--json', 'print JSON, a line for each value')
     .addOption(authkeyOption())
     .addHelpText(
