@@ -25,8 +25,10 @@ import { connectTo } from './beat-connection.js';
 
 /** Part of a subject, as in subjects.ts. */
 const PART = /^[A-Za-z0-9_-]{1,64}$/;
-/** A connection on which the server does not answer is looked after so often. */
-const PING_MS = 5_000;
+/** How often it looks whether the server answers. */
+const PING_MS = 2_000;
+/** One that has not answered by then has stopped: another one may go on before callers give this worker up. */
+const PATIENCE_MS = 3_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
 /** It answers so many in a second: callers who have the token ask once a second. */
@@ -120,7 +122,7 @@ async function lost(connection) {
 
 /** What was sent has come to the server; one that does not say so is given up. @param {Connection} connection */
 async function flush(connection) {
-  const patience = setTimeout(() => abandon(connection), PING_MS);
+  const patience = setTimeout(() => abandon(connection), PATIENCE_MS);
   try {
     await connection.flush();
   } finally {
