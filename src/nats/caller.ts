@@ -109,14 +109,14 @@ export class CallerChannel implements Channel {
       bus.subscribe(
         this.#own,
         (message) => this.#receive(message),
-        (why) => this.#unreachable(`this account may not hear ${this.#own}: ${why}`),
+        (why) => this.#unreachable(why),
       ),
       bus.watch({
         up: () => this.#stream?.up(),
         down: () => this.#stream?.down(),
         refused: (subject, why) => {
           if (subject !== this.#worker) return;
-          this.#unreachable(`this account may not publish to ${subject}: ${why}`);
+          this.#unreachable(why);
         },
       }),
     );

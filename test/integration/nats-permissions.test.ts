@@ -212,6 +212,17 @@ describe.skipIf(noNats !== undefined)('on a server with confined accounts', () =
       expect(await add.on(pool)(1, 2)).toBe(3);
     });
 
+    test('meet no caller that takes the place of another one', async () => {
+      const address = pool.workers[0]?.address as string;
+      const { url: servers } = server;
+      const liar = { servers, user: 'mallory', pass: 'p-mallory', identity: 'alice' };
+      const calling = workerStatus(address, { transport: natsTransport(liar) });
+      const { message } = (await rejection(calling)) as Error;
+      expect(message).toContain("don't let this process");
+      // The name of a channel is in no message.
+      expect(message).not.toMatch(/[\w-]{22}/);
+    });
+
     test('meet no worker of another identity that takes their place', async () => {
       const address = pool.workers[0]?.address as string;
       const worker = { uid: 'a', address, pid: 1, host: 'there', version: '1.2.3' };
