@@ -270,6 +270,7 @@ export class Peer {
   #standing: Standing;
   /** It ends with the last of its calls. */
   #retiring = false;
+  #parting = false;
   #over = false;
 
   /** @param lastNumber after which its calls are numbered: a worker that knows the caller admits no other */
@@ -314,6 +315,8 @@ export class Peer {
         link?.close();
       },
       waitForEnd: () => {
+        this.#parting = true;
+        this.#link?.orphan();
         this.#timer = ports.env.timer(PARTING_MS, () => this.send({ type: 'silent' }));
       },
       pause: ({ failures }, event) => {
@@ -366,6 +369,11 @@ export class Peer {
 
   get standing(): Standing {
     return this.#standing;
+  }
+
+  /** Its process has ended, and only what that sent last is waited for. */
+  get isParting(): boolean {
+    return this.#parting;
   }
 
   /** Which of the worker's addresses the link is up at; undefined while it is not. */

@@ -267,7 +267,7 @@ export class PoolProxy implements Dispatcher {
   }
 
   get workers(): readonly WorkerView[] {
-    return [...this.#peers.values()].map((peer) => peer.view);
+    return [...this.#peers.values()].filter((peer) => !peer.isParting).map((peer) => peer.view);
   }
 
   /** Whether the worker did not answer when it was called last, or was lost since. */

@@ -103,6 +103,10 @@ export class CallerChannel implements Channel {
     this.#stream?.close(reason);
   }
 
+  orphan(): void {
+    this.#stream?.orphan();
+  }
+
   #ask(): void {
     const { bus, limits } = this.#settings;
     this.#leave.push(

@@ -52,6 +52,8 @@ interface Part {
 const TICK_MS = 1_000;
 /** The same while the other side seems to be gone, or to have missed something. */
 const SHORT_TICK_MS = 500;
+/** The same while it surely goes away. */
+const ORPHAN_TICK_MS = 50;
 /** With this share of the window taken, the other side is told. */
 const TOLD_SHARE = 4;
 
@@ -97,6 +99,8 @@ export class Stream {
   #absentSince: number | undefined;
   /** The server has said so since the last question. */
   #absent = false;
+  /** The other side will never come back. */
+  #orphaned = false;
 
   constructor(ports: StreamPorts, handlers: ChannelHandlers) {
     this.#ports = ports;
@@ -188,10 +192,27 @@ export class Stream {
   /** The server says that nobody hears what was published to the other side. */
   absent(): void {
     if (!this.#open || !this.#begun) return;
+    if (this.#orphaned) {
+      // What the owner does not want yet, it gets first.
+      if (this.#waiting.length > 0) return;
+      const message = 'The other side is gone: its process has ended, and nobody hears it on NATS.';
+      return this.reset({ code: 'lost', message });
+    }
     this.#absent = true;
     if (this.#absentSince !== undefined) return;
     this.#absentSince = this.#ports.env.now();
     this.#schedule(SHORT_TICK_MS);
+  }
+
+  /**
+   * The process of the other side has ended. The server lets nobody wait for the last words of a connection:
+   * when it says that nobody hears, they are here.
+   */
+  orphan(): void {
+    if (!this.#open || !this.#begun) return;
+    this.#orphaned = true;
+    this.#tell(true);
+    this.#schedule(ORPHAN_TICK_MS);
   }
 
   /** There is no connection to a server. */
@@ -388,7 +409,8 @@ export class Stream {
     this.#asked = 0;
     this.#tell(true);
     const troubled = this.#absentSince !== undefined || this.#downSince !== undefined;
-    this.#schedule(troubled ? SHORT_TICK_MS : TICK_MS);
+    const calm = troubled ? SHORT_TICK_MS : TICK_MS;
+    this.#schedule(this.#orphaned ? ORPHAN_TICK_MS : calm);
   }
 
   #setDeadline(reason: CloseReason): void {

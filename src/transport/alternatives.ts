@@ -124,6 +124,10 @@ class AnyChannel implements Channel {
     for (const { channel, over } of this.#attempts) if (!over) channel?.close(reason);
   }
 
+  orphan(): void {
+    this.#chosen?.channel?.orphan?.();
+  }
+
   #try(): void {
     this.#next?.cancel();
     const address = this.#left.shift();

@@ -269,6 +269,11 @@ export class Link {
     else this.transfer(payload, (sent) => this.send(frame(sent)), failed, context);
   }
 
+  /** The process of the peer has ended: the link closes as soon as what it sent last is here. */
+  orphan(): void {
+    this.#channel.orphan?.();
+  }
+
   /** Ends the link on purpose; `closed` follows. */
   close(reason: GoodbyeReason = GoodbyeReason.CLOSED, message = 'closed'): void {
     if (this.#state === 'closed') return;

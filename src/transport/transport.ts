@@ -69,6 +69,11 @@ export interface Channel {
    * for only so long, and then sees `lost`.
    */
   close(reason: CloseReason): void;
+  /**
+   * The process of the other side has ended, as the owner knows from elsewhere: the channel ends as soon as
+   * what was sent last is here. A channel without it notices the end by itself, at once.
+   */
+  orphan?(): void;
 }
 
 /** What a worker answers on behalf of its whole process, beside links. */

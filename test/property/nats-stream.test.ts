@@ -258,6 +258,23 @@ test('give up a peer that has gone, in the time that was set', () => {
   expect(near.closed).toMatchObject([{ code: 'lost', message: /nobody hears it/ }]);
 });
 
+test('end where the process of the peer has, as soon as what it sent last is here and wanted', () => {
+  const { clock, sides } = pair();
+  const [near, far] = sides;
+  clock.runUntil(3_300);
+  near.stream.pause();
+  far.send(100);
+  far.send(200);
+  far.connected = false;
+  near.stream.orphan();
+  clock.runUntil(3_600);
+  expect([near.got, near.closed]).toEqual([[], []]);
+  near.stream.resume();
+  clock.runUntil(3_700);
+  expect(near.got).toEqual(far.sent);
+  expect(near.closed).toMatchObject([{ code: 'lost', message: /its process has ended/ }]);
+});
+
 test('wait for a peer that comes back before', () => {
   const { clock, sides } = pair();
   const [near, far] = sides;
