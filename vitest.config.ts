@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { transform } from 'esbuild';
 import { defineConfig } from 'vitest/config';
+import { noNats } from './test/integration/nats-server.ts';
 
 /** Vite's own compiler of TypeScript leaves decorators in the code, and Node has none. */
 const decorators = {
@@ -13,10 +14,46 @@ const decorators = {
   },
 };
 
+/** Files about calls, whatever carries them: they run once more over NATS. */
+const OVER_NATS = [
+  ...['any-value', 'backpressure', 'balancing', 'cancellation', 'classes', 'context'],
+  ...[
+    'context-failures',
+    'context-garbage',
+    'context-large',
+    'context-left-over',
+    'context-oracle',
+  ],
+  ...['context-strict', 'detached', 'errors', 'faults', 'flow', 'functions', 'generators'],
+  ...['idempotent', 'imports', 'inline', 'methods', 'names', 'nested', 'nested-pools'],
+  ...['pool', 'pools', 'references', 'stacks', 'stalls', 'status', 'stop', 'values', 'worker'],
+].map((name) => `test/integration/${name}.test.ts`);
+
 const MUTANTS = 'test/property/mutants.test.ts';
 
 /** What workers and programs load TypeScript by; a Node that can do so itself needs nothing. */
 const tsx = new URL('test/loader/tsx.js', import.meta.url).href;
+
+/** For tests that start processes of their own. */
+const withProcesses = {
+  // Workers are started with the options of the process that opens the pool.
+  execArgv: 'typescript' in process.features ? [] : ['--import', tsx],
+  testTimeout: 30_000,
+  hookTimeout: 30_000,
+  // They run after the others, so that nothing that measures time shares the machine with a property test.
+  maxWorkers: 2,
+  sequence: { groupOrder: 1 },
+};
+
+const overNats = {
+  extends: true as const,
+  test: {
+    ...withProcesses,
+    name: 'nats',
+    include: OVER_NATS,
+    globalSetup: ['test/integration/nats-setup.ts'],
+  },
+};
 
 export default defineConfig({
   plugins: [decorators],
@@ -54,19 +91,13 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          ...withProcesses,
           name: 'integration',
-          // Workers are started with the options of the process that opens the pool.
-          execArgv: 'typescript' in process.features ? [] : ['--import', tsx],
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/integration/skipped.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
-          // These start processes of their own. They run after the others, so that nothing that
-          // measures time shares the machine with a property test.
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
         },
       },
+      ...(noNats === undefined ? [overNats] : []),
     ],
   },
 });

@@ -4,13 +4,13 @@
  */
 import { describe, expect, test } from 'vitest';
 import { echo, make, next } from './routines/flow.ts';
-import { WorkerPool } from './runtime.ts';
+import { transports, WorkerPool } from './runtime.ts';
 
 const MIB = 1024 * 1024;
 
-describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
+describe.each(transports)('over %s', (_name, transport) => {
   test('100,000 calls in flight all end', async () => {
-    await using pool = await WorkerPool.open({ size: 1, transport });
+    await using pool = await WorkerPool.open({ size: 1, ...transport });
     const count = 100_000;
     const results = await pool.run(() =>
       Promise.all(Array.from({ length: count }, (_, i) => next(i))),
@@ -20,7 +20,7 @@ describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
   });
 
   test('small calls pass a large result', async () => {
-    await using pool = await WorkerPool.open({ size: 1, transport });
+    await using pool = await WorkerPool.open({ size: 1, ...transport });
     await pool.run(async () => {
       let arrived = false;
       const large = Promise.all([make(48 * MIB), make(48 * MIB)]).then(() => {
@@ -34,7 +34,7 @@ describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
   });
 
   test('large values both ways at once, with many small calls between them, all arrive', async () => {
-    await using pool = await WorkerPool.open({ size: 1, transport });
+    await using pool = await WorkerPool.open({ size: 1, ...transport });
     const value = new Uint8Array(4 * MIB).map((_, i) => i % 251);
     let busy = true;
     let small = 0;

@@ -14,7 +14,7 @@ import {
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { rejection, scratchFolder, until } from './helpers.ts';
 import { family, gate, pid } from './routines/tasks.ts';
-import { WorkerPool } from './runtime.ts';
+import { onNetwork, WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const pools: WorkerPool[] = [];
@@ -111,7 +111,7 @@ describe('a durable pool', () => {
   });
 
   test('asks a worker at an address who it is', async () => {
-    const hybrid = await open({ size: 1, transport: 'tcp' });
+    const hybrid = await open({ size: 1, ...onNetwork });
     const [{ address, uid } = { address: '', uid: '' }] = hybrid.workers;
     const durable = await open({ discovery: new StaticDiscovery([address]) });
     await until(() => expect(durable.workers).toMatchObject([{ uid, address, spawned: false }]));
@@ -256,7 +256,7 @@ describe('WorkerPool.connect', () => {
   }
 
   test('uses the workers of a durable pool, and their replacements', async () => {
-    const durable = await open({ size: 2, transport: 'tcp', authkey });
+    const durable = await open({ size: 2, ...onNetwork, authkey });
     const port = await serve(durable);
     const pool = await WorkerPool.connect({ port, authkey });
     pools.push(pool);
@@ -275,7 +275,7 @@ describe('WorkerPool.connect', () => {
   });
 
   test('says who is not there, and who has another key', async () => {
-    const port = await serve(await open({ size: 1, transport: 'tcp', authkey }));
+    const port = await serve(await open({ size: 1, ...onNetwork, authkey }));
     await expect(WorkerPool.connect({ port: 1 })).rejects.toBeInstanceOf(PoolUnreachable);
     await expect(WorkerPool.connect({ port })).rejects.toBeInstanceOf(AuthenticationError);
     await expect(

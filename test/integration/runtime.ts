@@ -21,13 +21,17 @@ export const isNats = natsUrl !== undefined;
 if (natsUrl !== undefined) process.env.SKEIN_TEST_NATS = natsUrl;
 const { over }: { over: object } = await import('../fixtures/over.ts');
 
-/** What a pool's workers may listen on; over NATS there is one. */
-export const transports = isNats ? (['nats'] as const) : (['unix', 'tcp'] as const);
+/** What the workers of a pool may listen on, by name; over NATS there is one. */
+export const transports: readonly (readonly [string, Pick<skein.PoolOptions, 'transport'>])[] =
+  isNats
+    ? [['nats', over]]
+    : [
+        ['unix', { transport: 'unix' }],
+        ['tcp', { transport: 'tcp' }],
+      ];
 
-/** The options that stand for one of them. */
-export function through(name: (typeof transports)[number]): object {
-  return name === 'nats' ? over : { transport: name };
-}
+/** For workers that others reach who are not their pool. */
+export const onNetwork: Pick<skein.PoolOptions, 'transport'> = isNats ? over : { transport: 'tcp' };
 
 /** What is no set of options, stays as it is. */
 function added<T extends object | undefined>(options: T): T {

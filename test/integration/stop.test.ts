@@ -2,11 +2,11 @@
 import * as grpc from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type PoolWorker, TaskAborted } from '../../src/index.ts';
+import { type PoolOptions, type PoolWorker, TaskAborted } from '../../src/index.ts';
 import { writeStopRequest } from '../../src/wire/generated/worker.js';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate, gateThenBytes, untilAborted } from './routines/tasks.ts';
-import { WorkerPool } from './runtime.ts';
+import { isNats, stopWorker, transports, WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];
@@ -14,8 +14,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function open(transport: 'tcp' | 'unix'): Promise<WorkerPool> {
-  const pool = await WorkerPool.open({ size: 1, transport });
+async function open(transport: Pick<PoolOptions, 'transport'>): Promise<WorkerPool> {
+  const pool = await WorkerPool.open({ size: 1, ...transport });
   cleanups.push(() => pool.close({ grace: 0 }));
   return pool;
 }
@@ -23,22 +23,26 @@ async function open(transport: 'tcp' | 'unix'): Promise<WorkerPool> {
 const same = (bytes: Buffer) => bytes;
 
 /** Calls Stop on the pool's worker. */
-function stop(pool: WorkerPool, graceMs?: number): Promise<Buffer> {
+async function stop(pool: WorkerPool, graceMs?: number): Promise<Buffer> {
   const address = pool.workers[0]?.address as string;
+  if (isNats) {
+    await stopWorker(address, graceMs === undefined ? {} : { grace: graceMs });
+    return Buffer.alloc(0);
+  }
   const target = address.replace('tcp://', '').replace('unix://', 'unix:');
   const client = new grpc.Client(target, grpc.credentials.createInsecure());
   cleanups.push(() => client.close());
   const writer = new PbfWriter();
   writeStopRequest(graceMs === undefined ? {} : { grace_ms: graceMs }, writer);
   const request = Buffer.from(writer.finish());
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     client.makeUnaryRequest('/skein.v1.Worker/Stop', same, same, request, (error, reply) =>
       error === null ? resolve(reply as Buffer) : reject(error),
     );
   });
 }
 
-describe.each(['tcp', 'unix'] as const)('Stop over %s', (transport) => {
+describe.each(transports)('Stop over %s', (_name, transport) => {
   test('of a worker without tasks is answered', async () => {
     const pool = await open(transport);
     expect(await stop(pool)).toHaveLength(0);

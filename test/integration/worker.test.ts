@@ -24,7 +24,7 @@ import { VERSION } from '../../src/transport/version.ts';
 import { ROOT, rejection, runScript, scratchFolder, thrown, trace, until } from './helpers.ts';
 import { byTag } from './routines/backpressure.ts';
 import { family, gate, gateThenPid, seen, untilAborted } from './routines/tasks.ts';
-import { stopWorker, Worker, WorkerPool, workerStatus } from './runtime.ts';
+import { isNats, stopWorker, Worker, WorkerPool, workerStatus } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];
@@ -99,7 +99,7 @@ test('it leaves the program around it alone', async () => {
   expect(counts()).toEqual(before);
 });
 
-describe('where it listens', () => {
+describe.skipIf(isNats)('where it listens', () => {
   test('may be a Unix socket', async () => {
     const path = join(folder, 'own.sock');
     const { worker, address } = await start({ address: `unix://${path}` });
@@ -319,7 +319,7 @@ describe('the end of a worker', () => {
 });
 
 describe('a worker that does not start', () => {
-  test('says why, and gives back what it has taken', async () => {
+  test.skipIf(isNats)('says why, and gives back what it has taken', async () => {
     const { worker: other, address } = await start();
     const { discovery, told, disposed } = recorder();
     const port = Number(address.split(':').at(-1));
@@ -331,7 +331,7 @@ describe('a worker that does not start', () => {
     await other.stop();
   });
 
-  test('since it can not be announced, frees the address', async () => {
+  test.skipIf(isNats)('since it can not be announced, frees the address', async () => {
     const { discovery } = recorder({ fails: 'worker-added' });
     const address = `unix://${join(folder, 'unannounced.sock')}`;
     await expect(make({ discovery, address }).start()).rejects.toThrow('no ink');
@@ -382,7 +382,7 @@ describe('a worker that does not start', () => {
   });
 });
 
-describe('the health check', () => {
+describe.skipIf(isNats)('the health check', () => {
   test('answers for the server and for the service, as any client asks', async () => {
     const { address } = await start();
     expect(await healthOf(address)).toBe('SERVING');
@@ -412,7 +412,7 @@ test('with an authkey it answers nobody without it, but for the health check', a
   expect(await rejection(workerStatus(address))).toBeInstanceOf(AuthenticationError);
   expect(await rejection(stopWorker(address))).toBeInstanceOf(AuthenticationError);
   expect(await workerStatus(address, { authkey })).toMatchObject({ uid: worker.uid });
-  expect(await healthOf(address)).toBe('SERVING');
+  if (!isNats) expect(await healthOf(address)).toBe('SERVING');
   await stopWorker(address, { authkey });
   await worker.stopped;
 });
