@@ -33,6 +33,7 @@ import { probe } from '../transport/probe.ts';
 
 import type { Dialer } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
+import { atExit } from '../worker/at-exit.ts';
 import { guardAll } from '../worker/beside.ts';
 import { foundOnNetwork } from '../worker/options.ts';
 
@@ -158,6 +159,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #replacing: PoolParts['replacing'];
   readonly #discovery: OwnedDiscovery | undefined;
   readonly #finder: Finder | undefined;
+  /** Takes back what is left to do when the process ends. */
+  readonly #atExit: () => void;
   readonly #opened: Promise<void>;
   readonly #ended: Promise<void>;
   #settleOpened: { resolve: () => void; reject: (error: unknown) => void } | undefined;
@@ -325,7 +328,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       why: () => this.#finder?.why ?? '',
     });
     this.#finder = discovery && this.#makeFinder(discovery, transports, limits, reach);
-    process.once('exit', this.#cleanUp);
+    this.#atExit = atExit(() => this.#children.cleanUp());
     this.#actor.start();
   }
 
@@ -602,8 +605,6 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#announce();
   }
 
-  readonly #cleanUp = () => this.#children.cleanUp();
-
   /** Tells the spawned workers of all workers, for nested calls, and who watches: seldom, when many come or go. */
   #announce(): void {
     if (this.#announcing) return;
@@ -645,8 +646,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const closed = new PoolClosed('the pool was closed before it was open');
     void Promise.all([this.#takeLeave(), this.#children.flushed()]).then(() => {
       this.#letGo();
-      process.removeListener('exit', this.#cleanUp);
-      this.#cleanUp();
+      this.#atExit();
+      this.#children.cleanUp();
       this.#settleOpened?.reject(this.#failure ?? closed);
       this.#resolveEnded();
     });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { WorkerStartError } from '../errors.ts';
 import { MAX_SOCKET_PATH_BYTES } from '../transport/address.ts';
+import { atExit } from './at-exit.ts';
 import { beatBeside } from './options.ts';
 
 const POOL_PREFIX = 'skein-';
@@ -39,10 +40,6 @@ export interface OwnSocket {
 
 const folders = new Set<string>();
 
-function removeAll(): void {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-}
-
 /**
  * Makes a folder for the socket of one worker, and tidies up after those whose processes were killed.
  *
@@ -54,15 +51,16 @@ export function ownSocket(): OwnSocket {
     beatBeside(WORKER_SOCKET),
     'give the worker a host or an address',
   );
-  if (folders.size === 0) process.on('exit', removeAll);
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  const release = atExit(removeFolder);
   folders.add(folder);
   void tidy();
   return {
     address: `unix://${join(folder, WORKER_SOCKET)}`,
     remove: () => {
-      rmSync(folder, { recursive: true, force: true });
+      removeFolder();
       folders.delete(folder);
-      if (folders.size === 0) process.removeListener('exit', removeAll);
+      release();
     },
   };
 }
