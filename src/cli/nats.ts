@@ -17,8 +17,6 @@ export interface NatsFlags {
 
 export interface Nats {
   readonly transport: NatsTransport;
-  /** The servers, without passwords. */
-  readonly servers: string;
   /** @throws Failure when the name is none */
   discovery(name: string): DiscoveryLike;
   /** Says so where any client of the servers can have code run. */
@@ -57,29 +55,30 @@ export async function natsOf(flags: NatsFlags, fallback?: string): Promise<Nats 
     if (lone === undefined) return undefined;
     throw usage(`${lone} is of no use without --nats, or the environment variable ${VARIABLE}`);
   }
-  if (nats !== undefined && /:[^/@]+@/.test(nats.replace(/^\w+:\/\//, ''))) {
+  if (nats?.includes('@')) {
     warn(
-      'the password in --nats shows in the list of processes: give it by the environment variable ' +
+      'the login in --nats shows in the list of processes: give it by the environment variable ' +
         `${VARIABLE}, or use --nats-creds`,
     );
   }
   const options = Object.fromEntries(
-    Object.entries({ servers, credentials, cluster, identity }).filter(([, value]) => value),
+    Object.entries({ servers, credentials, cluster, identity }).filter(
+      ([, value]) => value !== undefined,
+    ),
   ) as NatsOptions;
   const { NatsDiscovery, natsTransport } = await import('../nats/index.ts');
   const transport = checked('--nats', () => natsTransport(options));
-  const shown = servers.replace(/[^/,]*@/g, '');
+  // A password is for nobody's eyes.
+  const places = servers.split(',').map((one) => one.trim().replace(/^(\w+:\/\/)?.*@/, '$1'));
+  const hasLogin = credentials !== undefined || servers.includes('@');
   return {
     transport,
-    servers: shown,
     discovery: (name) =>
       checked(`--discovery nats:${name}`, () => new NatsDiscovery(name, transport)),
     warnIfOpen: (hasKey) => {
-      const hosts = shown.split(',').map(hostOf);
-      if (hasKey || credentials !== undefined || shown !== servers || hosts.every(isLoopback))
-        return;
+      if (hasKey || hasLogin || places.map(hostOf).every(isLoopback)) return;
       warn(
-        `whoever may use ${shown} can run routines: give it an authkey (see skein --help), ` +
+        `whoever may use ${places.join(', ')} can run routines: give it an authkey (see skein --help), ` +
           'or the servers users and permissions (docs/nats.md)',
       );
     },
@@ -88,7 +87,6 @@ export async function natsOf(flags: NatsFlags, fallback?: string): Promise<Nats 
 
 function hostOf(server: string): string {
   return server
-    .trim()
     .replace(/^\w+:\/\//, '')
     .replace(/:\d+\/?$/, '')
     .replace(/^\[|\]$/g, '');

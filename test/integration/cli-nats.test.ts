@@ -78,11 +78,11 @@ describe.skipIf(noNats !== undefined)('over NATS', () => {
     child.kill('SIGTERM');
   });
 
-  test('a password on the command line is warned of, and never printed', async () => {
+  test('a login on the command line is warned of, and never printed', async () => {
     const url = server.url.replace('nats://', 'nats://alice:s3cret@');
     const { child, says, out, err } = skein(['worker', '--nats', url], { cwd });
     await says(/listens at nats:\/\/default\/alice\//);
-    expect(err()).toContain('the password in --nats shows in the list of processes');
+    expect(err()).toContain('the login in --nats shows in the list of processes');
     expect(out() + err()).not.toContain('s3cret');
     child.kill('SIGTERM');
   });

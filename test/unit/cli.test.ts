@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { natsOf } from '../../src/cli/nats.ts';
 import { discoveryOf, time, whole } from '../../src/cli/options.ts';
 import { duration, isColoured, tableOf } from '../../src/cli/output.ts';
 import { DnsDiscovery, LanDiscovery, LocalDiscovery, StaticDiscovery } from '../../src/index.ts';
@@ -72,6 +73,43 @@ test.each([
   'nats:x',
 ])('%j names none, and what does is said', (text) => {
   expect(() => discoveryOf(text)).toThrow(`--discovery ${text}`);
+});
+
+describe('a worker over NATS', () => {
+  const told = async (nats: string, hasKey = false) => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    try {
+      (await natsOf({ nats }))?.warnIfOpen(hasKey);
+      return write.mock.calls.join('');
+    } finally {
+      write.mockRestore();
+    }
+  };
+
+  test.each(['10.0.0.7', 'nats://10.0.0.7:4222', 'localhost,tls://nats.example', '[fd00::1]:4222'])(
+    'is open to all clients of %s, and that is said',
+    async (servers) => {
+      const said = await told(servers);
+      expect(said).toContain(`whoever may use ${servers.replace(',', ', ')} can run routines`);
+      expect(await told(servers, true)).toBe('');
+    },
+  );
+
+  test.each(['localhost', 'nats://127.0.0.1:4222', '[::1]:4222', 'nats://localhost,127.0.0.2'])(
+    'is for users of this machine at %s',
+    async (servers) => {
+      expect(await told(servers)).toBe('');
+    },
+  );
+
+  test.each(['nats://me:pa/ss@10.0.0.7', 'tls://t0ken@10.0.0.7', 'a,me:pass@10.0.0.7'])(
+    'shows no secret of %s, but that others see it',
+    async (servers) => {
+      const said = await told(servers);
+      expect(said).toContain('--nats shows in the list of processes');
+      expect(said).not.toMatch(/pa|t0ken|10\.0\.0\.7/);
+    },
+  );
 });
 
 describe('what is printed', () => {
