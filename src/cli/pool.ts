@@ -4,8 +4,8 @@ import type { ListedWorker } from '../control/workers.ts';
 import { plain } from '../wire/plain.ts';
 import { readAuthkey } from './authkey.ts';
 import { checked } from './failure.ts';
+import { given } from './given.ts';
 import { duration, paint, print, say, tableOf } from './output.ts';
-import { given } from './worker.ts';
 
 export interface PoolFlags {
   readonly host?: string;

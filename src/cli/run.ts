@@ -8,13 +8,13 @@ import { findNamed } from '../wire/names.ts';
 import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
 import { checked, Failure, isExpected, usage } from './failure.ts';
+import { given } from './given.ts';
 import { load } from './modules.ts';
 import { type NatsFlags, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
 import { isColoured, isUnread, print } from './output.ts';
 import { Signals } from './signals.ts';
 import { prepareTypeScript } from './typescript.ts';
-import { given } from './worker.ts';
 
 export interface RunFlags extends NatsFlags {
   readonly host?: string;
@@ -112,6 +112,8 @@ async function openPool(
   }
   const nats = alone ? undefined : await natsOf(flags, natsServers);
   const which = discovery === undefined ? undefined : discoveryOf(discovery, nats);
+  // Otherwise it would wait for workers that it can't hear of.
+  if (discovery?.startsWith('nats:')) await nats?.connect();
   const options = given({ tags, authkey });
   const found = { ...options, ...given({ transport: nats?.transport }), startTimeout: PATIENCE_MS };
   return await checked('skein run', () => {

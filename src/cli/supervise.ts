@@ -5,13 +5,14 @@ import { type ControlServer, serveControl } from '../control/server.ts';
 import { openWith, WorkerPool } from '../pool/pool.ts';
 import { formatAddress } from '../transport/address.ts';
 import { checked } from './failure.ts';
+import { given } from './given.ts';
 import { type Nats, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
 import { say } from './output.ts';
 import { Signals } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
 import { prepareTypeScript } from './typescript.ts';
-import { folderOf, given, isFoundOnTcp, type WorkerFlags, warnIfOpen } from './worker.ts';
+import { folderOf, isFoundOnTcp, type WorkerFlags, warnIfOpen } from './worker.ts';
 
 export interface UpFlags extends WorkerFlags {
   readonly breadth?: number;

@@ -7,6 +7,7 @@ import { Worker } from '../worker/host.ts';
 import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
 import { checked, usage } from './failure.ts';
+import { given } from './given.ts';
 import { load } from './modules.ts';
 import { type NatsFlags, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
@@ -100,11 +101,4 @@ function surviveTasks(): void {
     say('A task, or a module that it needs, left a rejected promise behind:');
     console.error(reason);
   });
-}
-
-/** Without the options that are undefined. */
-export function given<T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as never;
 }

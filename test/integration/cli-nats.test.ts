@@ -93,6 +93,11 @@ describe('what can not be', () => {
     [['worker', '--discovery', 'nats:x'], '--discovery nats:x needs --nats'],
     [['worker', '--nats-creds', 'a.creds'], '--nats-creds is of no use without --nats'],
     [['worker', '--cluster', 'a'], '--cluster is of no use without --nats'],
+    [['worker', '--nats', 'here', '--nats-cert', 'a.pem'], 'a certificate, but no key'],
+    [
+      ['worker', '--nats', 'here', '--nats-nkey', 'SUsecret'],
+      "the one given can't be read (ENOENT)",
+    ],
     [['worker', '--nats', 'ws://here'], '--nats: '],
     [['worker', '--nats', 'here', '--cluster', 'a.b'], 'cluster'],
     [['worker', '--nats', 'here', '--discovery', 'nats:a.b'], '--discovery nats:a.b: '],
@@ -102,12 +107,13 @@ describe('what can not be', () => {
     expect([code, err]).toEqual([2, expect.stringContaining(said)]);
   });
 
-  test('a server that is not there is named', async () => {
-    const port = await freePort();
-    const { code, err } = await result(['worker', '--nats', `127.0.0.1:${port}`], { cwd });
-    expect([code, err]).toEqual([
-      1,
-      expect.stringContaining(`no NATS server answers at 127.0.0.1:${port}`),
-    ]);
-  });
+  test.each([['worker'], ['run', 'routines.js', 'add', '1', '2', '--discovery', 'nats:x']])(
+    'a server that is not there is named, at once: %s',
+    async (...args) => {
+      const port = await freePort();
+      const { code, err } = await result([...args, '--nats', `127.0.0.1:${port}`], { cwd });
+      const said = `no NATS server answers at 127.0.0.1:${port}: connection refused\n`;
+      expect([code, err]).toEqual([1, expect.stringMatching(new RegExp(`^error: .*${said}$`))]);
+    },
+  );
 });
