@@ -36,7 +36,8 @@ const MOST_RETRY_MS = 2_000;
 const LEAST_RETRIES = 4;
 /** For what was published last. */
 const LINGER_MS = 500;
-const MOST_PING_MS = 5_000;
+/** So that a server that stands still is noticed before workers are taken for dead, which are silent then, too. */
+const MOST_PING_MS = 2_000;
 /** So many intervals without an answer, and the server is taken to have stopped. */
 const MOST_PINGS = 2;
 const LONG_LOSS_MS = 2_000;

@@ -9,6 +9,7 @@ import type { BusMessage } from './bus.ts';
 import {
   decodePacket,
   encodePacket,
+  LEAST_WINDOW_BYTES,
   NATS_PROTOCOL_VERSION,
   NatsKind,
   type NatsPacket,
@@ -187,6 +188,7 @@ export class CallerChannel implements Channel {
             return this.#stranger(IMPOSTOR);
           }
         }
+        if (window < LEAST_WINDOW_BYTES) return this.#refused('it takes nothing at a time');
         this.#said = undefined;
         this.#again?.cancel();
         return stream.begin(window);

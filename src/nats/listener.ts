@@ -16,6 +16,7 @@ import { serveCall } from './calls.ts';
 import {
   decodePacket,
   encodePacket,
+  LEAST_WINDOW_BYTES,
   NATS_PROTOCOL_VERSION,
   NatsKind,
   type NatsPacket,
@@ -37,9 +38,14 @@ import { CHANNEL_BYTES, exchangeOf, type TalkSettings } from './talk.ts';
 /** What callers may want here; who wants a sign of life is answered elsewhere. */
 const SERVED = ['link', 'status', 'stop'] as const satisfies readonly Verb[];
 
-/** Callers that have not shown the authkey: so many, with one more the oldest is forgotten, for so long. */
+/**
+ * Channels whose callers have not shown the authkey, or not sent anything: so many, with one more the oldest
+ * ends. The authkey must be shown within that time.
+ */
 const MAX_STRANGERS = 256;
 const STRANGER_MS = 10_000;
+/** Channels that callers of one identity may have with a worker. */
+const MAX_PER_CALLER = 4_096;
 
 /** What is listened at where nobody has chosen a place. */
 export const ANYWHERE = 'nats://';
@@ -148,8 +154,10 @@ class Desk {
   readonly #talks = new Map<string, Talk>();
   /** The same by the subjects on which they are heard: what comes for them comes often. */
   readonly #bySubject = new Map<string, Talk>();
-  /** Those whose callers have not shown the authkey, the oldest first. */
+  /** Those whose callers have sent nothing yet, the oldest first; nor can they before they have shown the authkey. */
   readonly #strangers = new Set<Talk>();
+  /** How many the callers of an identity have. */
+  readonly #counts = new Map<string, number>();
   #closing = false;
 
   constructor(place: WorkerPlace, service: ListenerService, settings: TalkSettings) {
@@ -219,34 +227,49 @@ class Desk {
         `${NATS_PROTOCOL_VERSION}: use versions of Skein that go together`;
       return void refuse(reason);
     }
+    if (open.window < LEAST_WINDOW_BYTES) {
+      return void refuse(`the window must be ${LEAST_WINDOW_BYTES} bytes or more`);
+    }
+    const count = this.#counts.get(heard.caller) ?? 0;
+    if (count >= MAX_PER_CALLER) {
+      return void refuse(`the worker has ${count} channels with callers of this identity by now`);
+    }
     const talk = new Talk(this.#place, heard, open.window, this.#settings, {
       agreed: () => {
-        this.#strangers.delete(talk);
         if (heard.verb === 'link') this.#service.link(talk);
         else talk.open(serveCall(talk, heard.verb as WorkerMethod, this.#service));
       },
+      spoken: () => this.#strangers.delete(talk),
       ended: () => {
         this.#strangers.delete(talk);
+        this.#count(heard.caller, -1);
         this.#talks.delete(key);
         this.#bySubject.delete(talk.heardAt);
       },
     });
     this.#talks.set(key, talk);
     this.#bySubject.set(talk.heardAt, talk);
-    if (this.#settings.authkey !== undefined) {
-      for (const oldest of this.#strangers) {
-        if (this.#strangers.size < MAX_STRANGERS) break;
-        oldest.end({ code: 'lost', message: 'too many callers show no authkey' });
-      }
-      this.#strangers.add(talk);
+    this.#count(heard.caller, 1);
+    for (const oldest of this.#strangers) {
+      if (this.#strangers.size < MAX_STRANGERS) break;
+      oldest.end({ code: 'lost', message: 'too many callers come and say nothing' });
     }
+    this.#strangers.add(talk);
     talk.begin();
+  }
+
+  #count(caller: string, change: number): void {
+    const count = (this.#counts.get(caller) ?? 0) + change;
+    if (count > 0) this.#counts.set(caller, count);
+    else this.#counts.delete(caller);
   }
 }
 
 interface TalkPorts {
   /** Both sides agree to talk: the stream is to be opened. */
   agreed(): void;
+  /** The caller has sent the first packet. */
+  spoken(): unknown;
   ended(): void;
 }
 
@@ -269,6 +292,7 @@ class Talk implements Channel {
   /** What was answered last, before there were packets. */
   #said: Uint8Array | undefined;
   #agreed = false;
+  #spoken = false;
   #over = false;
   #deadline: Timer | undefined;
 
@@ -307,8 +331,13 @@ class Talk implements Channel {
     if (kind === NatsKind.NATS_OPEN || (kind === NatsKind.NATS_PROVE && this.#agreed)) {
       // It has not heard the answer.
       if (this.#said !== undefined) this.#settings.bus.publish(this.#saysTo, this.#said);
-    } else if (this.#agreed) this.stream?.receive(packet);
-    else if (kind === NatsKind.NATS_PROVE) this.#prove(packet);
+    } else if (this.#agreed) {
+      if (!this.#spoken && kind === NatsKind.NATS_DATA) {
+        this.#spoken = true;
+        this.#ports.spoken();
+      }
+      this.stream?.receive(packet);
+    } else if (kind === NatsKind.NATS_PROVE) this.#prove(packet);
     else if (kind === NatsKind.NATS_RESET) this.end({ code: 'closed', message: 'it went' });
   }
 

@@ -14,6 +14,9 @@ export { NatsKind, type NatsPacket };
 /** The version of the protocol, as Open carries it. */
 export const NATS_PROTOCOL_VERSION = 1;
 
+/** The least window that is taken from the other side, in bytes: with less, parts of packets would be tiny. */
+export const LEAST_WINDOW_BYTES = 4_096;
+
 /** What a message takes beside its data at most, in bytes, when it carries any. */
 export const HEAD_BYTES = 48;
 

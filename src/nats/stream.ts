@@ -5,7 +5,8 @@
  */
 import type { Env, Timer } from '../env.ts';
 import type { ChannelHandlers, CloseReason } from '../transport/transport.ts';
-import { encodeData, encodePacket, HEAD_BYTES, NatsKind, type NatsPacket } from './packet.ts';
+import { encodePacket, NatsKind, type NatsPacket } from './packet.ts';
+import { MAX_REASON, PART_SHARE, Sender } from './sender.ts';
 
 export interface StreamLimits {
   /** Bytes that may be on the way to this side. */
@@ -40,22 +41,14 @@ export interface StreamPorts {
   ended?(): void;
 }
 
-/** A packet that was sent, or a part of it. */
-interface Part {
-  readonly kind: typeof NatsKind.NATS_DATA | typeof NatsKind.NATS_END;
-  readonly data: Uint8Array;
-  readonly more: boolean;
-  readonly released: (() => void) | undefined;
-}
-
 /** How often each side says how far it is. */
 const TICK_MS = 1_000;
 /** The same while the other side seems to be gone, or to have missed something. */
 const SHORT_TICK_MS = 500;
 /** The same while it surely goes away. */
 const ORPHAN_TICK_MS = 50;
-/** With this share of the window taken, the other side is told. */
-const TOLD_SHARE = 4;
+/** With this share of the window taken, the other side is told: a part has no more. */
+const TOLD_SHARE = PART_SHARE;
 
 export class Stream {
   readonly #ports: StreamPorts;
@@ -67,18 +60,7 @@ export class Stream {
   #closing: CloseReason | undefined;
   #deadline: Timer | undefined;
 
-  /** What the other side has not taken yet, in order: the first has the number `#taken + 1`. */
-  readonly #parts: Part[] = [];
-  /** The other side has taken all up to this number. */
-  #taken = 0;
-  /** The last number that was published. */
-  #sent = 0;
-  /** The last number that was ever published. */
-  #highest = 0;
-  /** Bytes of the parts, and of those that are on the way. */
-  #held = 0;
-  #flying = 0;
-  #peerWindow = 0;
+  readonly #sender: Sender;
   #full = false;
 
   /** The last number that came in order, and the last that the owner has. */
@@ -94,6 +76,7 @@ export class Stream {
   #paused = false;
   /** What came while the owner did not want it. */
   readonly #waiting: NatsPacket[] = [];
+  #waitingBytes = 0;
 
   #downSince: number | undefined;
   #absentSince: number | undefined;
@@ -105,30 +88,36 @@ export class Stream {
   constructor(ports: StreamPorts, handlers: ChannelHandlers) {
     this.#ports = ports;
     this.#handlers = handlers;
+    const { env, limits } = ports;
+    this.#sender = new Sender(
+      {
+        now: () => env.now(),
+        publish: (message) => ports.publish(message, false),
+        maxPayload: () => ports.maxPayload(),
+        taken: () => {
+          this.#untold = 0;
+          return this.#handled;
+        },
+        // Its owner may be calling.
+        stuck: (message) => env.soon(() => this.reset({ code: 'lost', message })),
+      },
+      limits.windowBytes,
+    );
   }
 
   /** Both sides have agreed: what was sent goes out. `window` is what the other side takes. */
   begin(window: number): void {
     if (this.#begun || !this.#open) return;
     this.#begun = true;
-    this.#peerWindow = Math.max(1, window);
     this.#schedule(TICK_MS);
-    this.#pump();
+    this.#sender.begin(window);
   }
 
   send(packet: Uint8Array, released?: () => void): boolean {
     if (!this.#open || this.#closing !== undefined) return false;
     if (packet.length === 0) throw new TypeError('A packet has at least one byte.');
-    // The window has room for more than one: a sender with no room waits for no timer of the other side.
-    const share = Math.floor(this.#window / TOLD_SHARE);
-    const most = Math.max(1, Math.min(share, this.#ports.maxPayload() - HEAD_BYTES));
-    for (let at = 0; at < packet.length; at += most) {
-      const more = at + most < packet.length;
-      const data = more || at > 0 ? packet.subarray(at, at + most) : packet;
-      this.#add({ kind: NatsKind.NATS_DATA, data, more, released: more ? undefined : released });
-    }
-    if (this.#begun) this.#pump();
-    this.#full = this.#held >= this.#window;
+    this.#sender.add(packet, released);
+    this.#full = this.#sender.isFull;
     return !this.#full;
   }
 
@@ -147,21 +136,15 @@ export class Stream {
     this.#closing = reason;
     // What still arrives is dropped, and must not stand in the way of the end.
     this.#paused = false;
-    this.#add({
-      kind: NatsKind.NATS_END,
-      data: new Uint8Array(),
-      more: false,
-      released: undefined,
-    });
+    this.#sender.finish(reason.message);
     this.#setDeadline(reason);
-    if (this.#begun) this.#pump();
     if (this.#waiting.length > 0) this.#ports.env.soon(() => this.#handleWaiting());
   }
 
   /** Ends at once; the other side sees a loss. */
   reset(reason: CloseReason): void {
     if (!this.#open) return;
-    const message = { kind: NatsKind.NATS_RESET, reason: reason.message };
+    const message = { kind: NatsKind.NATS_RESET, reason: reason.message.slice(0, MAX_REASON) };
     this.#ports.publish(encodePacket(message), false);
     this.end(reason);
   }
@@ -181,7 +164,7 @@ export class Stream {
         if (packet.sequence > this.#heard) this.#askAgain();
         return;
       case NatsKind.NATS_AGAIN:
-        return this.#goBack(packet.sequence);
+        return this.#sender.goBack(packet.sequence);
       case NatsKind.NATS_RESET: {
         const why = packet.reason === '' ? 'it knows nothing of the link' : packet.reason;
         return this.end({ code: 'lost', message: `The other side has given the link up: ${why}` });
@@ -228,76 +211,25 @@ export class Stream {
     if (!this.#open || !this.#begun) return;
     // What was on the way may be lost: both sides say how far they are.
     this.#tell(true);
-    this.#pump();
-  }
-
-  /** Bytes that may be on the way. Until the other side has said what it takes, what this one takes is a guess. */
-  get #window(): number {
-    return this.#peerWindow || this.#ports.limits.windowBytes;
-  }
-
-  #add(part: Part): void {
-    this.#parts.push(part);
-    this.#held += part.data.length;
-  }
-
-  /** Publishes what the window has room for. */
-  #pump(): void {
-    while (this.#sent - this.#taken < this.#parts.length) {
-      const part = this.#parts[this.#sent - this.#taken] as Part;
-      const { kind, data, more } = part;
-      if (this.#flying > 0 && this.#flying + data.length > this.#peerWindow) return;
-      if (data.length + HEAD_BYTES > this.#ports.maxPayload() && data.length > 0) {
-        const message = `The NATS server takes messages of ${this.#ports.maxPayload()} bytes only by now.`;
-        return this.#ports.env.soon(() => this.reset({ code: 'lost', message }));
-      }
-      const sequence = this.#sent + 1;
-      const message =
-        kind === NatsKind.NATS_DATA
-          ? encodeData(sequence, this.#handled, more, data)
-          : encodePacket({ kind, sequence, taken: this.#handled, reason: this.#closing?.message });
-      if (!this.#ports.publish(message, false)) return;
-      this.#sent = sequence;
-      this.#highest = Math.max(this.#highest, this.#sent);
-      this.#flying += data.length;
-      this.#untold = 0;
-    }
+    this.#sender.pump();
   }
 
   /** The other side has taken all up to `taken`. */
   #acknowledge(taken: number): void {
-    if (taken <= this.#taken) return;
-    const count = taken - this.#taken;
-    if (taken > this.#highest) {
-      const message = `The other side has taken packet ${taken}, and ${this.#highest} was the last.`;
-      return this.reset({ code: 'protocol', message });
+    try {
+      if (!this.#sender.acknowledge(taken)) return;
+    } catch (cause) {
+      const message = `What the other side says can't be: ${(cause as Error).message}.`;
+      return this.reset({ code: 'protocol', message, cause });
     }
-    // After a step back it may have taken what was not sent again.
-    let flying = this.#sent - this.#taken;
-    for (const { data, released } of this.#parts.splice(0, count)) {
-      this.#held -= data.length;
-      if (flying > 0) this.#flying -= data.length;
-      flying -= 1;
-      released?.();
-    }
-    this.#taken = taken;
-    this.#sent = Math.max(this.#sent, taken);
     if (this.#closing !== undefined) {
-      if (this.#parts.length === 0) return this.end(this.#closing);
+      if (this.#sender.isDone) return this.end(this.#closing);
       this.#setDeadline(this.#closing);
     }
-    this.#pump();
-    if (!this.#full || this.#held > this.#peerWindow / 2 || this.#closing !== undefined) return;
+    this.#sender.pump();
+    if (!this.#full || !this.#sender.hasRoom || this.#closing !== undefined) return;
     this.#full = false;
     this.#handlers.drain();
-  }
-
-  #goBack(sequence: number): void {
-    if (!this.#open || sequence > this.#sent || sequence <= this.#taken) return;
-    const [from, to] = [sequence - 1 - this.#taken, this.#sent - this.#taken];
-    for (const { data } of this.#parts.slice(from, to)) this.#flying -= data.length;
-    this.#sent = sequence - 1;
-    this.#pump();
   }
 
   #hear(packet: NatsPacket): void {
@@ -309,14 +241,20 @@ export class Stream {
     }
     this.#heard = packet.sequence;
     this.#asked = 0;
-    if (this.#paused || this.#waiting.length > 0) this.#waiting.push(packet);
-    else this.#handle(packet);
+    if (!this.#paused && this.#waiting.length === 0) return this.#handle(packet);
+    if (this.#waitingBytes > this.#ports.limits.windowBytes) {
+      const message = 'The other side sends more than this one takes.';
+      return this.reset({ code: 'protocol', message });
+    }
+    this.#waiting.push(packet);
+    this.#waitingBytes += packet.data?.length ?? 0;
   }
 
   #handleWaiting(): void {
     while (this.#open && !this.#paused) {
       const packet = this.#waiting.shift();
       if (packet === undefined) return;
+      this.#waitingBytes -= packet.data?.length ?? 0;
       this.#handle(packet);
     }
   }
@@ -381,7 +319,7 @@ export class Stream {
 
   /** Says how far this side is. */
   #tell(asks: boolean): void {
-    const state = { kind: NatsKind.NATS_STATE, sequence: this.#sent, taken: this.#handled };
+    const state = { kind: NatsKind.NATS_STATE, sequence: this.#sender.sent, taken: this.#handled };
     if (this.#ports.publish(encodePacket(state), asks)) this.#untold = 0;
   }
 
@@ -425,7 +363,7 @@ export class Stream {
     this.#open = false;
     this.#timer?.cancel();
     this.#deadline?.cancel();
-    this.#parts.length = 0;
+    this.#sender.clear();
     this.#waiting.length = 0;
     this.#pieces = [];
     this.#ports.ended?.();

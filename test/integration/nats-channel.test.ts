@@ -107,7 +107,7 @@ describe.skipIf(noNats)('a channel over NATS', () => {
     };
   }
 
-  const open = { kind: NatsKind.NATS_OPEN, version: 1, window: 1_000 };
+  const open = { kind: NatsKind.NATS_OPEN, version: 1, window: 10_000 };
 
   test.each([
     ['another', KEY, 'some other secret of such length', /another authkey/],
@@ -186,17 +186,44 @@ describe.skipIf(noNats)('a channel over NATS', () => {
     expect(one.links).toEqual([]);
   });
 
-  test('of strangers the oldest is forgotten', async () => {
-    const worker = await listen(KEY);
+  test.each([KEY, undefined])('of strangers the oldest is forgotten', async (key) => {
+    const worker = await listen(key);
     const all = Array.from({ length: 300 }, (_, i) =>
       stranger(worker, 'link', 'anyone', `channel${i}`),
     );
-    for (const { say } of all) say(open);
-    await all.at(-1)?.next(NatsKind.NATS_CHALLENGE);
-    const [first] = all;
-    first?.say({ kind: NatsKind.NATS_STATE });
-    const reset = await first?.next(NatsKind.NATS_RESET);
-    expect(reset?.reason).toContain('nothing of it');
+    const [first, second, last] = [all[0], all[1], all.at(-1)];
+    first?.say(open);
+    // Who has said something is none.
+    if (key === undefined)
+      first?.say({ kind: NatsKind.NATS_DATA, sequence: 1, data: Buffer.of(1) });
+    for (const { say } of all.slice(1)) say(open);
+    await last?.next(key === undefined ? NatsKind.NATS_ACCEPT : NatsKind.NATS_CHALLENGE);
+    second?.say({ kind: NatsKind.NATS_STATE });
+    const reset = await second?.next(NatsKind.NATS_RESET);
+    expect(reset?.reason).toMatch(/nothing of it|say nothing/);
+    if (key !== undefined) return;
+    expect(worker.ends).toHaveLength(300 - 1 - 256);
+    expect(first?.heard.map(({ kind }) => kind)).not.toContain(NatsKind.NATS_RESET);
+  });
+
+  test('callers of one identity have so many channels, and no more', async () => {
+    const worker = await listen();
+    const data = { kind: NatsKind.NATS_DATA, sequence: 1, data: Buffer.from('hello') };
+    const { to } = stranger(worker);
+    const at = (channel: number) => to.replace(/mine$/, `channel${channel}`);
+    for (let i = 0; i < 4_096; i += 1) {
+      raw.publish(at(i), encodePacket(open));
+      raw.publish(at(i), encodePacket(data));
+    }
+    const { say, next } = stranger(worker);
+    say(open);
+    expect((await next(NatsKind.NATS_REFUSE)).reason).toContain('4096 channels');
+    const other = stranger(worker, 'link', 'another');
+    other.say(open);
+    await other.next(NatsKind.NATS_ACCEPT);
+    for (let i = 0; i < 4_096; i += 1) {
+      raw.publish(at(i), encodePacket({ kind: NatsKind.NATS_RESET }));
+    }
   });
 
   test('another version of the protocol is refused, with the reason', async () => {
@@ -204,6 +231,13 @@ describe.skipIf(noNats)('a channel over NATS', () => {
     const { say, next } = stranger(worker);
     say({ ...open, version: 2 });
     expect((await next(NatsKind.NATS_REFUSE)).reason).toContain('version 2');
+  });
+
+  test('a window that takes next to nothing is refused', async () => {
+    const worker = await listen();
+    const { say, next } = stranger(worker);
+    say({ ...open, window: 3 });
+    expect((await next(NatsKind.NATS_REFUSE)).reason).toContain('4096 bytes or more');
   });
 
   test('garbage, and what belongs to no channel, hurts nobody else', async () => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Env } from '../../src/env.ts';
-import { decodePacket } from '../../src/nats/packet.ts';
+import { decodePacket, NatsKind } from '../../src/nats/packet.ts';
 import { Stream, type StreamLimits } from '../../src/nats/stream.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
 
@@ -15,6 +15,8 @@ const LIMITS: StreamLimits = {
 
 /** What a server takes in one message: packets are cut. */
 const MAX_PAYLOAD = 148;
+
+const EMPTY = decodePacket(new Uint8Array());
 
 /** Time that passes when told to. */
 class Clock {
@@ -68,18 +70,20 @@ class Side {
   other!: Side;
   readonly #clock: Clock;
   readonly #fate: () => 'keep' | 'lose' | 'double';
-  readonly #maxPayload: number;
+  maxPayload: number;
+  /** Messages that went out. */
+  said = 0;
 
   constructor(clock: Clock, fate: () => 'keep' | 'lose' | 'double', maxPayload: number) {
     this.#clock = clock;
     this.#fate = fate;
-    this.#maxPayload = maxPayload;
+    this.maxPayload = maxPayload;
     this.stream = new Stream(
       {
         env: clock.env,
         limits: LIMITS,
         publish: (message, asks) => this.#publish(message, asks),
-        maxPayload: () => maxPayload,
+        maxPayload: () => this.maxPayload,
       },
       {
         packet: (bytes) => this.got.push(textOf(bytes)),
@@ -121,7 +125,8 @@ class Side {
 
   #publish(message: Uint8Array, asks: boolean): boolean {
     if (!this.connected || !this.alive) return false;
-    expect(message.length).toBeLessThanOrEqual(this.#maxPayload);
+    expect(message.length).toBeLessThanOrEqual(this.maxPayload);
+    this.said += 1;
     const fate = this.#fate();
     const { epoch, other } = this;
     const theirs = other.epoch;
@@ -333,5 +338,62 @@ test('end with a packet that is too large, or can not be handled', () => {
   near.send(LIMITS.maxPacketBytes + 1);
   clock.runUntil(2_000);
   expect(far.closed).toMatchObject([{ code: 'protocol' }]);
+  expect(near.closed).toMatchObject([{ code: 'lost' }]);
+});
+
+test('are cut to what the server takes that is there when they go out', () => {
+  const { clock, sides } = pair(['keep'], 10_000);
+  const [near, far] = sides;
+  for (const side of sides) side.disconnect();
+  near.send(500);
+  near.send(400);
+  clock.runUntil(1_000);
+  for (const side of sides) {
+    side.maxPayload = 100;
+    side.reconnect();
+  }
+  clock.runUntil(3_000);
+  expect(near.closed).toEqual([]);
+  expect(far.got).toEqual(near.sent);
+});
+
+test('give who asks for the same over and over not much more for it', () => {
+  const { clock, sides } = pair();
+  const [near, far] = sides;
+  // Nothing that it hears is acknowledged.
+  far.stream.pause();
+  for (let i = 0; i < 6; i += 1) near.send(100);
+  clock.runUntil(500);
+  const before = near.said;
+  for (let i = 0; i < 1_000; i += 1) {
+    clock.runUntil(clock.now + 10);
+    near.stream.receive({ ...EMPTY, kind: NatsKind.NATS_AGAIN, sequence: 1 + (i % 6) });
+  }
+  expect(near.said - before).toBeLessThan(100);
+});
+
+test('keep no more for the other side than is good for this one', () => {
+  const clock = new Clock();
+  const side = new Side(clock, () => 'keep', 1_000_000);
+  side.other = side;
+  side.stream.begin(2 ** 45);
+  let held = 0;
+  while (!side.full && held < 100_000_000) {
+    side.send(100_000);
+    held += 100_000;
+  }
+  expect(held).toBeLessThan(5_000_000);
+});
+
+test('end with who sends more than it may', () => {
+  const { clock, sides } = pair(['keep'], 10_000);
+  const [near, far] = sides;
+  far.stream.pause();
+  for (let sequence = 1; sequence <= 100; sequence += 1) {
+    const data = new Uint8Array(100);
+    far.stream.receive({ ...EMPTY, kind: NatsKind.NATS_DATA, sequence, data });
+  }
+  expect(far.closed).toMatchObject([{ code: 'protocol' }]);
+  clock.runUntil(1_000);
   expect(near.closed).toMatchObject([{ code: 'lost' }]);
 });
