@@ -91,16 +91,6 @@ describe.skipIf(noNats !== undefined)('over NATS', () => {
 describe('what can not be', () => {
   test.each([
     [['worker', '--discovery', 'nats:x'], '--discovery nats:x needs --nats'],
-    [['worker', '--nats-creds', 'a.creds'], '--nats-creds is of no use without --nats'],
-    [['worker', '--cluster', 'a'], '--cluster is of no use without --nats'],
-    [['worker', '--nats', 'here', '--nats-cert', 'a.pem'], 'a certificate, but no key'],
-    [
-      ['worker', '--nats', 'here', '--nats-nkey', 'SUsecret'],
-      "the one given can't be read (ENOENT)",
-    ],
-    [['worker', '--nats', 'ws://here'], '--nats: '],
-    [['worker', '--nats', 'here', '--cluster', 'a.b'], 'cluster'],
-    [['worker', '--nats', 'here', '--discovery', 'nats:a.b'], '--discovery nats:a.b: '],
     [['run', 'routines.js', 'add', '1', '2', '--nats', 'here'], 'give --discovery nats:NAME'],
   ])('%j is refused with the reason', async (args, said) => {
     const { code, err } = await result(args, { cwd });

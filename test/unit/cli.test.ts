@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { natsOf } from '../../src/cli/nats.ts';
+import { type NatsFlags, natsOf } from '../../src/cli/nats.ts';
 import { discoveryOf, time, whole } from '../../src/cli/options.ts';
 import { duration, isColoured, tableOf } from '../../src/cli/output.ts';
 import { DnsDiscovery, LanDiscovery, LocalDiscovery, StaticDiscovery } from '../../src/index.ts';
@@ -110,6 +110,26 @@ describe('a worker over NATS', () => {
       expect(said).not.toMatch(/pa|t0ken|10\.0\.0\.7/);
     },
   );
+});
+
+test.each<[NatsFlags, string]>([
+  [{ natsCreds: 'a.creds' }, '--nats-creds is of no use without --nats'],
+  [{ cluster: 'a' }, '--cluster is of no use without --nats'],
+  [{ nats: 'ws://here' }, '--nats: '],
+  [{ nats: '' }, '--nats: '],
+  [{ nats: 'here', cluster: 'a.b' }, 'cluster'],
+  [{ nats: 'here', identity: '' }, 'identity'],
+  [{ nats: 'here', natsCert: 'a.pem' }, 'a certificate, but no key'],
+  [{ nats: 'here', natsNkey: 'SUsecret' }, "the one given can't be read (ENOENT)"],
+])('%j does not say how NATS is reached, and it is said why', async (flags, said) => {
+  const error = await natsOf(flags).catch((error: Error) => error);
+  expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining(said) });
+  expect(String(error)).not.toContain('SUsecret');
+});
+
+test('a name that can not be a part of a subject is refused as a discovery', async () => {
+  const nats = await natsOf({ nats: 'here' });
+  expect(() => discoveryOf('nats:a.b', nats)).toThrow('--discovery nats:a.b: ');
 });
 
 describe('what is printed', () => {
