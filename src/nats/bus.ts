@@ -284,7 +284,7 @@ export class Bus {
     subscription.end = connection.subscribe(subject, taken, () => {
       const why = refusal('subscribe to', subject);
       if (refused) refused(why);
-      else this.#warn('subscribe', why);
+      else this.warn('subscribe', why);
     });
   }
 
@@ -328,7 +328,7 @@ export class Bus {
       return;
     }
     this.#longLoss = systemEnv.timer(LONG_LOSS_MS, () => {
-      this.#warn('lost', `${why.message}; it is tried again and again`);
+      this.warn('lost', `${why.message}; it is tried again and again`);
     });
     this.#again();
   }
@@ -383,16 +383,17 @@ export class Bus {
 
   #refused(subject: string): void {
     const why = refusal('publish on', subject);
-    this.#warn('publish', why);
+    this.warn('publish', why);
     for (const watcher of [...this.#watchers]) watcher.refused?.(subject, why);
   }
 
   #warnOfLogin(error: unknown): void {
     if (!this.#wasUp || !(error instanceof NatsError) || error.kind !== 'login') return;
-    this.#warn('login', `${error.message}; it is tried again and again`);
+    this.warn('login', `${error.message}; it is tried again and again`);
   }
 
-  #warn(reason: string, message: string): void {
+  /** Warns people, once a minute for each reason. */
+  warn(reason: string, message: string): void {
     const now = systemEnv.now();
     const last = this.#warned.get(reason);
     if (last !== undefined && now - last < WARN_AGAIN_MS) return;

@@ -79,17 +79,27 @@ export async function listenNats(
     if (address !== ANYWHERE && (await isTaken(place, bus))) {
       throw new Error('another worker listens there: choose another id, or leave it out');
     }
-    const refused = (why: string) => {
-      problem ??= why;
-    };
     let problem: string | undefined;
+    let listening = false;
+    const refused = (why: string) => {
+      if (listening)
+        bus.warn('deaf', `the worker at ${formatPlace(place)} hears no callers: ${why}`);
+      else problem ??= why;
+    };
     for (const verb of [...SERVED, 'none'] as const) {
       const subject = verbToWorker(place, verb);
       undo.push(bus.subscribe(subject, (message) => desk.hear(message), refused));
     }
-    undo.push(bus.watch({ up: () => desk.up(), down: () => desk.down() }));
+    undo.push(
+      bus.watch({
+        up: () => desk.up(),
+        down: () => desk.down(),
+        refused: (subject, why) => desk.refused(subject, why),
+      }),
+    );
     await bus.flush();
-    if (problem !== undefined) throw new Error(problem);
+    if (problem !== undefined) throw new Error(`${problem}. ${remedyFor(bus)}`);
+    listening = true;
   } catch (cause) {
     free();
     const message = `No worker can listen on NATS as ${formatPlace(place)}: ${(cause as Error).message}`;
@@ -103,6 +113,11 @@ export async function listenNats(
       return closed;
     },
   };
+}
+
+/** What to look at where the server refuses something. */
+function remedyFor({ identity, cluster }: Bus): string {
+  return `Are identity (${identity}) and cluster (${cluster}) those of its permissions? See docs/nats.md`;
 }
 
 function placeOf(address: string, { cluster, identity }: Bus): WorkerPlace {
@@ -208,6 +223,14 @@ class Desk {
     for (const { stream } of this.#talks.values()) stream?.down();
   }
 
+  /** The server takes no answers on this subject. */
+  refused(subject: string, why: string): void {
+    for (const talk of [...this.#talks.values()]) {
+      if (talk.saysTo !== subject) continue;
+      talk.end({ code: 'lost', message: `Nothing can be sent to ${talk.remote}: ${why}` });
+    }
+  }
+
   /** Ends all conversations; calls such as Stop have a little time for their answers. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -281,7 +304,7 @@ class Talk implements Channel {
   /** Where the caller speaks to. */
   readonly heardAt: string;
   /** Where it hears. */
-  readonly #saysTo: string;
+  readonly saysTo: string;
   readonly #none: string;
   readonly #window: number;
   readonly #settings: TalkSettings;
@@ -306,7 +329,7 @@ class Talk implements Channel {
     this.remote = `nats caller ${caller} ${channel.slice(0, 8)}`;
     this.#verb = verb;
     this.heardAt = toWorker(place, verb as Verb, { caller, channel });
-    this.#saysTo = toCaller(place, { caller, channel });
+    this.saysTo = toCaller(place, { caller, channel });
     this.#none = toWorker(place, 'none', { caller, channel });
     this.#window = window;
     this.#settings = settings;
@@ -330,7 +353,7 @@ class Talk implements Channel {
     const { kind } = packet;
     if (kind === NatsKind.NATS_OPEN || (kind === NatsKind.NATS_PROVE && this.#agreed)) {
       // It has not heard the answer.
-      if (this.#said !== undefined) this.#settings.bus.publish(this.#saysTo, this.#said);
+      if (this.#said !== undefined) this.#settings.bus.publish(this.saysTo, this.#said);
     } else if (this.#agreed) {
       if (!this.#spoken && kind === NatsKind.NATS_DATA) {
         this.#spoken = true;
@@ -348,7 +371,7 @@ class Talk implements Channel {
         env,
         limits,
         publish: (message, asks) =>
-          bus.publish(this.#saysTo, message, asks ? this.#none : undefined),
+          bus.publish(this.saysTo, message, asks ? this.#none : undefined),
         maxPayload: () => bus.maxPayload,
         ended: () => this.#end(),
       },
@@ -412,7 +435,7 @@ class Talk implements Channel {
 
   #say(packet: Parameters<typeof encodePacket>[0]): void {
     this.#said = encodePacket(packet);
-    this.#settings.bus.publish(this.#saysTo, this.#said, this.#none);
+    this.#settings.bus.publish(this.saysTo, this.#said, this.#none);
   }
 
   #end(): void {

@@ -59,9 +59,10 @@ function transportOn(
 ): NatsTransport {
   const settings = { bus, env: systemEnv, limits, authkey };
   const beats = natsBeats(bus);
-  return {
+  const schemes = ['nats', ...beats.schemes];
+  const transport: NatsTransport & { toJSON(): object } = {
     bus,
-    schemes: ['nats', ...beats.schemes],
+    schemes,
     anywhere: ANYWHERE,
     connect: (address) =>
       address.startsWith('beat+')
@@ -72,10 +73,12 @@ function transportOn(
     listen: (address, service) => listenNats(address, service, settings),
     // The same connection: what is guarded is the links.
     guarded: (key) => transportOn(bus, options, limits, new Authkey(key)),
-    // Shown to nobody who prints the transport: there are passwords in it.
+    // Shown to nobody who prints the transport, or writes it to a log: there are passwords in it.
     get recipe() {
       return { module: import.meta.url, options };
     },
+    toJSON: () => ({ schemes }),
     beat: (listening) => beatOf(listening, options),
   };
+  return transport;
 }

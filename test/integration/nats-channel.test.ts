@@ -1,7 +1,7 @@
 /** Channels over NATS from outside: who is let in, and what strangers can do. */
 import { connect, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { AuthenticationError, WorkerUnreachable } from '../../src/errors.ts';
+import { AuthenticationError, ListenError, WorkerUnreachable } from '../../src/errors.ts';
 import { decodePacket, encodePacket, NatsKind, type NatsPacket } from '../../src/nats/packet.ts';
 import { natsTransport } from '../../src/nats/transport.ts';
 import { Authkey } from '../../src/security/authkey.ts';
@@ -289,5 +289,52 @@ describe.skipIf(noNats)('a channel over NATS', () => {
     await next(NatsKind.NATS_ACCEPT);
     await raw.flush();
     expect(others).toEqual([]);
+  });
+
+  /** A server that lets a worker do what the lists say, and callers anything. */
+  const permitting = (publish: string, subscribe: string) => ({
+    config: `authorization { users: [
+      { user: gpu, password: p, permissions: { publish: [${publish}], subscribe: [${subscribe}] } }
+      { user: anyone, password: p }
+    ] }`,
+  });
+
+  test('a worker that may not listen says what to look at', async () => {
+    await using confined = await startNats(permitting('">"', '"nothing"'));
+    const servers = confined.url.replace('//', '//gpu:p@');
+    const listening = natsTransport({ servers }).listen('nats://', {} as ListenerService);
+    const error = await rejection(listening);
+    expect(error).toBeInstanceOf(ListenError);
+    expect((error as Error).message).toMatch(/identity \(gpu\) and cluster \(default\).*docs/);
+  });
+
+  test('permissions that go later end what they were for, and are told of', async () => {
+    await using confined = await startNats(permitting('">"', '">"'));
+    const at = (user: string) => confined.url.replace('//', `//${user}:p@`);
+    const warned: string[] = [];
+    const hear = ({ message }: Error) => warned.push(message);
+    process.on('warning', hear);
+    cleanups.push(() => process.removeListener('warning', hear));
+    const ends: CloseReason[] = [];
+    let heard = () => {};
+    const linked = new Promise<void>((resolve) => {
+      heard = resolve;
+    });
+    const listener = await natsTransport({ servers: at('gpu') }).listen('nats://', {
+      link: (channel) =>
+        channel.open({ packet: heard, drain: () => {}, closed: (end) => ends.push(end) }),
+      stop: async () => {},
+      status: () => ({ uid: 'w', inFlight: 0, idleMs: 0, draining: false, uptimeMs: 0 }),
+    });
+    cleanups.push(() => listener.close());
+    const channel = natsTransport({ servers: at('anyone') }).connect(listener.address);
+    channel.open({ packet: () => {}, drain: () => {}, closed: () => {} });
+    channel.send(Buffer.from('hello'));
+    await linked;
+    await confined.restart(permitting('"skein.default.announce.>"', '"nothing"'));
+    await until(() => {
+      expect(ends).toMatchObject([{ code: 'lost', message: expect.stringMatching(/permissions/) }]);
+      expect(warned.some((message) => message.includes('hears no callers'))).toBe(true);
+    });
   });
 });

@@ -120,4 +120,5 @@ test('neither a bus nor a transport shows its secrets', () => {
   };
   const shown = [new Bus(options), natsTransport(options)];
   expect(inspect(shown, { depth: 9, showHidden: true })).not.toMatch(/hunter/);
+  expect(JSON.stringify(shown)).not.toMatch(/hunter/);
 });
