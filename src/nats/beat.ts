@@ -27,6 +27,8 @@ import {
 
 /** So often an open channel looks whether anybody is there. */
 const LOOK_MS = 500;
+/** One that was told to stop, and that nobody hears from for so long, has ended. */
+const STOPPED_MS = 1_000;
 const CHANNEL_BYTES = 16;
 
 /**
@@ -72,6 +74,8 @@ class NatsBeat implements Channel {
   /** What may not have come to the worker, the last of each verb. */
   readonly #unsent = new Map<'beat' | 'halt', Uint8Array>();
   #answered = false;
+  /** It was told to stop, has answered, and both sides were connected since. */
+  #stops = false;
   /** Since when nobody is there, or the own connection is away. */
   #awayAt: number | undefined;
   /** Whether the server has said that nobody is there since it was asked last. */
@@ -139,6 +143,7 @@ class NatsBeat implements Channel {
       up: () => {
         // The worker may need as long as this side did.
         this.#awayAt = undefined;
+        this.#stops = false;
         this.#flush();
       },
       refused: (subject, why) => {
@@ -179,6 +184,7 @@ class NatsBeat implements Channel {
       return;
     }
     this.#answered = true;
+    if (this.#unsent.has('halt')) this.#stops = true;
     this.#deserted = false;
     this.#awayAt = undefined;
     this.#unsent.clear();
@@ -191,7 +197,10 @@ class NatsBeat implements Channel {
     const now = performance.now();
     const isAway = !connected || this.#deserted;
     this.#awayAt = isAway ? (this.#awayAt ?? now) : undefined;
-    if (isAway && now - (this.#awayAt ?? now) >= goneAfterMs) {
+    // The end of one that stops is no surprise.
+    const stops = connected && this.#stops;
+    const patienceMs = stops ? Math.min(STOPPED_MS, goneAfterMs) : goneAfterMs;
+    if (isAway && now - (this.#awayAt ?? now) >= patienceMs) {
       if (connected) this.#end({ code: 'lost', message: `The beat of ${this.remote} is lost.` });
       else this.#fail('the connection to the NATS server is lost');
       return;

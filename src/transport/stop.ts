@@ -51,7 +51,8 @@ export async function stopWorker(address: string, options: StopWorkerOptions = {
   try {
     const writer = new PbfWriter();
     writeStopRequest(ms === undefined ? {} : { grace_ms: ms }, writer);
-    await callWorker(address, 'stop', writer.finish(), { authkey, transport });
+    const called = callWorker(address, 'stop', writer.finish(), { authkey, transport });
+    await (killed?.sooner ? Promise.race([called, killed.sooner]) : called);
   } catch (error) {
     if (error instanceof AuthenticationError || !(await killed?.ended)) throw error;
   } finally {
@@ -59,14 +60,18 @@ export async function stopWorker(address: string, options: StopWorkerOptions = {
   }
 }
 
-/** Asks the beat. `ended` tells whether the process has ended, and not that the beat was never there. */
-function stopBeat(
-  beat: string,
-  graceMs: number,
-  transport: Transport | undefined,
-): { ended: Promise<boolean>; leave(): void } {
-  const serves = transport?.schemes.includes(schemeOf(beat)) ? transport : beatTransport();
-  const channel = serves.connect(beat);
+interface Stopping {
+  /** Whether the process has ended, and not that the beat was never there. */
+  readonly ended: Promise<boolean>;
+  /** Resolves when it has, where that shows sooner than by the call: no connection of it is one to a worker's process. */
+  readonly sooner: Promise<void> | undefined;
+  leave(): void;
+}
+
+/** Asks the beat. */
+function stopBeat(beat: string, graceMs: number, transport: Transport | undefined): Stopping {
+  const own = transport?.schemes.includes(schemeOf(beat)) ? transport : undefined;
+  const channel = (own ?? beatTransport()).connect(beat);
   // Something else that listens there hangs up, too; it gives no answer before.
   let answered = false;
   const ended = new Promise<boolean>((resolve) => {
@@ -79,8 +84,10 @@ function stopBeat(
     });
   });
   channel.send(encodeBeat('stop', graceMs));
+  const never = new Promise<never>(() => {});
   return {
     ended,
+    sooner: own && ended.then((hasEnded) => (hasEnded ? undefined : never)),
     leave: () => channel.close({ code: 'closed', message: 'the worker has stopped' }),
   };
 }

@@ -5,7 +5,7 @@ import { type PoolWorker, stopWorker, WorkerPool } from '../../src/index.ts';
 import { natsTransport } from '../../src/nats/index.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
 import { type Beat, decodeBeat, encodeBeat } from '../../src/wire/beat.js';
-import { isAlive, scratchFolder, trace, until, untilGone } from './helpers.ts';
+import { isAlive, scratchFolder, trace, until } from './helpers.ts';
 import { type NatsServer, noNats, startNats } from './nats-server.ts';
 import { block } from './routines/busy.ts';
 
@@ -167,8 +167,10 @@ describe.skipIf(noNats !== undefined)('the beat of a worker, over NATS', () => {
       .on(pool)(file.path, 60_000)
       .catch((error: Error) => error.name);
     await file.has('start');
-    await stopWorker(address, { beat, grace: 0, transport: nats });
-    await untilGone([pid as number]);
+    const patient = natsTransport({ servers: server.url, goneAfter: 20_000 });
+    await stopWorker(address, { beat, grace: 0, transport: patient });
+    // Long before a peer is given up that was not told to end.
+    expect(isAlive(pid as number)).toBe(false);
     expect(await blocked).toBe('WorkerLost');
   });
 });
