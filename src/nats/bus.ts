@@ -187,10 +187,12 @@ export class Bus {
   #connected(): Promise<void> {
     if (this.#connection) return Promise.resolve();
     this.#retry?.cancel();
-    this.#attempt ??= this.#connect().finally(() => {
-      this.#attempt = undefined;
+    if (this.#attempt) return this.#attempt;
+    const attempt = this.#connect().finally(() => {
+      if (this.#attempt === attempt) this.#attempt = undefined;
     });
-    return this.#attempt;
+    this.#attempt = attempt;
+    return attempt;
   }
 
   async #connect(): Promise<void> {
@@ -374,6 +376,8 @@ export class Bus {
     for (const timer of [this.#retry, this.#linger, this.#longLoss]) timer?.cancel();
     this.#wasUp = false;
     this.#failures = 0;
+    // Who comes now gets an attempt that is not aborted.
+    this.#attempt = undefined;
     this.#abort?.abort();
     const connection = this.#connection;
     if (connection === undefined) return;

@@ -1,5 +1,6 @@
 /** The connection to real servers of NATS: who is let in, and what becomes of it when a server goes. */
-import { createServer, type Server } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Bus } from '../../src/nats/bus.ts';
@@ -110,6 +111,35 @@ describe.skipIf(noNats !== undefined)('a bus', () => {
     bus.close();
     await until(() => expect(bus.connected).toBe(false));
     expect(bus.publish('a', Buffer.from('x'))).toBe(false);
+    await bus.open();
+    expect(await works(bus)).toBe(true);
+    bus.close();
+  });
+
+  test('connects anew for who comes when an attempt was given up that is still under way', async () => {
+    let silent = false;
+    const sockets: Socket[] = [];
+    const proxy = createServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+      if (silent) return;
+      const real = connect(server.port, '127.0.0.1');
+      real.on('error', () => {});
+      socket.pipe(real).pipe(socket);
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => {
+      proxy.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    await once(proxy, 'listening');
+    const bus = new Bus({ servers: `127.0.0.1:${(proxy.address() as AddressInfo).port}` });
+    await bus.open();
+    silent = true;
+    sockets[0]?.destroy();
+    // It waits for the first word of the server.
+    await until(() => expect(sockets).toHaveLength(2));
+    bus.close();
+    silent = false;
     await bus.open();
     expect(await works(bus)).toBe(true);
     bus.close();
