@@ -142,6 +142,9 @@ function rejectedBy(signal: AbortSignal): Promise<never> {
 
 const CHECK_TLS = 'Check tls: its ca or caFile must be the authority of the server';
 const TLS_WANTED = 'It has TLS: give tls, e.g. { caFile }';
+const OTHER_NAME =
+  'Its certificate is for another name than the one that it was connected to by: use one that the ' +
+  'certificate has, or say in tls which, as servername';
 const CERTIFICATE_WANTED =
   'It may want a certificate of this process: see certFile and keyFile of tls';
 
@@ -184,8 +187,10 @@ function problemOf(
   if (isTlsProblem(inner, message)) {
     const { reason } = error as { reason?: string };
     const isAlert = /\balert\b/.test(reason ?? message);
-    const what = isAlert ? CERTIFICATE_WANTED : withTls ? CHECK_TLS : TLS_WANTED;
-    const text = `TLS with ${who} failed: ${(reason ?? message).trim()}. ${what}`;
+    const isOther = inner === 'ERR_TLS_CERT_ALTNAME_INVALID';
+    const given = isOther ? OTHER_NAME : withTls ? CHECK_TLS : TLS_WANTED;
+    const why = (reason ?? message).trim().replace(/\.$/, '');
+    const text = `TLS with ${who} failed: ${why}. ${isAlert ? CERTIFICATE_WANTED : given}`;
     return new NatsError(text, 'login', error);
   }
   const text = message.includes('undefined error') ? 'it was closed' : message;
