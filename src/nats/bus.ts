@@ -284,7 +284,7 @@ export class Bus {
   #begin(subscription: Subscription, connection: Connection): void {
     const { subject, taken, refused } = subscription;
     subscription.end = connection.subscribe(subject, taken, () => {
-      const why = refusal('subscribe to', subject);
+      const why = this.#refusal('subscribe to', subject);
       if (refused) refused(why);
       else this.warn('subscribe', why);
     });
@@ -386,9 +386,18 @@ export class Bus {
   }
 
   #refused(subject: string): void {
-    const why = refusal('publish on', subject);
+    const why = this.#refusal('publish on', subject);
     this.warn('publish', why);
     for (const watcher of [...this.#watchers]) watcher.refused?.(subject, why);
+  }
+
+  /** The last part of a subject is known to those two alone who speak with each other, and in no message. */
+  #refusal(what: string, subject: string): string {
+    const shown = subject.replace(/[^.]+$/, '*');
+    return (
+      `the permissions of the NATS server don't let this process ${what} ${shown}: check that identity ` +
+      `(${this.identity}) and cluster (${this.cluster}) are those of its permissions; see docs/nats.md`
+    );
   }
 
   #warnOfLogin(error: unknown): void {
@@ -409,12 +418,6 @@ export class Bus {
 /** The bus of a transport, or a new one. */
 export function busOf(given: NatsOptions | { readonly bus: Bus }): Bus {
   return 'bus' in given && given.bus instanceof Bus ? given.bus : new Bus(given as NatsOptions);
-}
-
-/** The last part of a subject is known to those two alone who speak with each other, and in no message. */
-function refusal(what: string, subject: string): string {
-  const shown = subject.replace(/[^.]+$/, '*');
-  return `the permissions of the NATS server don't let this process ${what} ${shown}`;
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

@@ -52,8 +52,7 @@ export class NatsBrowser {
     const { cluster, identity: caller } = bus;
     const subject = allAnnouncements(cluster, name);
     const refused = (why: string) => {
-      const what = "Workers can't be looked for on NATS";
-      roster.fail(new DiscoveryError(`${what}: ${why}. docs/nats.md says what is needed.`));
+      roster.fail(new DiscoveryError(`Workers can't be looked for on NATS: ${why}`));
     };
     const answers = anyToCaller(cluster, { caller, channel: this.#channel });
     this.#left = [

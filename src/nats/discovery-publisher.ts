@@ -232,8 +232,7 @@ export class NatsPublisher implements DiscoveryPublisher {
 
   #refuse({ worker }: Announced, why: string): never {
     this.#forget(worker.uid);
-    const what = `Worker ${worker.uid} can't be announced on NATS`;
-    throw new DiscoveryError(`${what}: ${why}. docs/nats.md says what is needed.`);
+    throw new DiscoveryError(`Worker ${worker.uid} can't be announced on NATS: ${why}`);
   }
 
   /** Resolves when something has changed that `deliver` waits for. */

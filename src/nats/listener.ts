@@ -98,7 +98,7 @@ export async function listenNats(
       }),
     );
     await bus.flush();
-    if (problem !== undefined) throw new Error(`${problem}. ${remedyFor(bus)}`);
+    if (problem !== undefined) throw new Error(problem);
     listening = true;
   } catch (cause) {
     free();
@@ -113,11 +113,6 @@ export async function listenNats(
       return closed;
     },
   };
-}
-
-/** What to look at where the server refuses something. */
-function remedyFor({ identity, cluster }: Bus): string {
-  return `Are identity (${identity}) and cluster (${cluster}) those of its permissions? See docs/nats.md`;
 }
 
 function placeOf(address: string, { cluster, identity }: Bus): WorkerPlace {

@@ -385,7 +385,7 @@ describe('a server that', () => {
     const publishing = publish('worker-added', worker('a', { address: 'nats://default/alice/x' }));
     await expect(publishing).rejects.toThrow(DiscoveryError);
     await expect(publishing).rejects.toThrow(
-      "Worker a can't be announced on NATS: not on skein.default.announce.app.alice.x. docs/nats.md",
+      "Worker a can't be announced on NATS: not on skein.default.announce.app.alice.x",
     );
     expect(bus.users).toBe(0);
   });
