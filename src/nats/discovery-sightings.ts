@@ -31,6 +31,8 @@ export interface SightingsOptions {
 export class Sightings {
   readonly #options: SightingsOptions;
   readonly #entries = new Map<string, Entry>();
+  /** How many each identity has of them. */
+  readonly #counts = new Map<string, number>();
   /** Workers that have just gone, by who said so and their uid. */
   readonly #gone = new Map<string, { revision: number; until: number }>();
   #listened = 0;
@@ -83,6 +85,7 @@ export class Sightings {
 
   forget(): void {
     this.#entries.clear();
+    this.#counts.clear();
     this.#gone.clear();
   }
 
@@ -92,15 +95,37 @@ export class Sightings {
         'many',
         `more than ${MAX_WORKERS} workers are announced on NATS: those beyond are left out`,
       );
-      return;
+      if (!this.#makeRoom(identity)) return;
     }
     this.#entries.set(worker.uid, { identity, revision, heard: this.#listened });
+    this.#count(identity, 1);
     this.#options.roster.put(worker);
   }
 
+  /** The last worker of whoever has the most goes, so that one who announces many keeps nobody else out. */
+  #makeRoom(identity: string): boolean {
+    const [greatest] = [...this.#counts].sort(([, a], [, b]) => b - a);
+    if (greatest === undefined || greatest[1] <= (this.#counts.get(identity) ?? 0) + 1)
+      return false;
+    const [last] = [...this.#entries]
+      .filter((entry) => entry[1].identity === greatest[0])
+      .slice(-1);
+    if (last !== undefined) this.#end(last[0]);
+    return true;
+  }
+
   #end(uid: string): void {
+    const entry = this.#entries.get(uid);
+    if (entry === undefined) return;
     this.#entries.delete(uid);
+    this.#count(entry.identity, -1);
     this.#options.roster.drop(uid);
+  }
+
+  #count(identity: string, change: number): void {
+    const count = (this.#counts.get(identity) ?? 0) + change;
+    if (count > 0) this.#counts.set(identity, count);
+    else this.#counts.delete(identity);
   }
 
   #warnTwice({ uid }: AnnouncedWorker, first: string, second: string): void {
