@@ -3,7 +3,7 @@
 import { takeFromEnvironment } from './authkey.ts';
 import { exitCodeOf, isExpected } from './failure.ts';
 import { takeNatsFromEnvironment } from './nats.ts';
-import { paint, say, surviveClosedPipes, warn } from './output.ts';
+import { inWordsOfCommand, paint, say, surviveClosedPipes, warn } from './output.ts';
 import { runProgram } from './program.ts';
 
 async function main(): Promise<number> {
@@ -29,7 +29,7 @@ function restyleWarnings(): void {
   if (process.listenerCount('warning') === 0) return;
   process.removeAllListeners('warning');
   process.on('warning', ({ name, message }) => {
-    warn(name.startsWith('Skein') ? message : `${name}: ${message}`);
+    warn(inWordsOfCommand(name.startsWith('Skein') ? message : `${name}: ${message}`));
   });
 }
 
@@ -39,7 +39,7 @@ function complain(error: unknown): void {
     : error instanceof Error
       ? (error.stack ?? error.message)
       : String(error);
-  say(`${paint('red', 'error:', process.stderr)} ${text}`);
+  say(`${paint('red', 'error:', process.stderr)} ${inWordsOfCommand(text)}`);
 }
 
 async function run(): Promise<void> {

@@ -35,6 +35,11 @@ export async function print(line: string): Promise<void> {
   });
 }
 
+/** Where a program is told what to write, the option that does it. */
+export function inWordsOfCommand(text: string): string {
+  return text.replaceAll('give `transport: natsTransport(...)`, of skein/nats', 'give --nats URL');
+}
+
 /** Says something about what goes on, beside the output. */
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);

@@ -207,7 +207,7 @@ function addRun(
     .addOption(discoveryOption('run it on a worker that is found; see below'))
     .option('--tag <tag>', 'which a worker must have; can be repeated', several)
     .option('--timeout <time>', 'how long it may take, as 10s (default: no limit)', time);
-  overNats(command, 'NATS servers that workers are reached over, too')
+  overNats(command, 'NATS servers that workers are reached over')
     .option('--json', 'print JSON, a line for each value')
     .addOption(authkeyOption())
     .addHelpText(

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type NatsFlags, natsOf } from '../../src/cli/nats.ts';
 import { discoveryOf, time, whole } from '../../src/cli/options.ts';
-import { duration, isColoured, tableOf } from '../../src/cli/output.ts';
+import { duration, inWordsOfCommand, isColoured, tableOf } from '../../src/cli/output.ts';
 import { DnsDiscovery, LanDiscovery, LocalDiscovery, StaticDiscovery } from '../../src/index.ts';
+import { remedy } from '../../src/transport/transport.ts';
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -125,6 +126,10 @@ test.each<[NatsFlags, string]>([
   const error = await natsOf(flags).catch((error: Error) => error);
   expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining(said) });
   expect(String(error)).not.toContain('SUsecret');
+});
+
+test('who lacks NATS is told of an option, and not of what programs write', () => {
+  expect(inWordsOfCommand(`no transport${remedy('nats')}`)).toBe('no transport: give --nats URL');
 });
 
 test('a name that can not be a part of a subject is refused as a discovery', async () => {
