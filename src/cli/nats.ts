@@ -30,7 +30,7 @@ export interface Nats {
    */
   connect(): Promise<void>;
   /** @throws Failure when the name is none */
-  discovery(name: string): DiscoveryLike;
+  discovery(name?: string): DiscoveryLike;
   /** Says so where any client of the servers can have code run. */
   warnIfOpen(hasKey: boolean): void;
 }
@@ -102,7 +102,10 @@ export async function natsOf(flags: NatsFlags, fallback?: string): Promise<Nats 
       }
     },
     discovery: (name) =>
-      checked(`--discovery nats:${name}`, () => new NatsDiscovery(name, transport)),
+      checked(
+        `--discovery ${name === undefined ? 'nats' : `nats:${name}`}`,
+        () => new NatsDiscovery(name, transport),
+      ),
     warnIfOpen: (hasKey) => {
       if (hasKey || hasLogin || places.map(hostOf).every(isLoopback)) return;
       warn(

@@ -13,7 +13,7 @@ export const DISCOVERIES = `Discoveries:
   lan, lan:NAME        the local network, by multicast DNS
   dns:HOST:PORT        all addresses that a name has, as headless services do; dns:HOST with SRV records
   static:ADDR,ADDR     known ones: HOST:PORT, tcp://HOST:PORT, unix:///PATH or nats://CLUSTER/IDENTITY/ID
-  nats:NAME            the same NATS servers, given by --nats`;
+  nats, nats:NAME      the same NATS servers, given by --nats`;
 
 /** A whole number within these bounds. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
@@ -69,7 +69,7 @@ export function discoveryOf(text: string, nats?: Nats): DiscoveryLike {
         if (rest) return new StaticDiscovery(rest.split(',').filter(Boolean).map(withScheme));
         break;
       case 'nats':
-        if (!rest) break;
+        if (rest === '') break;
         if (nats) return nats.discovery(rest);
         throw usage(`${option} needs --nats, or the environment variable SKEIN_NATS`);
     }

@@ -113,7 +113,7 @@ async function openPool(
   const nats = alone ? undefined : await natsOf(flags, natsServers);
   const which = discovery === undefined ? undefined : discoveryOf(discovery, nats);
   // Otherwise it would wait for workers that it can't hear of.
-  if (discovery?.startsWith('nats:')) await nats?.connect();
+  if (/^nats(:|$)/.test(discovery ?? '')) await nats?.connect();
   const options = given({ tags, authkey });
   const found = { ...options, ...given({ transport: nats?.transport }), startTimeout: PATIENCE_MS };
   return await checked('skein run', () => {

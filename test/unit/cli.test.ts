@@ -3,6 +3,7 @@ import { type NatsFlags, natsOf } from '../../src/cli/nats.ts';
 import { discoveryOf, time, whole } from '../../src/cli/options.ts';
 import { duration, inWordsOfCommand, isColoured, tableOf } from '../../src/cli/output.ts';
 import { DnsDiscovery, LanDiscovery, LocalDiscovery, StaticDiscovery } from '../../src/index.ts';
+import { NatsDiscovery } from '../../src/nats/index.ts';
 import { remedy } from '../../src/transport/transport.ts';
 
 afterEach(() => {
@@ -71,6 +72,7 @@ test.each([
   'dns:a:0',
   'static:',
   'static:x',
+  'nats',
   'nats:x',
 ])('%j names none, and what does is said', (text) => {
   expect(() => discoveryOf(text)).toThrow(`--discovery ${text}`);
@@ -134,6 +136,9 @@ test('who lacks NATS is told of an option, and not of what programs write', () =
 
 test('a name that can not be a part of a subject is refused as a discovery', async () => {
   const nats = await natsOf({ nats: 'here' });
+  for (const one of ['nats', 'nats:a'])
+    expect(discoveryOf(one, nats)).toBeInstanceOf(NatsDiscovery);
+  expect(() => discoveryOf('nats:', nats)).toThrow('--discovery nats: names no discovery');
   expect(() => discoveryOf('nats:a.b', nats)).toThrow('--discovery nats:a.b: ');
 });
 
