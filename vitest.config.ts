@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { transform } from 'esbuild';
 import { defineConfig } from 'vitest/config';
 import { noNats } from './test/integration/nats-server.ts';
@@ -36,6 +37,10 @@ const tsx = new URL('test/loader/tsx.js', import.meta.url).href;
 
 /** For tests that start processes of their own. */
 const withProcesses = {
+  // Node 22 and later keep what they compiled, which halves the time in which a worker starts.
+  env: {
+    NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/skein-tests', import.meta.url)),
+  },
   // Workers are started with the options of the process that opens the pool.
   execArgv: 'typescript' in process.features ? [] : ['--import', tsx],
   testTimeout: 30_000,

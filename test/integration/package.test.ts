@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { ROOT, scratchFolder } from './helpers.ts';
+import { ROOT, scratchFolder, TYPESCRIPT } from './helpers.ts';
 import { type NatsServer, noNats, startNats } from './nats-server.ts';
 
 const run = promisify(execFile);
@@ -86,6 +86,7 @@ function words(text: string): string {
 }
 
 const folder = scratchFolder();
+process.env.SKEIN_TEST_PROGRAMS = folder;
 
 /** Where docs/nats.md has its server. */
 const URL_OF_PAGE = 'nats://127.0.0.1:4222';
@@ -113,8 +114,8 @@ function write(file: string, code: string): void {
 
 function loader(file: string): string[] {
   if (!file.endsWith('.ts')) return [];
-  // What `npx tsx` runs, and what is quicker: one process less.
-  return basename(file) === 'main.ts' ? [tool('tsx')] : ['--import', 'tsx'];
+  // What `npx tsx` runs, and what is much quicker.
+  return basename(file) === 'main.ts' ? [tool('tsx')] : [...TYPESCRIPT];
 }
 
 beforeAll(() => {

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = new URL('../../', import.meta.url).href;
-const modules = `${root}node_modules/`;
+/** A folder outside, with programs that a test has written. */
+const { SKEIN_TEST_PROGRAMS: programs } = process.env;
+const folders = [root, ...(programs ? [pathToFileURL(`${programs}/`).href] : [])];
 const cache = fileURLToPath(new URL('node_modules/.cache/skein-tests/', root));
 
 /** @type {typeof import('esbuild') | undefined} */
@@ -40,7 +42,8 @@ export function load(url, context, next) {
 
 /** @param {string} url */
 function isOurs(url) {
-  return url.startsWith(root) && !url.startsWith(modules) && /\.ts(?:\?|$)/.test(url);
+  const isWithin = folders.some((folder) => url.startsWith(folder));
+  return isWithin && /\.ts(?:\?|$)/.test(url) && !url.includes('/node_modules/');
 }
 
 /** @param {string} file */
