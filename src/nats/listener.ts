@@ -21,6 +21,7 @@ import {
   NatsKind,
   type NatsPacket,
 } from './packet.ts';
+import { Strangers } from './strangers.ts';
 import { Stream } from './stream.ts';
 import {
   type Conversation,
@@ -39,10 +40,11 @@ import { CHANNEL_BYTES, exchangeOf, type TalkSettings } from './talk.ts';
 const SERVED = ['link', 'status', 'stop'] as const satisfies readonly Verb[];
 
 /**
- * Channels whose callers have not shown the authkey, or not sent anything: so many, with one more the oldest
- * ends. The authkey must be shown within that time.
+ * Channels whose callers have not shown the authkey, or not sent anything: so many of one identity, and of
+ * all; with one more the oldest ends. The authkey must be shown within that time.
  */
 const MAX_STRANGERS = 256;
+const MAX_ALL_STRANGERS = 4_096;
 const STRANGER_MS = 10_000;
 /** Channels that callers of one identity may have with a worker. */
 const MAX_PER_CALLER = 4_096;
@@ -165,7 +167,10 @@ class Desk {
   /** The same by the subjects on which they are heard: what comes for them comes often. */
   readonly #bySubject = new Map<string, Talk>();
   /** Those whose callers have sent nothing yet, the oldest first; nor can they before they have shown the authkey. */
-  readonly #strangers = new Set<Talk>();
+  readonly #strangers = new Strangers<Talk>(
+    (talk) => talk.end({ code: 'lost', message: 'too many callers come and say nothing' }),
+    { each: MAX_STRANGERS, all: MAX_ALL_STRANGERS },
+  );
   /** How many the callers of an identity have. */
   readonly #counts = new Map<string, number>();
   #closing = false;
@@ -257,9 +262,9 @@ class Desk {
         if (heard.verb === 'link') this.#service.link(talk);
         else talk.open(serveCall(talk, heard.verb as WorkerMethod, this.#service));
       },
-      spoken: () => this.#strangers.delete(talk),
+      spoken: () => this.#strangers.remove(heard.caller, talk),
       ended: () => {
-        this.#strangers.delete(talk);
+        this.#strangers.remove(heard.caller, talk);
         this.#count(heard.caller, -1);
         this.#talks.delete(key);
         this.#bySubject.delete(talk.heardAt);
@@ -268,11 +273,7 @@ class Desk {
     this.#talks.set(key, talk);
     this.#bySubject.set(talk.heardAt, talk);
     this.#count(heard.caller, 1);
-    for (const oldest of this.#strangers) {
-      if (this.#strangers.size < MAX_STRANGERS) break;
-      oldest.end({ code: 'lost', message: 'too many callers come and say nothing' });
-    }
-    this.#strangers.add(talk);
+    this.#strangers.add(heard.caller, talk);
     talk.begin();
   }
 

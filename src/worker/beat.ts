@@ -91,6 +91,7 @@ export async function startBeat(
     clearInterval(turning);
     await thread.terminate();
   };
+  let failed: (error: unknown) => void = () => {};
   const port = await new Promise<number | undefined>((resolve, reject) => {
     const fail = (error: BeatError) => {
       void close();
@@ -102,13 +103,14 @@ export async function startBeat(
       else if (error === undefined) resolve(port);
       else fail(error);
     });
-    thread.once('error', (error) => fail({ message: String(error) }));
+    failed = (error) => fail({ message: String(error) });
+    thread.on('error', (error) => failed(error));
   });
   // Without it this worker is taken for gone when it is busy for long, and for nothing else.
-  thread.on('error', (error) => {
+  failed = (error) => {
     if (!closed)
       process.emitWarning(`the thread that says that this worker lives has ended: ${error}`);
-  });
+  };
   if (target === undefined) return { address: undefined, close };
   const real = target.scheme === 'unix' ? target : { ...target, port: port ?? target.port };
   return { address: toBeatAddress(formatAddress(real), token), close };

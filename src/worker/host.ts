@@ -207,6 +207,8 @@ export class Worker implements AsyncDisposable {
       if (publisher) await this.#announce(publisher, real);
       return this.#metadata.address;
     } catch (error) {
+      // It may have been stopped when it was announced.
+      await this.#withdraw();
       await this.#core.stop(0);
       await this.#end();
       throw error;

@@ -310,6 +310,21 @@ describe('the end of a worker', () => {
     expect(worker.address).toBe(undefined);
   });
 
+  test('comes also while it is announced, which is taken back', async () => {
+    const told: string[] = [];
+    const publisher = {
+      publish: async (type: DiscoveryEventType) => {
+        told.push(type);
+        if (type === 'worker-added') void worker.stop(0);
+      },
+    };
+    const subscribe = async function* () {};
+    const worker: Worker = make({ discovery: { publisher, subscribe } });
+    expect(await rejection(worker.start())).toBeInstanceOf(WorkerStartError);
+    await worker.stop(0);
+    expect(told).toEqual(['worker-added', 'worker-dropped']);
+  });
+
   test('leaves the program alive, also when a task blocks it beyond the grace time', async () => {
     const script = runScript(join(ROOT, 'test/fixtures/embedded.ts'));
     expect(await script.ended).toBe(0);
