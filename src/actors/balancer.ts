@@ -103,6 +103,8 @@ export interface BalancerOptions {
   readonly maxQueue: number;
   /** Milliseconds that a call waits at most while there is no worker. Default: Infinity. */
   readonly patienceMs?: number;
+  /** Whether waiting for a worker helps only if one comes that is not known yet. Default: it helps. */
+  readonly hopeless?: () => boolean;
   /** Why there may be no workers, for people. Default: nothing is said. */
   readonly why?: () => string;
   /** Whether the worker is there, as far as is known. Default: each is. */
@@ -114,6 +116,8 @@ export interface BalancerOptions {
 /** The first pause of a call that no worker wants, and the longest, in milliseconds. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
+/** So long a call waits where no worker that is known can be reached from here: others may come. */
+const HOPELESS_MS = 2_000;
 
 const NOBODY: PolicyContext = { workers: [] };
 
@@ -123,6 +127,7 @@ export class Balancer {
   readonly #policy: LoadBalancer;
   readonly #maxQueue: number;
   readonly #patienceMs: number;
+  readonly #isHopeless: () => boolean;
   readonly #why: () => string;
   readonly #isSure: (uid: string) => boolean;
   readonly #tryOut: (uid: string) => void;
@@ -142,6 +147,7 @@ export class Balancer {
     this.#policy = options.policy;
     this.#maxQueue = options.maxQueue;
     this.#patienceMs = options.patienceMs ?? Number.POSITIVE_INFINITY;
+    this.#isHopeless = options.hopeless ?? (() => false);
     this.#why = options.why ?? (() => '');
     this.#isSure = options.isSure ?? (() => true);
     this.#tryOut = options.tryOut ?? (() => {});
@@ -214,6 +220,11 @@ export class Balancer {
   /** Whether calls wait for this worker, which refused one as one too many. */
   isFull(uid: string): boolean {
     return this.#full.has(uid) && this.#queue.waitsFor(uid);
+  }
+
+  /** `hopeless` has become true. */
+  despair(): void {
+    for (const call of this.#queue.calls) this.#bear(call);
   }
 
   /** The workers have changed, or what they can do. */
@@ -325,9 +336,16 @@ export class Balancer {
   /** It waits for a worker to come, though not for ever. */
   #bear(call: Call): void {
     if (this.#patienceMs === Number.POSITIVE_INFINITY) return;
-    call.hunger ??= this.#deadlines.add(this.#patienceMs, () => {
+    const hopeless = this.#isHopeless();
+    const ms = hopeless ? Math.min(HOPELESS_MS, this.#patienceMs) : this.#patienceMs;
+    if (call.hunger) {
+      if (!hopeless || call.hunger.due <= this.#env.now() + ms) return;
+      this.#deadlines.remove(call.hunger);
+    }
+    call.hunger = this.#deadlines.add(ms, () => {
       call.hunger = undefined;
-      this.send({ type: 'starved', call });
+      if (hopeless && !this.#isHopeless()) this.#bear(call);
+      else this.send({ type: 'starved', call });
     });
   }
 
@@ -335,7 +353,10 @@ export class Balancer {
     if (this.#all.workers.some(({ uid }) => this.#isSure(uid))) return;
     const waits = this.#queue.delete(call);
     const why = this.#why();
-    const message = `no worker was there for ${this.#patienceMs} ms${why && `: ${why}`}`;
+    const what = this.#isHopeless()
+      ? 'no worker can be reached'
+      : `no worker was there for ${this.#patienceMs} ms`;
+    const message = `${what}${why && `: ${why}`}`;
     const error = new NoWorkersAvailable(message);
     if (waits) call.actor?.send({ type: 'unavailable', error });
     // It waits for a link that is not up.

@@ -11,7 +11,7 @@ import {
 import { parseMetadata } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
 import type { WorkerPlace } from '../transport/probe.ts';
-import type { CloseReason } from '../transport/transport.ts';
+import { CannotAsk, type CloseReason } from '../transport/transport.ts';
 import type { WorkerAddress } from './peer.ts';
 import type { ProxyEvent } from './proxy.ts';
 
@@ -28,6 +28,10 @@ export interface FinderOptions {
   readonly lease?: number | undefined;
   /** Workers that the proxy knows without discovery. Default: none. */
   readonly own?: (uid: string) => boolean;
+  /** Why none of the addresses of a worker can be dialed from here. Default: one can. */
+  readonly unserved?: (place: WorkerPlace) => string | undefined;
+  /** `isHopeless` has become true. */
+  readonly despair?: () => void;
   /** The version of Skein here: a worker of another one is left out. */
   readonly version: string;
   /** Something that people should know; never with the same words twice in a row for one worker. */
@@ -47,6 +51,8 @@ interface Candidate {
   failures: number;
   timer: Timer | undefined;
   warned: string;
+  /** Its link was up. */
+  met: boolean;
 }
 
 /** The pause after a first failure, and the longest, in milliseconds. */
@@ -66,6 +72,8 @@ export class Finder {
   readonly #ready = new Set<Candidate>();
   /** Of those that the proxy has, the ones whose links did not come up. */
   readonly #silent = new Set<Candidate>();
+  /** Those that can't be reached for a reason on this side. */
+  readonly #hopeless = new Set<Candidate>();
   readonly #began: Promise<void>;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #events: AsyncIterator<DiscoveryEvent> | undefined;
@@ -124,6 +132,11 @@ export class Finder {
     return candidate && knownOf(candidate);
   }
 
+  /** Whether no worker that is named can be reached, for reasons on this side: to wait helps only if others come. */
+  get isHopeless(): boolean {
+    return this.#hopeless.size > 0 && this.#hopeless.size === this.#candidates.size;
+  }
+
   /** Why there may be no workers, for people. */
   get why(): string {
     if (this.#failure !== undefined) return `discovery failed: ${describe(this.#failure)}`;
@@ -132,7 +145,9 @@ export class Finder {
     const last = [...this.#candidates.values()].findLast(({ warned }) => warned !== '');
     const named = `discovery has named ${count}`;
     if (last) return `${named}; of the last of them: ${last.warned}`;
-    const asked = [...this.#candidates.values()].find(({ state }) => state === 'asked');
+    const asked = [...this.#candidates.values()].find(
+      ({ state, met }) => state === 'asked' || (state === 'taken' && !met),
+    );
     if (asked) return `${named}, and ${asked.metadata.address} has not answered`;
     return `${named}, and none takes calls`;
   }
@@ -163,7 +178,9 @@ export class Finder {
   failed(uid: string, reason: CloseReason): void {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
-    const what = reason.code === 'protocol' ? 'what answers is no worker' : 'it does not answer';
+    const silence = silenceOf(reason.cause);
+    const what = reason.code === 'protocol' ? 'what answers is no worker' : silence;
+    this.#judge(candidate, reason.cause instanceof CannotAsk);
     this.#warn(candidate, `${what}: ${bare(reason.message)}`);
     this.#silent.add(candidate);
     this.#fill();
@@ -174,6 +191,8 @@ export class Finder {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
     this.#silent.delete(candidate);
+    this.#judge(candidate, false);
+    candidate.met = true;
     candidate.failures = 0;
   }
 
@@ -232,13 +251,14 @@ export class Finder {
         failures: 0,
         timer: undefined,
         warned: '',
+        met: false,
       };
       this.#candidates.set(key, candidate);
       return this.#consider(candidate);
     }
     known.metadata = metadata;
     if (known.state === 'asked') return;
-    if (known.state !== 'taken' || !this.#isWanted(known)) {
+    if (known.state !== 'taken' || !this.#isServed(known) || !this.#isWanted(known)) {
       this.#leave(known);
       return this.#consider(known);
     }
@@ -248,8 +268,11 @@ export class Finder {
   #drop(key: string): void {
     const candidate = this.#candidates.get(key);
     if (candidate === undefined) return;
+    const wasHopeless = this.isHopeless;
     this.#candidates.delete(key);
+    this.#hopeless.delete(candidate);
     this.#leave(candidate);
+    if (this.isHopeless && !wasHopeless && !this.#over) this.#options.despair?.();
     // It may have stood in the way of another that names the same worker.
     const uid = knownOf(candidate).uid;
     for (const other of this.#candidates.values()) {
@@ -274,6 +297,10 @@ export class Finder {
 
   #consider(candidate: Candidate): void {
     if (this.#over) return;
+    if (!this.#isServed(candidate)) {
+      candidate.state = 'out';
+      return;
+    }
     const { uid } = knownOf(candidate);
     if (uid === undefined) return void this.#ask(candidate);
     candidate.state = 'out';
@@ -287,6 +314,20 @@ export class Finder {
     candidate.timer?.cancel();
     candidate.state = 'ready';
     this.#ready.add(candidate);
+  }
+
+  #isServed(candidate: Candidate): boolean {
+    const why = this.#options.unserved?.(knownOf(candidate));
+    this.#judge(candidate, why !== undefined);
+    if (why !== undefined) this.#warn(candidate, `it can't be reached, and is left out: ${why}`);
+    return why === undefined;
+  }
+
+  #judge(candidate: Candidate, isHopeless: boolean): void {
+    const before = this.isHopeless;
+    if (isHopeless) this.#hopeless.add(candidate);
+    else if (this.#hopeless.delete(candidate)) candidate.warned = '';
+    if (this.isHopeless && !before) this.#options.despair?.();
   }
 
   #isWanted(candidate: Candidate): boolean {
@@ -333,6 +374,7 @@ export class Finder {
       const answer = await this.#options.probe({ address, alternatives });
       if (!this.#isCurrent(candidate)) return;
       candidate.failures = 0;
+      this.#judge(candidate, false);
       // It need not know by which of its addresses it is reached.
       candidate.answer = { ...answer, address: candidate.metadata.address };
       this.#consider(candidate);
@@ -340,7 +382,9 @@ export class Finder {
     } catch (error) {
       if (!this.#isCurrent(candidate)) return;
       candidate.answer = undefined;
-      this.#warn(candidate, `it does not answer: ${bare(describe(error))}`);
+      const { cause } = error as Error;
+      this.#judge(candidate, cause instanceof CannotAsk);
+      this.#warn(candidate, `${silenceOf(cause)}: ${bare(describe(error))}`);
       this.#retry(candidate);
     }
   }
@@ -432,7 +476,14 @@ function pauseAfter(failures: number): number {
 
 /** Why, without the words that say for themselves where and that there is no answer. */
 function bare(message: string): string {
-  return message.replace(/^No worker answers at \S+: (.+?)\.?$/, '$1');
+  return message.replace(
+    /^(?:No worker answers at \S+|The worker at \S+ can't be asked): (.+?)\.?$/,
+    '$1',
+  );
+}
+
+function silenceOf(cause: unknown): string {
+  return cause instanceof CannotAsk ? "it can't be asked" : 'it does not answer';
 }
 
 function describe(error: unknown): string {

@@ -114,6 +114,11 @@ export interface ProxyOptions {
    * worker at all. Default: Infinity, it waits.
    */
   readonly patienceMs?: number;
+  /**
+   * Whether waiting for a worker helps only if one comes that is not known yet: calls wait less long then.
+   * `despair` is to be called when it has become true. Default: it helps.
+   */
+  readonly hopeless?: () => boolean;
   /** Why there may be no workers, for that error. Default: nothing is said. */
   readonly why?: () => string;
   /**
@@ -308,6 +313,11 @@ export class PoolProxy implements Dispatcher {
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const [call, refused] of held) this.#balancer.send({ type: 'ask', call, refused });
+  }
+
+  /** `hopeless` has become true. */
+  despair(): void {
+    this.#balancer.despair();
   }
 
   /** Resolves when the proxy is closed. */

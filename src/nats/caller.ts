@@ -3,7 +3,12 @@ import { randomBytes } from 'node:crypto';
 import type { Timer } from '../env.ts';
 import { AuthenticationError } from '../errors.ts';
 import { NONCE_BYTES } from '../security/authkey.ts';
-import type { Channel, ChannelHandlers, CloseReason } from '../transport/transport.ts';
+import {
+  CannotAsk,
+  type Channel,
+  type ChannelHandlers,
+  type CloseReason,
+} from '../transport/transport.ts';
 import { plain } from '../wire/plain.ts';
 import type { BusMessage } from './bus.ts';
 import {
@@ -114,14 +119,14 @@ export class CallerChannel implements Channel {
       bus.subscribe(
         this.#own,
         (message) => this.#receive(message),
-        (why) => this.#unreachable(why),
+        (why) => this.#mayNot(why),
       ),
       bus.watch({
         up: () => this.#stream?.up(),
         down: () => this.#stream?.down(),
         refused: (subject, why) => {
           if (subject !== this.#worker) return;
-          this.#unreachable(why);
+          this.#mayNot(why);
         },
       }),
     );
@@ -204,6 +209,12 @@ export class CallerChannel implements Channel {
   #unreachable(why: string, cause?: unknown): void {
     const message = `No worker answers at ${this.remote}: ${why}.`;
     this.#stream?.end({ code: 'unreachable', message, cause });
+  }
+
+  /** The server does not let this side ask, or hear the answer. */
+  #mayNot(why: string): void {
+    const message = `The worker at ${this.remote} can't be asked: ${why}.`;
+    this.#stream?.end({ code: 'unreachable', message, cause: new CannotAsk(why) });
   }
 
   #refused(why: string, cause?: unknown): void {

@@ -31,7 +31,7 @@ import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits, type Limits } from '../transport/link.ts';
 import { probe } from '../transport/probe.ts';
 
-import type { Dialer } from '../transport/transport.ts';
+import { type Dialer, unserved } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { atExit } from '../worker/at-exit.ts';
 import { guardAll } from '../worker/beside.ts';
@@ -325,6 +325,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       failed: (uid, reason) => this.#finder?.failed(uid, reason),
       answered: (uid) => this.#finder?.answered(uid),
       ...(discovery && { patienceMs: this.#options.startTimeout }),
+      // Those that were spawned may have died, and come again.
+      hopeless: () => size === 0 && this.#finder?.isHopeless === true,
       why: () => this.#finder?.why ?? '',
     });
     this.#finder = discovery && this.#makeFinder(discovery, transports, limits, reach);
@@ -571,6 +573,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       accept,
       lease,
       own: (uid) => this.#children.find(uid) !== undefined,
+      unserved: ({ address, alternatives }) =>
+        unserved(transports, { address: reach(address), alternatives: alternatives?.map(reach) }),
+      despair: () => this.#proxy.despair(),
       version: VERSION,
       warn: (message) => this.#log.warn(message),
     });

@@ -2,7 +2,7 @@
 import { WorkerUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
 import { grpcTransport } from './grpc.ts';
-import { remedy, schemeOf, type Transport, type WorkerMethod } from './transport.ts';
+import { noTransport, schemeOf, type Transport, type WorkerMethod } from './transport.ts';
 
 export interface CallWorkerOptions {
   /** The answer must have come after so many milliseconds. Default: it may take as long as it likes. */
@@ -41,8 +41,7 @@ function transportFor(address: string, given: Transport | undefined): Transport 
   for (const transport of [given, grpc]) {
     if (transport?.schemes.includes(scheme)) return transport;
   }
-  const hint = remedy(scheme);
   // What gRPC says of an address that is none is clear.
-  if (given === undefined && hint === '') return grpc;
-  throw new TypeError(`no transport for the address ${address}${hint}`);
+  if (given === undefined && scheme !== 'nats') return grpc;
+  throw new TypeError(noTransport(address));
 }

@@ -31,6 +31,17 @@ export interface CloseReason {
 }
 
 /**
+ * The cause of `unreachable` where nobody was asked, for a reason on this side: a right that it lacks, say. To
+ * ask again is of no use until that changes.
+ */
+export class CannotAsk extends Error {
+  constructor(message: string) {
+    super(message);
+    Object.defineProperty(this, 'name', { value: 'CannotAsk' });
+  }
+}
+
+/**
  * What a channel tells its owner. No call comes before `open`, none after `closed`, and none while
  * the owner is calling the channel.
  */
@@ -204,11 +215,23 @@ export function schemeOf(address: string): string {
 export function dialerOf<D extends Dialer>(dialers: readonly D[], address: string): D {
   const scheme = schemeOf(address);
   const dialer = dialers.find(({ schemes }) => schemes.includes(scheme));
-  if (!dialer) throw new ProtocolError(`no transport for the address ${address}${remedy(scheme)}`);
+  if (!dialer) throw new ProtocolError(noTransport(address));
   return dialer;
 }
 
-/** What to do where no transport serves a scheme, if that is known. */
-export function remedy(scheme: string): string {
-  return scheme === 'nats' ? ': give `transport: natsTransport(...)`, of skein/nats' : '';
+/** Why none of the addresses of a worker can be dialed; undefined where one can. */
+export function unserved(
+  dialers: readonly Dialer[],
+  { address, alternatives = [] }: { address: string; alternatives?: readonly string[] | undefined },
+): string | undefined {
+  const schemes = dialers.flatMap((dialer) => dialer.schemes);
+  if ([address, ...alternatives].some((one) => schemes.includes(schemeOf(one)))) return undefined;
+  return noTransport(address);
+}
+
+/** What is wrong, and what to do, if that is known. */
+export function noTransport(address: string): string {
+  const isNats = schemeOf(address) === 'nats';
+  const remedy = isNats ? ': give `transport: natsTransport(...)`, of skein/nats' : '';
+  return `no transport for the address ${address}${remedy}`;
 }

@@ -28,6 +28,7 @@ import {
   dialerOf,
   type Listener,
   type ListenerService,
+  unserved,
   type WorkerStatus,
 } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
@@ -286,6 +287,7 @@ export class WorkerCore {
           },
           probe: (place) => probe(this.#transports, place, { env, limits }),
           own: (uid) => uid === this.uid,
+          unserved: (place) => unserved(this.#transports, place),
           version: VERSION,
           warn,
         }),

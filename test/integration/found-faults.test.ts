@@ -357,6 +357,56 @@ test('a pool goes on with the same workers when the network was away', async () 
   listed(false);
 });
 
+describe('a worker that is announced at an address for which there is no transport', () => {
+  const elsewhere = announced('a', { address: 'nats://default/gpu/a' });
+
+  test('fails calls soon, and says what to do', async () => {
+    const discovery = new MemoryDiscovery();
+    const pool = await open({ discovery });
+    // Nobody is known: somebody may come.
+    const first = rejection(call(pool, 2));
+    await discovery.publisher.publish('worker-added', elsewhere);
+    const begun = performance.now();
+    for (const error of [await first, await rejection(call(pool, 1))]) {
+      expect(error).toBeInstanceOf(NoWorkersAvailable);
+      expect((error as Error).message).toMatch(
+        /^no worker can be reached: .*no transport .*: give `transport: natsTransport\(\.\.\.\)`, /,
+      );
+    }
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect(warnings).toEqual([
+      expect.stringContaining("at nats://default/gpu/a: it can't be reached, and is left out: "),
+    ]);
+    expect(pool.workers).toEqual([]);
+  });
+
+  test('is not the only one that calls wait for', async () => {
+    const discovery = new MemoryDiscovery();
+    const { publish } = discovery.publisher;
+    const pool = await open({ discovery });
+    await publish('worker-added', elsewhere);
+    const waiting = call(pool, 2);
+    await until(() => expect(warnings).toHaveLength(1));
+    await publish('worker-added', well);
+    expect(await waiting).toEqual([well.pid, well.pid]);
+    await publish('worker-dropped', elsewhere);
+    await call(pool);
+  });
+
+  test('does not hurry those that wait for one that can be reached', async () => {
+    const discovery = new MemoryDiscovery();
+    const { publish } = discovery.publisher;
+    const pool = await open({ discovery, startTimeout: 4_000 });
+    await publish('worker-added', elsewhere);
+    const begun = performance.now();
+    const waiting = rejection(call(pool, 1));
+    await until(() => expect(warnings).toHaveLength(1));
+    await publish('worker-added', announced('b'));
+    expect(((await waiting) as Error).message).toMatch(/^no worker was there for 4000 ms/);
+    expect(performance.now() - begun).toBeGreaterThan(3_900);
+  });
+});
+
 describe('the same uid announced twice', () => {
   /** As a discovery that is not careful says it. */
   async function told(events: readonly DiscoveryEvent[]) {

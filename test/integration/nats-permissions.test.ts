@@ -10,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import {
   DiscoveryError,
   ListenError,
+  NoWorkersAvailable,
   type PoolOptions,
   stopWorker,
   WorkerPool,
@@ -221,6 +222,25 @@ describe.skipIf(noNats !== undefined)('on a server with confined accounts', () =
       expect(message).toContain("don't let this process");
       // The name of a channel is in no message.
       expect(message).not.toMatch(/[\w-]{22}/);
+    });
+
+    test('meet no pool that waits for workers which it may not ask', async () => {
+      const { url: servers } = server;
+      const transport = natsTransport({
+        servers,
+        user: 'mallory',
+        pass: 'p-mallory',
+        identity: 'bob',
+      });
+      const discovery = new NatsDiscovery('app', transport);
+      await using wrong = await WorkerPool.open({ transport, discovery });
+      const begun = performance.now();
+      const error = await rejection(add.on(wrong)(1, 2));
+      expect(performance.now() - begun).toBeLessThan(10_000);
+      expect(error).toBeInstanceOf(NoWorkersAvailable);
+      const { message } = error as Error;
+      expect(message).toMatch(/^no worker can be reached: .*it can't be asked: the permissions/);
+      expect(message).toContain('check that identity (bob) and cluster (default) are those');
     });
 
     test('meet no worker of another identity that takes their place', async () => {

@@ -4,7 +4,7 @@ import { discoveryOf, time, whole } from '../../src/cli/options.ts';
 import { duration, inWordsOfCommand, isColoured, tableOf } from '../../src/cli/output.ts';
 import { DnsDiscovery, LanDiscovery, LocalDiscovery, StaticDiscovery } from '../../src/index.ts';
 import { NatsDiscovery } from '../../src/nats/index.ts';
-import { remedy } from '../../src/transport/transport.ts';
+import { noTransport } from '../../src/transport/transport.ts';
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -131,7 +131,9 @@ test.each<[NatsFlags, string]>([
 });
 
 test('who lacks NATS is told of an option, and not of what programs write', () => {
-  expect(inWordsOfCommand(`no transport${remedy('nats')}`)).toBe('no transport: give --nats URL');
+  expect(inWordsOfCommand(noTransport('nats://c/w/id'))).toBe(
+    'no transport for the address nats://c/w/id: give --nats URL',
+  );
 });
 
 test('a name that can not be a part of a subject is refused as a discovery', async () => {

@@ -10,6 +10,7 @@ import type {
 import { StaticDiscovery } from '../../src/discovery/static.ts';
 import { systemEnv } from '../../src/env.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
+import { CannotAsk } from '../../src/transport/transport.ts';
 import { until } from '../integration/helpers.ts';
 
 const worker = (uid: string, fields: Partial<AnnouncedWorker> = {}): AnnouncedWorker => ({
@@ -147,6 +148,66 @@ describe('of workers that do not answer', () => {
     finder.stop();
     expect(pauses.slice(0, 3)).toEqual([100, 100, 100]);
     expect(Math.max(...pauses)).toBeGreaterThan(1_000);
+  });
+});
+
+describe('workers that can not be reached for a reason on this side', () => {
+  const served = worker('s');
+  const unserved = ({ address, alternatives = [] }: { address: string; alternatives?: unknown }) =>
+    [address, ...(alternatives as string[])].includes(served.address) ? undefined : 'no way';
+  const mayNot = { code: 'unreachable', message: 'No.', cause: new CannotAsk('No.') } as const;
+
+  test('are left out, and hopeless as long as there is no other one', async () => {
+    let despairs = 0;
+    const despair = () => {
+      despairs += 1;
+    };
+    const { publish, has, finder, warnings } = look({ unserved, despair });
+    expect(finder.isHopeless).toBe(false);
+    await publish('worker-added', worker('a'));
+    await until(() => expect([finder.isHopeless, despairs]).toEqual([true, 1]));
+    await publish('worker-added', served);
+    await has('s');
+    expect(finder.isHopeless).toBe(false);
+    await publish('worker-dropped', served);
+    await until(() => expect([finder.isHopeless, despairs]).toEqual([true, 2]));
+    // It can be reached somewhere else, too.
+    await publish('worker-updated', worker('a', { alternatives: [served.address] }));
+    await has('a');
+    expect(finder.isHopeless).toBe(false);
+    expect(warnings).toEqual([
+      "worker a at tcp://10.0.0.7:4097: it can't be reached, and is left out: no way",
+    ]);
+    expect(finder.why).toBe('discovery has named 1, and tcp://10.0.0.7:4097 has not answered');
+  });
+
+  test('are not said to give no answer, and are asked again', async () => {
+    const { publish, has, finder, warnings } = look();
+    await publish('worker-added', worker('a'));
+    await has('a');
+    finder.failed('a', mayNot);
+    expect(finder.isHopeless).toBe(true);
+    expect(warnings).toEqual(["worker a at tcp://10.0.0.7:4097: it can't be asked: No."]);
+    finder.answered('a');
+    expect(finder.isHopeless).toBe(false);
+    finder.failed('a', { code: 'unreachable', message: 'nobody listens' });
+    expect(finder.isHopeless).toBe(false);
+  });
+
+  test('are noticed where only their addresses are known', async () => {
+    let allowed = false;
+    const { has, finder, warnings } = look({
+      discovery: new StaticDiscovery(['tcp://10.0.0.7:4001']),
+      probe: async ({ address }) => {
+        if (allowed) return { address, uid: 'a' };
+        throw new Error('No.', { cause: mayNot.cause });
+      },
+    });
+    await until(() => expect(finder.isHopeless).toBe(true));
+    expect(warnings).toEqual(["the worker at tcp://10.0.0.7:4001: it can't be asked: No."]);
+    allowed = true;
+    await has('a');
+    expect(finder.isHopeless).toBe(false);
   });
 });
 
