@@ -72,6 +72,8 @@ export class Bus {
   #retry: Timer | undefined;
   #linger: Timer | undefined;
   #longLoss: Timer | undefined;
+  /** When the connection was lost, if people were told. */
+  #toldOfLossAt: number | undefined;
   #pinging: Timer | undefined;
   #unanswered = 0;
   #lastServer: NatsServer | undefined;
@@ -269,6 +271,7 @@ export class Bus {
     this.#wasUp = true;
     this.#failures = 0;
     this.#longLoss?.cancel();
+    this.#tellOfReturn(connection);
     connection.open({
       lost: (why) => this.#lost(connection, why),
       refused: (subject) => this.#refused(subject),
@@ -329,10 +332,22 @@ export class Bus {
       this.#rest();
       return;
     }
+    const lostAt = systemEnv.now();
     this.#longLoss = systemEnv.timer(LONG_LOSS_MS, () => {
-      this.warn('lost', `${why.message}; it is tried again and again`);
+      if (this.warn('lost', `${why.message}; it is tried again and again`)) {
+        this.#toldOfLossAt = lostAt;
+      }
     });
     this.#again();
+  }
+
+  #tellOfReturn({ server }: Connection): void {
+    const lostAt = this.#toldOfLossAt;
+    if (lostAt === undefined) return;
+    this.#toldOfLossAt = undefined;
+    const seconds = Math.round((systemEnv.now() - lostAt) / 1_000);
+    const message = `there is a connection to the NATS server at ${formatServer(server)} again, after ${seconds} s`;
+    process.emitWarning(message, 'SkeinNatsWarning');
   }
 
   /** Before the server stops, to another one, where one is known. */
@@ -375,6 +390,7 @@ export class Bus {
   #rest(): void {
     for (const timer of [this.#retry, this.#linger, this.#longLoss]) timer?.cancel();
     this.#wasUp = false;
+    this.#toldOfLossAt = undefined;
     this.#failures = 0;
     // Who comes now gets an attempt that is not aborted.
     this.#attempt = undefined;
@@ -405,13 +421,14 @@ export class Bus {
     this.warn('login', `${error.message}; it is tried again and again`);
   }
 
-  /** Warns people, once a minute for each reason. */
-  warn(reason: string, message: string): void {
+  /** Warns people, once a minute for each reason. Returns whether it did. */
+  warn(reason: string, message: string): boolean {
     const now = systemEnv.now();
     const last = this.#warned.get(reason);
-    if (last !== undefined && now - last < WARN_AGAIN_MS) return;
+    if (last !== undefined && now - last < WARN_AGAIN_MS) return false;
     this.#warned.set(reason, now);
     process.emitWarning(message, 'SkeinNatsWarning');
+    return true;
   }
 }
 

@@ -465,18 +465,21 @@ describe.skipIf(noNats !== undefined)('a server that goes', () => {
     for (const server of servers) await server[Symbol.asyncDispose]();
   });
 
-  test.concurrent('for long: it is said once', async () => {
+  test.concurrent('for long: it is said once, and when it is back', async () => {
     const said: string[] = [];
     const listener = ({ message }: Error) => {
-      if (message.includes('again and again')) said.push(message);
+      if (/again and again|there is a connection/.test(message)) said.push(message);
     };
     process.on('warning', listener);
     await using server = await startNats();
     const bus = new Bus({ servers: server.url });
     await bus.open();
     await server.kill();
+    const ofThis = () => said.filter((text) => text.includes(`:${server.port}`));
+    await until(() => expect(ofThis()).toHaveLength(1));
+    await server.restart();
     await until(() =>
-      expect(said.filter((text) => text.includes(`:${server.port}`))).toHaveLength(1),
+      expect(ofThis().slice(1)).toEqual([expect.stringMatching(/ again, after \d+ s$/)]),
     );
     process.off('warning', listener);
     bus.close();
