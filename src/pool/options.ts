@@ -17,7 +17,6 @@ import {
 } from '../routine/options.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import { checkRecipes, type TransportGiven, takeTransports } from '../transport/given.ts';
-import type { Transport } from '../transport/transport.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
 
 export interface PoolOptions {
@@ -113,7 +112,8 @@ export interface PoolOptions {
   readonly restarts?: { readonly limit?: number; readonly windowMs?: number };
   /**
    * Milliseconds in which a worker must have come up. With `discovery` a call that finds no worker at all
-   * for so long fails with `NoWorkersAvailable`. Default: 30,000.
+   * for so long fails with `NoWorkersAvailable`; where those that are known can't be reached for a reason on
+   * this side, such as a transport that was not given, it fails after 2 s. Default: 30,000.
    */
   readonly startTimeout?: number;
   /**
@@ -137,10 +137,10 @@ export interface PoolOptions {
 export interface ConnectOptions
   extends Omit<PoolOptions, 'size' | 'discovery' | 'extra' | 'transport' | 'host' | 'restarts'> {
   /**
-   * What reaches the workers beside gRPC: `natsTransport(...)` of `skein/nats`, say, or several in an array. The
-   * pool itself is asked over gRPC. Default: none.
+   * What reaches the workers: gRPC, which is always there, and `natsTransport(...)` of `skein/nats`, say, or several
+   * in an array. The pool itself is asked over gRPC. Default: gRPC alone.
    */
-  readonly transport?: Transport | readonly Transport[];
+  readonly transport?: TransportGiven | readonly TransportGiven[];
   /** Where the durable pool answers: a name or an IP address. Default: 127.0.0.1. */
   readonly host?: string;
   /** Default: 7411. */
@@ -188,14 +188,11 @@ const POOL_OPTIONS = [
 /** For workers that are spawned. */
 const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'restarts', 'proxyTtl'];
 
-/** @throws TypeError when there is one that `connect` does not have; `open` checks the others */
+/** @throws TypeError when there is one that `connect` does not have, or no transport; `open` checks the others */
 export function checkConnectOptions(options: ConnectOptions): void {
   const names = POOL_OPTIONS.filter((name) => !NOT_FOR_CONNECT.includes(name));
   checkNames('WorkerPool.connect(options)', options, ['host', 'port', ...names]);
-  if (takeTransports(options.transport).grpc === undefined) return;
-  throw new TypeError(
-    "transport names 'unix' or 'tcp', which says how spawned workers listen: leave it out, gRPC is always there",
-  );
+  takeTransports(options.transport);
 }
 
 /** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */

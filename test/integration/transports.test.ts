@@ -163,7 +163,7 @@ describe('a worker', () => {
     const source = { workers: () => workers, changed: () => () => {}, down: async () => {} };
     const { port, close } = await serveControl({ port: 0, source });
     cleanups.push(close);
-    const pool = await WorkerPool.connect({ port, transport: [own] });
+    const pool = await WorkerPool.connect({ port, transport: ['tcp', own] });
     cleanups.push(() => pool.close());
     expect(await pid.on(pool)()).toBe(process.pid);
     expect(pool.workers).toMatchObject([{ uid, via: alternatives[0] }]);
@@ -233,10 +233,5 @@ describe('the option transport', () => {
       'message',
       expect.stringContaining("name 'tcp'"),
     );
-  });
-
-  test('of connect names no gRPC', async () => {
-    const error = await rejection(WorkerPool.connect({ transport: 'tcp' as never }));
-    expect(error).toHaveProperty('message', expect.stringContaining('gRPC is always there'));
   });
 });
