@@ -63,6 +63,13 @@ describe.skipIf(noNats !== undefined)('over NATS', () => {
     ]);
     const called = ['run', 'routines.js', 'squares', '3', '--port', port];
     expect(await result(called, { cwd, env })).toEqual({ code: 0, out: '0\n1\n4\n', err: '' });
+    // Who is not told of the servers learns that, and does not wait for workers that come.
+    const { code, err } = await result(called, { cwd });
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/^error: .*reached.*: give --nats URL$/m),
+    ]);
+    expect(err).not.toContain('refused the link');
     const down = await result(['pool', 'down', '--port', port], { cwd });
     expect(down.code).toBe(0);
     expect(await up.ended).toBe(0);
