@@ -209,47 +209,16 @@ function isTlsProblem(code: string | undefined, message: string): boolean {
     : /certificate|\bSSL\b|\bTLS\b|\bPEM\b/i.test(message);
 }
 
-/** The parts of the client that it has no option for. */
-interface Innards {
-  readonly heartbeats?: { cancel?(): void };
-  readonly parser?: { parse?(bytes: Uint8Array): void };
-  readonly transport?: {
-    readonly socket?: Socket;
-    /** What has arrived, and is not parsed yet. */
-    readonly yields?: readonly Uint8Array[];
-    send?(bytes: Uint8Array): void;
-  };
-}
-
-/** Guarded, as another version may have others. */
+/** The parts of the client that it has no option for; guarded, as another version may have others. */
 function tame(connection: NatsConnection): void {
-  const { protocol } = connection as unknown as { readonly protocol?: Innards };
+  const { protocol } = connection as unknown as {
+    protocol?: {
+      heartbeats?: { cancel?(): void };
+      transport?: { socket?: { unref?(): void } };
+    };
+  };
   protocol?.heartbeats?.cancel?.();
   protocol?.transport?.socket?.unref?.();
-  if (protocol) shorten(protocol);
-}
-
-/**
- * Gives what arrives to the parser at once, and what leaves to the socket. In between the client makes promises
- * for each piece, which cost a call that is alone a tenth of its time.
- */
-function shorten({ parser, transport }: Innards): void {
-  const { socket, yields, send } = transport ?? {};
-  const isKnown = typeof parser?.parse === 'function' && typeof send === 'function';
-  if (!isKnown || !socket || socket.listenerCount('data') !== 1 || yields?.length !== 0) return;
-  socket.removeAllListeners('data');
-  socket.on('data', (bytes) => {
-    try {
-      parser.parse?.(bytes);
-    } catch (error) {
-      socket.destroy(error as Error);
-    }
-  });
-  Object.assign(transport as object, {
-    send: (bytes: Uint8Array) => {
-      if (socket.writable) socket.write(bytes);
-    },
-  });
 }
 
 class Message implements BusMessage {

@@ -1,8 +1,7 @@
 /** The connection to real servers of NATS: who is let in, and what becomes of it when a server goes. */
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect as connectClient } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Bus } from '../../src/nats/bus.ts';
 import type { NatsOptions } from '../../src/nats/options.ts';
@@ -93,18 +92,6 @@ describe.skipIf(noNats !== undefined)('a bus', () => {
       ['a.c', '', 0],
     ]);
     expect(() => bus.publish('a.b', Buffer.alloc(100_001))).toThrow('max_payload');
-  });
-
-  test('has a client whose parts are those that it takes hold of', async () => {
-    const client = await connectClient({ servers: server.url });
-    onTestFinished(() => client.close());
-    expect(client).toMatchObject({
-      protocol: {
-        heartbeats: { cancel: expect.any(Function) },
-        parser: { parse: expect.any(Function) },
-        transport: { yields: [], send: expect.any(Function), socket: expect.any(Socket) },
-      },
-    });
   });
 
   test('tells with status 503 that nobody hears a message', async () => {
