@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 describe.each(transports)('over %s', (name, transport) => {
   test('very many calls in flight all end', async () => {
     await using pool = await WorkerPool.open({ size: 1, ...transport });
-    const count = name === 'tcp' ? 100_000 : 30_000;
+    const count = name === 'tcp' ? 60_000 : 20_000;
     const results = await pool.run(() =>
       Promise.all(Array.from({ length: count }, (_, i) => next(i))),
     );

@@ -44,12 +44,12 @@ test('a failure prints a line that shows it again, and a smaller case', async ()
 }, 60_000);
 
 test('mutations of a seed are the same each time, and one that fails prints a line that shows it again', async () => {
-  const { code, out } = await soak(['--mutations', '3000', '--jobs', '2', '--json']);
+  const { code, out } = await soak(['--mutations', '600', '--jobs', '2', '--json']);
   expect(code).toBe(0);
-  expect(JSON.parse(out)).toMatchObject({ mutations: { tried: 3_000, failures: [] }, replay: [] });
+  expect(JSON.parse(out)).toMatchObject({ mutations: { tried: 600, failures: [] }, replay: [] });
 
   const broken = `--import ${join(root, 'test/fixtures/undecodable.mjs')}`;
-  const failed = await soak(['--mutations', '3000', '--jobs', '1'], broken);
+  const failed = await soak(['--mutations', '600', '--jobs', '1'], broken);
   expect(failed.code).toBe(1);
   const found = /^throws RangeError: broken on purpose.*$/m.exec(failed.out)?.[0];
   expect(found).toBeDefined();
@@ -91,8 +91,6 @@ test('a trace is the same each time', async () => {
 
 test.for([
   [['--schedules', '0'], "--schedules takes a whole number from 1 to 2147483647, not '0'"],
-  [['--time', '-1'], '--time'],
-  [['--faults', 'fire'], "No fault 'fire'; there is: "],
   [['--trace'], '--trace needs --schedules 1'],
   [['--what'], "Unknown option '--what'"],
 ] as const)('refuses %j', async ([args, message]) => {

@@ -158,9 +158,9 @@ function check<C, E extends { type: string }, I, O>(
     const property = fc.property(input, stepsOf(fields), (some, steps) => {
       walk(chart, some, steps, { visit });
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, { numRuns: 300 });
     // As many more as it takes, so that no chance decides.
-    for (let i = 0; missing.size > 0 && i < 40; i += 1) fc.assert(property, { numRuns: 500 });
+    for (let i = 0; missing.size > 0 && i < 40; i += 1) fc.assert(property, { numRuns: 300 });
     expect([...missing]).toEqual([]);
   });
 }
@@ -232,7 +232,7 @@ describe('charts of chance', () => {
     const property = fc.property(anyChart, fc.nat(5), ticks, (chart, input, steps) => {
       walk(chart, input, steps, { told });
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: 500 });
   });
 
   /** The chart with each state changed. */
