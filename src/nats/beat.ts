@@ -29,6 +29,9 @@ import {
 const LOOK_MS = 500;
 /** One that was told to stop, and that nobody hears from for so long, has ended. */
 const STOPPED_MS = 1_000;
+/** So long it is tried to stop one of which nobody was ever heard. */
+const UNMET_MS = 3_000;
+const NOBODY = 'there is no such worker';
 const CHANNEL_BYTES = 16;
 
 /**
@@ -180,7 +183,8 @@ class NatsBeat implements Channel {
     if (status !== 0) {
       this.#deserted = true;
       this.#awayAt ??= performance.now();
-      if (!this.#answered) this.#fail('there is no such worker');
+      // The thread of a worker that has just started may not have connected: its end is worth a wait.
+      if (!this.#answered && !this.#unsent.has('halt')) this.#fail(NOBODY);
       return;
     }
     this.#answered = true;
@@ -199,13 +203,15 @@ class NatsBeat implements Channel {
     this.#awayAt = isAway ? (this.#awayAt ?? now) : undefined;
     // The end of one that stops is no surprise.
     const stops = connected && this.#stops;
-    const patienceMs = stops ? Math.min(STOPPED_MS, goneAfterMs) : goneAfterMs;
-    if (isAway && now - (this.#awayAt ?? now) >= patienceMs) {
-      if (connected) this.#end({ code: 'lost', message: `The beat of ${this.remote} is lost.` });
-      else this.#fail('the connection to the NATS server is lost');
+    const longest = stops ? STOPPED_MS : this.#answered ? goneAfterMs : UNMET_MS;
+    if (isAway && now - (this.#awayAt ?? now) >= Math.min(longest, goneAfterMs)) {
+      if (!connected) this.#fail('the connection to the NATS server is lost');
+      else if (!this.#answered) this.#fail(NOBODY);
+      else this.#end({ code: 'lost', message: `The beat of ${this.remote} is lost.` });
       return;
     }
     this.#deserted = false;
+    this.#flush();
     // The thread does not answer what has no packet.
     this.#publish('beat', this.#token);
   }

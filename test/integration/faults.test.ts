@@ -59,6 +59,8 @@ describe('a worker killed with SIGKILL', () => {
     const call = rejection(gate(file.path));
     await file.has('start');
     const [{ uid, pid: old }] = pool.workers as unknown as [PoolWorker & { pid: number }];
+    // What the worker has said of the first call has come by then.
+    expect(await pid()).toBe(old);
     process.kill(old, 'SIGKILL');
     const error = await call;
     expect(error).toBeInstanceOf(WorkerLost);
