@@ -5,6 +5,7 @@
  */
 import type { Env, Timer } from '../env.ts';
 import type { ChannelHandlers, CloseReason } from '../transport/transport.ts';
+import { plain } from '../wire/plain.ts';
 import { encodePacket, NatsKind, type NatsPacket } from './packet.ts';
 import { MAX_REASON, PART_SHARE, Sender } from './sender.ts';
 
@@ -47,8 +48,6 @@ const TICK_MS = 1_000;
 const SHORT_TICK_MS = 500;
 /** The same while it surely goes away. */
 const ORPHAN_TICK_MS = 50;
-/** With this share of the window taken, the other side is told: a part has no more. */
-const TOLD_SHARE = PART_SHARE;
 
 export class Stream {
   readonly #ports: StreamPorts;
@@ -166,7 +165,7 @@ export class Stream {
       case NatsKind.NATS_AGAIN:
         return this.#sender.goBack(packet.sequence);
       case NatsKind.NATS_RESET: {
-        const why = packet.reason === '' ? 'it knows nothing of the link' : packet.reason;
+        const why = packet.reason === '' ? 'it knows nothing of the link' : plain(packet.reason);
         return this.end({ code: 'lost', message: `The other side has given the link up: ${why}` });
       }
     }
@@ -263,14 +262,15 @@ export class Stream {
     this.#handled = sequence;
     if (kind === NatsKind.NATS_END) {
       this.#tell(false);
-      const message = reason === '' ? 'The other side has closed the link.' : reason;
+      const message = reason === '' ? 'The other side has closed the link.' : plain(reason);
       return this.end({ code: 'closed', message });
     }
     if (data === undefined || data.length === 0) {
       return this.reset({ code: 'protocol', message: 'A packet without any bytes arrived.' });
     }
     this.#untold += data.length;
-    if (this.#untold * TOLD_SHARE >= this.#ports.limits.windowBytes) this.#tell(false);
+    // As much as a part has at most: a sender with no room is never left waiting.
+    if (this.#untold * PART_SHARE >= this.#ports.limits.windowBytes) this.#tell(false);
     if (this.#closing !== undefined) return;
     const { maxPacketBytes } = this.#ports.limits;
     const bytes = this.#pieceBytes + data.length;
