@@ -44,7 +44,7 @@ export interface Execution {
   readonly maxValueBytes: number;
   readonly generator: boolean;
   /** Whether errors in what it gives take their stacks along. */
-  readonly stacks: boolean;
+  readonly exposeStacks: boolean;
   actor: AnyActorRef | undefined;
   routine: RegisteredRoutine | undefined;
   args: readonly unknown[];
@@ -275,8 +275,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Encodes what the body gave; what can't travel is the task's error. */
 function settle(execution: Execution, type: 'returned' | 'yielded', value: unknown): void {
   try {
-    const { stacks } = execution;
-    const encode = () => (value === undefined ? undefined : encodeValue(value, 'result', stacks));
+    const { exposeStacks } = execution;
+    const encode = () =>
+      value === undefined ? undefined : encodeValue(value, 'result', exposeStacks);
     tell(execution, { type, value: encodeAnswer(execution, encode) });
   } catch (error) {
     if (type === 'returned') tell(execution, { type: 'threw', error });

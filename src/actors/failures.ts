@@ -13,7 +13,7 @@ export interface FailuresOptions {
   /** Values up to this size travel inside their frame. */
   readonly inlineBytes: number;
   /** Whether errors take their stacks along. */
-  readonly stacks: boolean;
+  readonly exposeStacks: boolean;
 }
 
 export class Failures {
@@ -32,7 +32,7 @@ export class Failures {
    */
   encode(task: TaskScope, error: unknown, context?: Uint8Array): Uint8Array {
     const most = this.#mostBytes - (context?.length ?? 0);
-    const stack = this.#options.stacks && stackText(task);
+    const stack = this.#options.exposeStacks && stackText(task);
     let payload = encodeError(error, { stack });
     if (payload.length > most) payload = encodeError(error, { stack: false });
     if (payload.length > most) payload = encodeError(tooLarge(error), { stack });

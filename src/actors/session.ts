@@ -112,7 +112,7 @@ export interface SessionPorts {
   /** The caller is given up when it gave no sign of life for so many milliseconds; Infinity: never. */
   readonly callerLostAfterMs: number;
   /** Whether errors take their stacks along to the caller. */
-  readonly stacks: boolean;
+  readonly exposeStacks: boolean;
   /** Where the calls of tasks go. */
   readonly dispatcher: Dispatcher;
   /** Shared by all sessions of the worker. */
@@ -181,7 +181,7 @@ export class Session {
       },
     );
     const { inlineBytes } = limits;
-    this.#failures = new Failures(this.#link, { inlineBytes, stacks: ports.stacks });
+    this.#failures = new Failures(this.#link, { inlineBytes, exposeStacks: ports.exposeStacks });
     if (callerLostAfterMs !== Number.POSITIVE_INFINITY) {
       const message = `it gave no sign of life for ${callerLostAfterMs} ms`;
       this.#watch = new Watch(this.#actor, {
@@ -337,7 +337,7 @@ export class Session {
       maxValueBytes: this.#link.maxValueBytes,
       strict: this.#ports.dispatcher.strictContext,
       generator: task.generator,
-      stacks: this.#ports.stacks,
+      exposeStacks: this.#ports.exposeStacks,
       actor: undefined,
       routine: undefined,
       args: [],

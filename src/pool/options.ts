@@ -90,7 +90,7 @@ export interface PoolOptions {
   /** Largest argument list or result, in bytes. Default: 256 MiB. */
   readonly maxValueBytes?: number;
   /** Whether errors take the worker's stack along; leave it out where callers are not trusted. Default: true. */
-  readonly stacks?: boolean;
+  readonly exposeStacks?: boolean;
   /**
    * Whether the workers run functions by value (`routine.inline`): code that whoever can call them sends,
    * and not only that of modules that they can import. Default: false.
@@ -174,7 +174,7 @@ const POOL_OPTIONS = [
   'concurrency',
   'maxQueue',
   'maxValueBytes',
-  'stacks',
+  'exposeStacks',
   'allowInline',
   'strict',
   'backpressure',
@@ -226,10 +226,18 @@ export function checkOptions(options: PoolOptions): PoolOptions {
     throw new TypeError(`root must be a folder, and ${String(root)} is none`);
   }
   checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
-  const { transport, tags, loadBalancer, inspect, stacks, allowInline, strict, backpressure } =
-    options;
+  const {
+    transport,
+    tags,
+    loadBalancer,
+    inspect,
+    exposeStacks,
+    allowInline,
+    strict,
+    backpressure,
+  } = options;
   if (backpressure !== undefined) hookName('backpressure', backpressure);
-  checkBooleans({ stacks, allowInline, strict, lazy });
+  checkBooleans({ exposeStacks, allowInline, strict, lazy });
   if (inspect !== undefined && typeof inspect !== 'function') {
     if (typeof inspect?.next !== 'function') {
       throw new TypeError('inspect must be a function, or an observer with a method next(event)');

@@ -55,7 +55,7 @@ export interface WorkerCoreOptions {
    * Whether errors that tasks throw, give and yield take their stacks along to the caller; leave them
    * out where callers are not trusted. Default: true.
    */
-  readonly stacks?: boolean;
+  readonly exposeStacks?: boolean;
   /** How the beats of the pool's other workers are reached. Default: not at all. */
   readonly beats?: readonly Dialer[];
   /**
@@ -393,7 +393,7 @@ export class WorkerCore {
       // Its own tasks know it, and no limit holds for what they call here.
       about: place?.about,
       callerLostAfterMs: this.#options.callerLostAfterMs ?? Number.POSITIVE_INFINITY,
-      stacks: this.#options.stacks ?? true,
+      exposeStacks: this.#options.exposeStacks ?? true,
       dispatcher: this.#proxy,
       resolve,
       modules,

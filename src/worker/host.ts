@@ -93,7 +93,7 @@ export class Worker implements AsyncDisposable {
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
-    const { tags = [], extra, inspect, backpressure, stacks, maxValueBytes } = this.#options;
+    const { tags = [], extra, inspect, backpressure, exposeStacks, maxValueBytes } = this.#options;
     const { authkey, transport } = this.#options;
     this.#transports = guardAll(takeTransports(transport).others, authkey);
     this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
@@ -109,7 +109,7 @@ export class Worker implements AsyncDisposable {
       tags,
       about: { host: hostname() || 'localhost', pid: process.pid, version: VERSION, extra },
       concurrency: this.#options.concurrency,
-      stacks: stacks ?? true,
+      exposeStacks: exposeStacks ?? true,
       allowInline: this.#options.allowInline ?? false,
       home: processHome,
       strictContext: this.#options.strict ?? isStrict(process.env.SKEIN_CONTEXT),

@@ -54,7 +54,7 @@ export interface WorkerSetup {
   readonly concurrency: number | undefined;
   readonly maxValueBytes: number;
   /** Whether errors take the worker's stack along. */
-  readonly stacks: boolean;
+  readonly exposeStacks: boolean;
   /** The routine that is asked whether it takes a task; undefined for none. */
   readonly backpressure: HookName | undefined;
   /** Whether functions by value run here. */

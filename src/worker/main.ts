@@ -59,7 +59,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       tags: setup.tags,
       about: { host: hostname(), pid: process.pid, version: VERSION, extra: setup.extra },
       concurrency: setup.concurrency,
-      stacks: setup.stacks,
+      exposeStacks: setup.exposeStacks,
       allowInline: setup.allowInline,
       modules: packages.policy,
       lazy: setup.lazy,

@@ -69,7 +69,7 @@ export interface WorkerOptions {
   /** Largest argument list or result, in bytes. Default: 256 MiB. */
   readonly maxValueBytes?: number;
   /** Whether errors take its stack along; leave it out where callers are not trusted. Default: true. */
-  readonly stacks?: boolean;
+  readonly exposeStacks?: boolean;
   /**
    * Whether it runs functions by value (`routine.inline`): code that whoever can call it sends. Default:
    * false.
@@ -133,7 +133,7 @@ const WORKER_OPTIONS = [
   'discovery',
   'concurrency',
   'maxValueBytes',
-  'stacks',
+  'exposeStacks',
   'allowInline',
   'strict',
   'backpressure',
@@ -154,8 +154,16 @@ const WORKER_OPTIONS = [
 export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkNames('new Worker(options)', options, WORKER_OPTIONS);
   const { host, port, address, tags, concurrency, maxValueBytes, lostAfter } = options;
-  const { modules, root, callerLostAfter, backpressure, inspect, stacks, allowInline, strict } =
-    options;
+  const {
+    modules,
+    root,
+    callerLostAfter,
+    backpressure,
+    inspect,
+    exposeStacks,
+    allowInline,
+    strict,
+  } = options;
   if (host !== undefined) checkHost(host);
   for (const [name, value] of Object.entries({ port, beatPort: options.beatPort })) {
     if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= HIGHEST_PORT)) {
@@ -182,7 +190,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
   checkMs('callerLostAfter', callerLostAfter, LEAST_LOST_AFTER_MS);
   checkMs('proxyTtl', options.proxyTtl, 1);
-  checkBooleans({ stacks, allowInline, strict, lazy: options.lazy });
+  checkBooleans({ exposeStacks, allowInline, strict, lazy: options.lazy });
   if (options.logger !== undefined) checkLogger(options.logger);
   if (backpressure !== undefined) hookOf(backpressure);
   if (inspect !== undefined && typeof inspect !== 'function') {

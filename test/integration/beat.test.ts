@@ -235,7 +235,7 @@ test.each(['unix', 'tcp'])(
           tags: [],
           concurrency: undefined,
           maxValueBytes: 1_000,
-          stacks: true,
+          exposeStacks: true,
           allowInline: false,
           strict: false,
           backpressure: undefined,

@@ -97,7 +97,7 @@ describe('WorkerPool.open', () => {
     ['transport', { transport: 'carrier pigeon' }, /transport .* 'carrier pigeon'/],
     ['tags', { tags: 'gpu' }, /tags/],
     ['loadBalancer', { loadBalancer: {} }, /loadBalancer/],
-    ['stacks', { stacks: 'no' }, /^stacks must be true or false, not "no"$/],
+    ['exposeStacks', { exposeStacks: 'no' }, /^exposeStacks must be true or false, not "no"$/],
     [
       'restarts',
       { restarts: 5 },

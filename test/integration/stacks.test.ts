@@ -165,7 +165,7 @@ describe('the stack of an error', () => {
 describe('a pool that leaves stacks out', () => {
   let hidden: WorkerPool;
   beforeAll(async () => {
-    hidden = await WorkerPool.open({ size: 2, stacks: false });
+    hidden = await WorkerPool.open({ size: 2, exposeStacks: false });
   });
   afterAll(() => hidden.close());
 

@@ -372,7 +372,7 @@ describe('a worker that does not start', () => {
     [{ tags: ['a\u0007'] }, /each of tags must have no control characters/],
     [{ extra: { a: 1 } }, /each of extra must be a text/],
     [{ concurrency: 0 }, /concurrency must be a whole number, 1 or more/],
-    [{ stacks: 1 }, /stacks must be true or false/],
+    [{ exposeStacks: 1 }, /exposeStacks must be true or false/],
     [{ modules: 'a.ts' }, /modules must be an array of strings/],
     [{ root: 1 }, /root must be the path of a folder$/],
     [{ root: '/not/there' }, /root must be the path of a folder, and \/not\/there is none/],

@@ -262,7 +262,7 @@ async function meet(spoil: Spoil) {
         dispatcher: { home: workerHome, strictContext: false } as never,
         admission: new Admission(),
         callerLostAfterMs: Number.POSITIVE_INFINITY,
-        stacks: false,
+        exposeStacks: false,
         takePlace: () => true,
         freePlace: () => {},
         closed: () => {},

@@ -76,7 +76,7 @@ async function meet(weather: Weather, attempts = 1) {
         dispatcher: { home: processHome, strictContext: false } as never,
         admission,
         callerLostAfterMs: Number.POSITIVE_INFINITY,
-        stacks: true,
+        exposeStacks: true,
         takePlace: () => true,
         freePlace: () => {},
         closed: () => {},

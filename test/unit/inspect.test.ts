@@ -76,7 +76,7 @@ async function inspected() {
         ...shared,
         uid: 'worker',
         callerLostAfterMs: Number.POSITIVE_INFINITY,
-        stacks: true,
+        exposeStacks: true,
         resolve: (_module, name) => routines[name] as RegisteredRoutine,
         dispatcher: { home: processHome, strictContext: false } as never,
         admission: new Admission(),

@@ -82,7 +82,7 @@ export class WorkerSide {
       limits,
       uid: 'worker',
       callerLostAfterMs: Number.POSITIVE_INFINITY,
-      stacks: true,
+      exposeStacks: true,
       dispatcher: { home: processHome, strictContext: false } as never,
       admission: new Admission(),
       resolve: (_module, name) => {
