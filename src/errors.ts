@@ -191,6 +191,11 @@ export class AuthenticationError extends SkeinError {
   readonly code = 'AUTHENTICATION';
 }
 
+/** Certificates or keys can't be used: they are missing, broken, expired, or do not belong together. */
+export class CredentialsError extends SkeinError {
+  readonly code = 'CREDENTIALS';
+}
+
 /** A worker process did not come up, or workers died so often that the pool gave up. */
 export class WorkerStartError extends SkeinError {
   readonly code = 'WORKER_START';

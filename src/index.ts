@@ -35,6 +35,7 @@ export {
   ClassRegistrationError,
   ContextVarCollision,
   ContextVarUnset,
+  CredentialsError,
   DiscoveryError,
   DispatchTimeout,
   InlineFunctionError,
@@ -77,6 +78,14 @@ export {
 } from './routine/serializable.ts';
 export { type CurrentTask, currentTask, type DispatchOptions } from './routine/task.ts';
 export type { AuthkeyGiven } from './security/authkey.ts';
+export {
+  type CertificateFiles,
+  type CredentialsGiven,
+  type CredentialsProvider,
+  WorkerCredentials,
+} from './security/credentials.ts';
+export type { CertificateBytes } from './security/material.ts';
+export type { PeerIdentity } from './security/names.ts';
 export type { TransportGiven } from './transport/given.ts';
 export {
   type WorkerStatusOptions,

@@ -1,0 +1,151 @@
+/** Which credentials new connections are made with now, as they change. */
+import { CredentialsError } from '../errors.ts';
+import { type CredentialsGiven, checkCredentials, isProvider, materialOf } from './credentials.ts';
+import type { Material } from './material.ts';
+
+export interface SourceOptions {
+  /** Told why new credentials are not used, in words. */
+  readonly warn: (message: string) => void;
+}
+
+/** So often a provider that is reloadable is asked, while somebody wants to know. */
+const POLL_MS = 1_000;
+/** A provider that has not answered by then has failed. */
+const PROVIDER_MS = 30_000;
+/** The same failure is told again only after so long. */
+const WARNING_MS = 60_000;
+
+/**
+ * What an end of connections is given, with what becomes of it later. Those who keep an open server `watch`
+ * it; those who connect look at `material` each time.
+ */
+export class CredentialSource {
+  readonly #given: CredentialsGiven | undefined;
+  readonly #warn: (message: string) => void;
+  readonly #listeners = new Set<(material: Material) => void>();
+  #material: Material | undefined;
+  #asking: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #warned = '';
+  #warnedAt = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param given undefined for one that is pushed to
+   * @throws TypeError when they are no credentials
+   */
+  constructor(given: CredentialsGiven | undefined, { warn }: SourceOptions) {
+    if (given !== undefined) checkCredentials(given);
+    this.#given = given;
+    this.#warn = warn;
+    if (given !== undefined && !isProvider(given)) this.#material = materialOf(given);
+  }
+
+  /** That of a process which is told by another one what to use: at once, and by `push` later. */
+  static pushed(material: Material): CredentialSource {
+    const source = new CredentialSource(undefined, { warn: () => {} });
+    source.#material = material;
+    return source;
+  }
+
+  /**
+   * Resolves when there is something to connect with.
+   *
+   * @throws CredentialsError when the provider gives none, or fails
+   */
+  async ready(): Promise<void> {
+    if (this.#material !== undefined) return;
+    try {
+      this.#material = await this.#ask();
+    } catch (cause) {
+      if (cause instanceof CredentialsError) throw cause;
+      throw new CredentialsError(`the provider gave no credentials: ${cause}`, { cause });
+    }
+  }
+
+  /** @throws CredentialsError before `ready` has resolved */
+  get material(): Material {
+    if (this.#material !== undefined) return this.#material;
+    throw new CredentialsError('the credentials are not there yet');
+  }
+
+  /** From now on new connections use this. */
+  push(material: Material): void {
+    if (isSame(material, this.#material)) return;
+    this.#material = material;
+    for (const listener of [...this.#listeners]) listener(material);
+  }
+
+  /** Asks a provider that is reloadable now: who was refused may have old ones. Never rejects. */
+  refresh(): Promise<void> {
+    if (!this.#isReloadable || this.#material === undefined) return Promise.resolve();
+    this.#asking ??= this.#reload().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  /**
+   * Calls the listener with each change. As long as somebody listens, a provider is asked for changes once a
+   * second; that keeps no process alive.
+   *
+   * @returns what ends that
+   */
+  watch(listener: (material: Material) => void): () => void {
+    this.#listeners.add(listener);
+    if (this.#isReloadable) this.#timer ??= setInterval(() => this.refresh(), POLL_MS).unref();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  get #isReloadable(): boolean {
+    return isProvider(this.#given) && this.#given.reloadable;
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      const next = await this.#ask();
+      // Who is let in must not depend on when it was looked.
+      if (next.mutual !== this.material.mutual) {
+        throw new CredentialsError('mutual can not change while they are in use');
+      }
+      this.#failures = 0;
+      this.#warned = '';
+      this.push(next);
+    } catch (error) {
+      this.#failures += 1;
+      // Files that are replaced one after the other do not belong together for a moment.
+      if (this.#failures > 1) this.#fail(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #fail(why: string): void {
+    const now = performance.now();
+    if (why === this.#warned && now < this.#warnedAt + WARNING_MS) return;
+    this.#warned = why;
+    this.#warnedAt = now;
+    this.#warn(`new credentials are not used, and the last good ones are kept: ${why}`);
+  }
+
+  async #ask(): Promise<Material> {
+    if (!isProvider(this.#given)) return this.material;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      const why = `the provider gave no credentials within ${PROVIDER_MS} ms`;
+      timer = setTimeout(() => reject(new CredentialsError(why)), PROVIDER_MS);
+    });
+    try {
+      return materialOf(await Promise.race([this.#given.credentials(), late]));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function isSame(one: Material, other: Material | undefined): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
