@@ -139,7 +139,7 @@ export class SerializationError extends SkeinError {
   }
 }
 
-/** A value is larger than `maxValueBytes` of the side that sends or receives it. */
+/** A value is larger than `limits.maxValueBytes` of the side that sends or receives it. */
 export class ValueTooLarge extends SkeinError {
   readonly code = 'VALUE_TOO_LARGE';
   readonly bytes: number;

@@ -84,6 +84,7 @@ export {
   type CredentialsProvider,
   WorkerCredentials,
 } from './security/credentials.ts';
+export type { PeerLimits } from './security/limits.ts';
 export type { CertificateBytes } from './security/material.ts';
 export type { PeerIdentity } from './security/names.ts';
 export type { TransportGiven } from './transport/given.ts';

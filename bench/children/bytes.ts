@@ -50,6 +50,6 @@ async function result(mib: number): Promise<Passage> {
 }
 
 serve(async (): Promise<Bytes> => {
-  await WorkerPool.open({ size: 1, maxValueBytes: 512 * MiB });
+  await WorkerPool.open({ size: 1, limits: { maxValueBytes: 512 * MiB } });
   return { argument, result };
 });

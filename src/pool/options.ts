@@ -16,6 +16,7 @@ import {
   given,
 } from '../routine/options.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { limitsOf, type PeerLimits } from '../security/limits.ts';
 import { checkRecipes, type TransportGiven, takeTransports } from '../transport/given.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
 
@@ -87,8 +88,11 @@ export interface PoolOptions {
   readonly concurrency?: number;
   /** Calls that may wait for a worker; more of them fail with `NoWorkersAvailable`. Default: no limit. */
   readonly maxQueue?: number;
-  /** Largest argument list or result, in bytes. Default: 256 MiB. */
-  readonly maxValueBytes?: number;
+  /**
+   * How much workers may ask of this program, and callers of the workers that it spawns: sizes, counts and times.
+   * Default: those in docs/security.md, with `maxValueBytes`, the largest argument list or result, at 256 MiB.
+   */
+  readonly limits?: Partial<PeerLimits>;
   /** Whether errors take the worker's stack along; leave it out where callers are not trusted. Default: true. */
   readonly exposeStacks?: boolean;
   /**
@@ -173,7 +177,7 @@ const POOL_OPTIONS = [
   'host',
   'concurrency',
   'maxQueue',
-  'maxValueBytes',
+  'limits',
   'exposeStacks',
   'allowInline',
   'strict',
@@ -198,7 +202,7 @@ export function checkConnectOptions(options: ConnectOptions): void {
 /** Checks the options, and leaves out those that are undefined, so that they do not hide defaults. */
 export function checkOptions(options: PoolOptions): PoolOptions {
   checkNames('WorkerPool.open(options)', options, POOL_OPTIONS);
-  const { size, concurrency, maxQueue, maxValueBytes, startTimeout, restarts, lostAfter } = options;
+  const { size, concurrency, maxQueue, limits, startTimeout, restarts, lostAfter } = options;
   const { discovery, lease } = options;
   if (restarts !== undefined) checkNames('restarts', restarts, ['limit', 'windowMs']);
   // Without discovery nobody else would come.
@@ -207,7 +211,7 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   if (size === Number.POSITIVE_INFINITY) throw new RangeError('size must be finite');
   checkWhole('concurrency', concurrency, 1);
   checkWhole('maxQueue', maxQueue, 0);
-  checkWhole('maxValueBytes', maxValueBytes, 1);
+  limitsOf(limits);
   checkWhole('restarts.limit', restarts?.limit, 0);
   checkTime('restarts.windowMs', restarts?.windowMs);
   checkTime('startTimeout', startTimeout);

@@ -25,6 +25,7 @@ import { checkFunction, checkNames } from '../routine/options.ts';
 import { deriveScope, runInScope } from '../routine/task.ts';
 import { ownPackages, withoutFiles } from '../routine/whereabouts.ts';
 import { encodeAuthkey } from '../security/authkey.ts';
+import { limitsOf } from '../security/limits.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { takeTransports } from '../transport/given.ts';
 import { grpcTransport } from '../transport/grpc.ts';
@@ -133,6 +134,7 @@ type Settings = PoolOptions &
       | 'authkey'
       | 'root'
       | 'host'
+      | 'limits'
       | 'transport'
     >
   >;
@@ -262,7 +264,6 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       proxyTtl: 60_000,
       loadBalancer: roundRobin(),
       maxQueue: Number.POSITIVE_INFINITY,
-      maxValueBytes: defaultLimits.maxValueBytes,
       exposeStacks: true,
       allowInline: false,
       strict: isStrict(process.env.SKEIN_CONTEXT),
@@ -270,8 +271,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       lostAfter: 10_000,
       ...options,
     };
-    const { size, loadBalancer, maxQueue, maxValueBytes, restarts, lostAfter, inspect, authkey } =
-      this.#options;
+    const { size, loadBalancer, maxQueue, restarts, lostAfter, inspect, authkey } = this.#options;
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpened = { resolve, reject };
     });
@@ -288,7 +288,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       if (discovery !== undefined || options[name] === undefined) continue;
       this.#log.warn(`${name} has no effect without discovery: it is for workers that are found`);
     }
-    const limits: Limits = { ...defaultLimits, maxValueBytes };
+    const limits: Limits = { ...defaultLimits, ...limitsOf(this.#options.limits) };
     // Those given come first: they may have a way of their own to the beats.
     const { others } = takeTransports(this.#options.transport);
     const transports = [
@@ -503,7 +503,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       tags,
       extra,
       concurrency,
-      maxValueBytes,
+      limits,
       exposeStacks,
       allowInline,
       strict,
@@ -523,7 +523,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       setup: {
         tags,
         concurrency,
-        maxValueBytes,
+        limits: limitsOf(limits),
         exposeStacks,
         allowInline,
         strict,

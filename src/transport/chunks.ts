@@ -1,11 +1,10 @@
 /** Large values in pieces: what a link keeps of them on the sending and on the receiving side. */
 import { ProtocolError, SerializationError, ValueTooLarge } from '../errors.ts';
+import { defaultPeerLimits, type PeerLimits } from '../security/limits.ts';
 import type { Chunk, OutChunk, OutValue } from '../wire/frame.ts';
 
-/** What a link allows. */
-export interface Limits {
-  /** Largest value that this side takes or sends, in bytes. */
-  readonly maxValueBytes: number;
+/** What a link allows, and how it sends. */
+export interface Limits extends PeerLimits {
   /** Bytes of chunks that may be on the way to this side. */
   readonly windowBytes: number;
   /** The same while small frames are about: they wait behind no more than that. */
@@ -14,30 +13,21 @@ export interface Limits {
   readonly inlineBytes: number;
   /** Bytes in one chunk. */
   readonly chunkBytes: number;
-  /** Bytes of answers that may wait for a slow reader before the worker stops reading from it. */
-  readonly maxBacklogBytes: number;
-  /** Bytes of answers, large values too, that a caller may leave unread before it gets no new tasks run. */
-  readonly maxHeldBytes: number;
   /**
    * Values that are sent in chunks at the same time on one link; more of them wait. The protocol
    * allows 16, and a receiver takes twice as many, since those that are complete may still wait for
    * their frame.
    */
   readonly openTransfers: number;
-  /** Milliseconds in which the other side must have greeted. */
-  readonly helloTimeoutMs: number;
 }
 
 export const defaultLimits: Limits = {
-  maxValueBytes: 256 * 1024 * 1024,
+  ...defaultPeerLimits,
   windowBytes: 512 * 1024,
   sharedWindowBytes: 64 * 1024,
   inlineBytes: 64 * 1024,
   chunkBytes: 64 * 1024,
-  maxBacklogBytes: 8 * 1024 * 1024,
-  maxHeldBytes: 1024 * 1024 * 1024,
   openTransfers: 16,
-  helloTimeoutMs: 10_000,
 };
 
 /** The lengths of no more parts than this are told ahead of a value; with more, they share their memory. */

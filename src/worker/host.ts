@@ -14,6 +14,7 @@ import { logLevel, RuntimeLog } from '../logger.ts';
 import { MAIN_MODULE_ADVICE, setHomeDispatcher } from '../routine/gate.ts';
 import { isImporting, loadLocal } from '../routine/modules.ts';
 import { type ModulePolicy, setModulePolicy } from '../routine/whereabouts.ts';
+import { limitsOf, type PeerLimits } from '../security/limits.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTransport, toBeatAddress } from '../transport/beat.ts';
 import { takeTransports } from '../transport/given.ts';
@@ -67,6 +68,7 @@ const FAREWELL_MS = 2_000;
  */
 export class Worker implements AsyncDisposable {
   readonly #options: WorkerOptions;
+  readonly #limits: PeerLimits;
   readonly #parts: WorkerParts;
   readonly #core: WorkerCore;
   readonly #log: RuntimeLog;
@@ -89,11 +91,12 @@ export class Worker implements AsyncDisposable {
   /** @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` or `SKEIN_LOG` is */
   constructor(options: WorkerOptions = {}, parts: WorkerParts = {}) {
     this.#options = checkWorkerOptions(options);
+    this.#limits = limitsOf(this.#options.limits);
     this.#parts = parts;
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
-    const { tags = [], extra, inspect, backpressure, exposeStacks, maxValueBytes } = this.#options;
+    const { tags = [], extra, inspect, backpressure, exposeStacks } = this.#options;
     const { authkey, transport } = this.#options;
     this.#transports = guardAll(takeTransports(transport).others, authkey);
     this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
@@ -103,7 +106,7 @@ export class Worker implements AsyncDisposable {
     this.#core = new WorkerCore({
       modules: this.#policy,
       env: systemEnv,
-      limits: { ...defaultLimits, ...(maxValueBytes && { maxValueBytes }) },
+      limits: { ...defaultLimits, ...this.#limits },
       transports: [grpcTransport({ authkey }), ...this.#transports],
       beats: [beatTransport()],
       tags,
@@ -291,7 +294,7 @@ export class Worker implements AsyncDisposable {
 
   #describe(places: readonly Place[]): AnnouncedWorker {
     const { uid } = this.#core;
-    const { maxValueBytes = defaultLimits.maxValueBytes } = this.#options;
+    const { maxValueBytes } = this.#limits;
     const [{ address, about }, ...more] = places as [Place, ...Place[]];
     const beat = about.beat && reachable(about.beat);
     return parseAnnounced({

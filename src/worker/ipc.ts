@@ -1,6 +1,7 @@
 /** What a pool and the worker processes that it spawned say to each other over the IPC channel. */
 import type { WorkerAddress } from '../actors/peer.ts';
 import type { HookName } from '../routine/hook.ts';
+import type { PeerLimits } from '../security/limits.ts';
 import type { TransportRecipe } from '../transport/transport.ts';
 
 /** From the pool to its worker. */
@@ -52,7 +53,7 @@ export interface WorkerSetup {
   readonly tags: readonly string[];
   /** Tasks that may run at a time; undefined for no limit. */
   readonly concurrency: number | undefined;
-  readonly maxValueBytes: number;
+  readonly limits: PeerLimits;
   /** Whether errors take the worker's stack along. */
   readonly exposeStacks: boolean;
   /** The routine that is asked whether it takes a task; undefined for none. */

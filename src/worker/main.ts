@@ -51,7 +51,7 @@ async function start(setup: WorkerSetup): Promise<void> {
     const others = guardAll(await makeTransports(setup.transports), authkey);
     worker = new WorkerCore({
       env: systemEnv,
-      limits: { ...defaultLimits, maxValueBytes: setup.maxValueBytes },
+      limits: { ...defaultLimits, ...setup.limits },
       transports: [grpcTransport({ authkey }), ...others],
       beats: [beatTransport()],
       lostAfterMs: setup.lostAfterMs,

@@ -13,6 +13,7 @@ import {
   given,
 } from '../routine/options.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
+import { limitsOf, type PeerLimits } from '../security/limits.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { type TransportGiven, takeTransports } from '../transport/given.ts';
 import type { Backpressure } from './backpressure.ts';
@@ -66,8 +67,11 @@ export interface WorkerOptions {
    * itself always run. Default: no limit.
    */
   readonly concurrency?: number;
-  /** Largest argument list or result, in bytes. Default: 256 MiB. */
-  readonly maxValueBytes?: number;
+  /**
+   * How much callers, and the workers that its tasks call, may ask of it: sizes, counts and times. Default: those
+   * in docs/security.md, with `maxValueBytes`, the largest argument list or result, at 256 MiB.
+   */
+  readonly limits?: Partial<PeerLimits>;
   /** Whether errors take its stack along; leave it out where callers are not trusted. Default: true. */
   readonly exposeStacks?: boolean;
   /**
@@ -132,7 +136,7 @@ const WORKER_OPTIONS = [
   'root',
   'discovery',
   'concurrency',
-  'maxValueBytes',
+  'limits',
   'exposeStacks',
   'allowInline',
   'strict',
@@ -153,7 +157,7 @@ const WORKER_OPTIONS = [
  */
 export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkNames('new Worker(options)', options, WORKER_OPTIONS);
-  const { host, port, address, tags, concurrency, maxValueBytes, lostAfter } = options;
+  const { host, port, address, tags, concurrency, limits, lostAfter } = options;
   const {
     modules,
     root,
@@ -186,7 +190,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkTexts('modules', modules);
   if (root !== undefined) checkFolder('root', root);
   checkWhole('concurrency', concurrency, 1);
-  checkWhole('maxValueBytes', maxValueBytes, 1);
+  limitsOf(limits);
   checkMs('lostAfter', lostAfter, LEAST_LOST_AFTER_MS);
   checkMs('callerLostAfter', callerLostAfter, LEAST_LOST_AFTER_MS);
   checkMs('proxyTtl', options.proxyTtl, 1);

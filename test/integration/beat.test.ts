@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PoolWorker, WorkerPool, WorkerUnreachable } from '../../src/index.ts';
 import { RuntimeLog } from '../../src/logger.ts';
+import { defaultPeerLimits } from '../../src/security/limits.ts';
 import { beatTransport } from '../../src/transport/beat.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
@@ -234,7 +235,7 @@ test.each(['unix', 'tcp'])(
           transports: [],
           tags: [],
           concurrency: undefined,
-          maxValueBytes: 1_000,
+          limits: { ...defaultPeerLimits, maxValueBytes: 1_000 },
           exposeStacks: true,
           allowInline: false,
           strict: false,

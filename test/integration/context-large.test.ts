@@ -125,8 +125,8 @@ describe('where values may have 200,000 bytes', () => {
   beforeAll(async () => {
     const maxValueBytes = 200_000;
     [lenient, strict] = await Promise.all([
-      WorkerPool.open({ size: 1, maxValueBytes }),
-      WorkerPool.open({ size: 1, maxValueBytes, strict: true }),
+      WorkerPool.open({ size: 1, limits: { maxValueBytes } }),
+      WorkerPool.open({ size: 1, limits: { maxValueBytes }, strict: true }),
     ]);
   });
   afterAll(() => Promise.all([lenient.close(), strict.close()]));

@@ -35,7 +35,7 @@ let two: WorkerPool;
 
 beforeAll(async () => {
   [one, two] = await Promise.all([
-    WorkerPool.open({ size: 1, maxValueBytes: 300_000 }),
+    WorkerPool.open({ size: 1, limits: { maxValueBytes: 300_000 } }),
     WorkerPool.open({ size: 2 }),
   ]);
 });

@@ -369,7 +369,10 @@ describe('a value over maxValueBytes', () => {
   const LIMIT = 200_000;
   let pool: WorkerPool;
   beforeAll(async () => {
-    pool = await WorkerPool.open({ size: 1, maxValueBytes: LIMIT } satisfies PoolOptions);
+    pool = await WorkerPool.open({
+      size: 1,
+      limits: { maxValueBytes: LIMIT },
+    } satisfies PoolOptions);
   });
   afterAll(() => pool.close());
 

@@ -89,7 +89,7 @@ describe('WorkerPool.open', () => {
     ['size', { size: '2' }, /size .* not 2/],
     ['concurrency', { concurrency: 0 }, /concurrency/],
     ['maxQueue', { maxQueue: -1 }, /maxQueue/],
-    ['maxValueBytes', { maxValueBytes: 0 }, /maxValueBytes/],
+    ['limits.maxValueBytes', { limits: { maxValueBytes: 0 } }, /limits\.maxValueBytes/],
     ['startTimeout', { startTimeout: 0 }, /startTimeout/],
     ['startTimeout', { startTimeout: Number.NaN }, /startTimeout/],
     ['restarts', { restarts: { limit: -1 } }, /restarts\.limit/],
