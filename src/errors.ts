@@ -186,9 +186,49 @@ export class ListenError extends SkeinError {
   readonly code = 'LISTEN';
 }
 
-/** Someone who was called has another authkey, or none, or asks for one: nothing was told or done. */
+/**
+ * Why two ends do not trust each other:
+ *
+ * - `authkey`: one side has another authkey, or only one has one;
+ * - `worker-expired`, `worker-not-yet-valid`, `worker-wrong-ca`, `worker-wrong-name`: so is the worker's certificate,
+ *   as this side sees it;
+ * - `caller-expired`, `caller-not-yet-valid`, `caller-wrong-ca`: so is the certificate of this side, as the worker sees it;
+ * - `no-client-certificate`: the worker asks for one, and this side has none;
+ * - `plaintext`: this side has credentials, and the other one speaks no TLS;
+ * - `tls`: the other side asks for TLS, and this one has no credentials;
+ * - `unauthorized`: the worker knows this side, and does not let it in;
+ * - `handshake`: the TLS handshake failed for another reason, which the message has.
+ */
+export type AuthenticationReason =
+  | 'authkey'
+  | 'worker-expired'
+  | 'worker-not-yet-valid'
+  | 'worker-wrong-ca'
+  | 'worker-wrong-name'
+  | 'caller-expired'
+  | 'caller-not-yet-valid'
+  | 'caller-wrong-ca'
+  | 'no-client-certificate'
+  | 'plaintext'
+  | 'tls'
+  | 'unauthorized'
+  | 'handshake';
+
+/**
+ * The two ends of a connection do not trust each other, by their authkeys or their certificates: nothing was
+ * told or done.
+ */
 export class AuthenticationError extends SkeinError {
   readonly code = 'AUTHENTICATION';
+  readonly reason: AuthenticationReason;
+
+  constructor(
+    message: string,
+    options: SkeinErrorOptions & { reason?: AuthenticationReason } = {},
+  ) {
+    super(message, options);
+    this.reason = options.reason ?? 'authkey';
+  }
 }
 
 /** Certificates or keys can't be used: they are missing, broken, expired, or do not belong together. */

@@ -30,6 +30,7 @@ export { Roster, type RosterOptions } from './discovery/roster.ts';
 export { StaticDiscovery } from './discovery/static.ts';
 export {
   AuthenticationError,
+  type AuthenticationReason,
   ChainContention,
   ChainSerializationError,
   ClassRegistrationError,
