@@ -26,6 +26,7 @@ export class CredentialSource {
   #material: Material | undefined;
   #asking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #warned = '';
   #warnedAt = Number.NEGATIVE_INFINITY;
@@ -57,6 +58,7 @@ export class CredentialSource {
     if (this.#material !== undefined) return;
     try {
       this.#material = await this.#ask();
+      this.#refreshedAt = performance.now();
     } catch (cause) {
       if (cause instanceof CredentialsError) throw cause;
       throw new CredentialsError(`the provider gave no credentials: ${cause}`, { cause });
@@ -69,6 +71,26 @@ export class CredentialSource {
     throw new CredentialsError('the credentials are not there yet');
   }
 
+  /**
+   * What a connection is to be made with now. Where nobody watches, a provider that is reloadable is asked
+   * before, at most once a second, and waited for so long.
+   *
+   * @throws CredentialsError as `ready` does
+   */
+  async fresh(): Promise<Material> {
+    await this.ready();
+    const isWatched = this.#timer !== undefined;
+    if (this.#isReloadable && !isWatched && performance.now() >= this.#refreshedAt + POLL_MS) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => {
+        timer = setTimeout(resolve, POLL_MS);
+      });
+      await Promise.race([this.refresh(), late]);
+      clearTimeout(timer);
+    }
+    return this.material;
+  }
+
   /** From now on new connections use this. */
   push(material: Material): void {
     if (isSame(material, this.#material)) return;
@@ -79,6 +101,7 @@ export class CredentialSource {
   /** Asks a provider that is reloadable now: who was refused may have old ones. Never rejects. */
   refresh(): Promise<void> {
     if (!this.#isReloadable || this.#material === undefined) return Promise.resolve();
+    this.#refreshedAt = performance.now();
     this.#asking ??= this.#reload().finally(() => {
       this.#asking = undefined;
     });
