@@ -2,7 +2,6 @@
 import { hostname } from 'node:os';
 import {
   type Server,
-  ServerCredentials,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
@@ -77,7 +76,6 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
       maxUnsentBytes: 0,
       closeTimeoutMs: CLOSE_TIMEOUT_MS,
     },
-    credentials: ServerCredentials.createInsecure(),
     options: {
       'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
       'grpc.max_send_message_length': -1,

@@ -1,23 +1,29 @@
 /** Calls of a server that are not links, by its address. */
-import type { Socket } from 'node:net';
 import {
   Client,
   type ClientReadableStream,
-  credentials,
   Metadata,
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { AuthenticationError } from '../errors.ts';
+import { AuthenticationError, CredentialsError } from '../errors.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { parseAddress } from './address.ts';
 import { identity } from './grpc-channel.ts';
-import { CLIENT_OPTIONS, grpcTarget, observe, tidy } from './grpc-client.ts';
+import { CLIENT_OPTIONS, grpcTarget, tidy } from './grpc-client.ts';
+import { CallerCredentials } from './grpc-credentials.ts';
 import { authenticationProblem, proving } from './grpc-prover.ts';
 
 export interface CallerOptions {
   /** What the server must show that it has, as this side does. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * Its connection is by TLS, and made with them.
+   *
+   * @default plain text
+   */
+  readonly credentials?: CredentialSource | undefined;
   /**
    * Whether its streams keep no process alive, and are for long: so it is looked whether the other host
    * is there still. Nothing that blocks the event loop for long may run in the server then.
@@ -33,26 +39,29 @@ const KEEPALIVE = { 'grpc.keepalive_time_ms': 20_000, 'grpc.keepalive_timeout_ms
 /** Node's timers fire at once beyond that. */
 const LONGEST_TIMER_MS = 0x7fffffff;
 
-/** Why a call failed: of gRPC, with its `code`. Details are the server's own words. */
-export type CallError = AuthenticationError | ServiceError;
+/** Why a call failed. That of gRPC has a `code`, and its details are the server's own words. */
+export type CallError = AuthenticationError | CredentialsError | ServiceError;
+
+/** Whether it is none of gRPC. */
+export function isTrustError(error: unknown): error is AuthenticationError | CredentialsError {
+  return error instanceof AuthenticationError || error instanceof CredentialsError;
+}
 
 export class GrpcCaller implements Disposable {
   readonly #address: string;
   readonly #authkey: Authkey | undefined;
   readonly #client: Client;
+  readonly #credentials: CallerCredentials;
   readonly #background: boolean;
-  #socket: Socket | undefined;
 
   /** @throws TypeError when the address or the authkey is none */
-  constructor(address: string, { authkey, background = false }: CallerOptions = {}) {
+  constructor(address: string, { authkey, credentials, background = false }: CallerOptions = {}) {
     this.#address = address;
     this.#authkey = authkey === undefined ? undefined : new Authkey(authkey);
-    const target = grpcTarget(parseAddress(address));
-    const observed = observe(credentials.createInsecure(), (socket) => {
-      this.#socket = socket;
-    });
+    const parsed = parseAddress(address);
+    this.#credentials = new CallerCredentials(parsed, credentials);
     this.#background = background;
-    this.#client = new Client(target, observed, {
+    this.#client = new Client(grpcTarget(parsed), this.#credentials, {
       ...CLIENT_OPTIONS,
       ...(background && KEEPALIVE),
     });
@@ -71,8 +80,9 @@ export class GrpcCaller implements Disposable {
       let timer: NodeJS.Timeout | undefined;
       const answer = (error: ServiceError | null, reply: Buffer | undefined) => {
         clearTimeout(timer);
-        if (error) reject(late ? timeout(error, timeoutMs) : this.#problem(tidy(error)));
-        else resolve(reply as Buffer);
+        if (error === null) resolve(reply as Buffer);
+        else if (late) reject(timeout(error, timeoutMs));
+        else this.#fail(tidy(error), reject);
       };
       const call = this.#client.makeUnaryRequest(
         path,
@@ -112,19 +122,25 @@ export class GrpcCaller implements Disposable {
       proving(this.#client, this.#authkey),
     );
     let over = false;
-    const end = (error?: ServiceError) => {
+    let failed = false;
+    const end = (error?: CallError) => {
       if (over) return;
       over = true;
-      ended(error && this.#problem(tidy(error)));
+      ended(error);
     };
     stream.on('metadata', () => {
-      if (this.#background) this.#socket?.unref();
+      if (this.#background) this.#credentials.socket?.unref();
     });
     stream.on('data', (message: Buffer) => {
       if (!over) taken(message);
     });
-    stream.on('error', end);
-    stream.on('end', () => end());
+    stream.on('error', (error: ServiceError) => {
+      failed = true;
+      this.#fail(tidy(error), end);
+    });
+    stream.on('end', () => {
+      if (!failed) end();
+    });
     return () => {
       over = true;
       stream.cancel();
@@ -140,10 +156,14 @@ export class GrpcCaller implements Disposable {
     this.close();
   }
 
-  #problem(error: ServiceError): CallError {
-    const problem = authenticationProblem(error, this.#authkey !== undefined);
-    if (problem === undefined) return error;
-    return new AuthenticationError(`${this.#address}: ${problem}`, { cause: error });
+  #fail(error: ServiceError, fail: (error: CallError) => void): void {
+    const refusal = authenticationProblem(error, this.#authkey !== undefined);
+    if (refusal !== undefined) {
+      return fail(new AuthenticationError(`${this.#address}: ${refusal}`, { cause: error }));
+    }
+    const asked = this.#credentials.problem(error);
+    if (asked === undefined) return fail(error);
+    void asked.then((problem) => fail(problem?.error ?? error));
   }
 }
 

@@ -1,7 +1,5 @@
 /** The caller's end of a link over gRPC. */
-import type { Socket } from 'node:net';
 import {
-  type ChannelCredentials,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
@@ -10,15 +8,18 @@ import {
   status,
 } from '@grpc/grpc-js';
 import type { Authkey } from '../security/authkey.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { plain } from '../wire/plain.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import { type ChannelLimits, GrpcChannel, identity, LINK_PATH } from './grpc-channel.ts';
+import { CallerCredentials } from './grpc-credentials.ts';
 import { authenticationProblem, proving } from './grpc-prover.ts';
 import type { ChannelHandlers, CloseReason } from './transport.ts';
 
 export interface ClientSettings {
   readonly limits: ChannelLimits;
-  readonly credentials: ChannelCredentials;
+  /** What connections are made with; undefined for plain text. */
+  readonly credentials?: CredentialSource | undefined;
   readonly options: ChannelOptions;
   /** What the worker must show that it has, as this side does. */
   readonly authkey: Authkey | undefined;
@@ -43,6 +44,7 @@ export class ClientChannel extends GrpcChannel {
   readonly #settings: ClientSettings;
   #client: Client | undefined;
   #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
+  #credentials: CallerCredentials | undefined;
   #connected = false;
 
   constructor(address: string, settings: ClientSettings) {
@@ -60,12 +62,9 @@ export class ClientChannel extends GrpcChannel {
       setImmediate(() => handlers.closed({ code: 'unreachable', message, cause }));
       return;
     }
-    const { credentials, options, authkey } = this.#settings;
-    let socket: Socket | undefined;
-    const observed = observe(credentials, (connection) => {
-      socket = connection;
-    });
-    const client = new Client(grpcTarget(address), observed, options);
+    const { credentials: source, options, authkey } = this.#settings;
+    const credentials = new CallerCredentials(address, source);
+    const client = new Client(grpcTarget(address), credentials, options);
     const stream = client.makeBidiStreamRequest(
       LINK_PATH,
       identity,
@@ -75,23 +74,28 @@ export class ClientChannel extends GrpcChannel {
     );
     this.#client = client;
     this.#stream = stream;
+    this.#credentials = credentials;
     // Packets wait until the worker has answered: so `unreachable` means that none has reached it.
     stream.cork();
     stream.once('metadata', () => {
       this.#connected = true;
       // An open link keeps no process alive: whoever waits for something on it does. grpc-js holds a
       // connection as long as a stream is open on it.
-      socket?.unref();
+      credentials.socket?.unref();
       stream.uncork();
     });
-    stream.on('error', (error: ServiceError) => this.ended(this.#reason(tidy(error))));
-    stream.on('end', () => this.ended(this.#reason(undefined)));
+    stream.on('error', (error: ServiceError) => this.#failed(tidy(error)));
+    stream.on('end', () => {
+      if (this.#stream !== undefined) this.ended(this.#reason(undefined));
+    });
     this.start(stream, handlers);
   }
 
   protected finish(): void {
-    this.#stream?.write(LAST);
-    this.#stream?.end();
+    const stream = this.#stream;
+    if (stream === undefined) return void setImmediate(() => this.ended(this.#reason(undefined)));
+    stream.write(LAST);
+    stream.end();
   }
 
   protected cut(): void {
@@ -102,6 +106,19 @@ export class ClientChannel extends GrpcChannel {
     this.#client?.close();
     this.#client = undefined;
     this.#stream = undefined;
+  }
+
+  #failed(error: ServiceError): void {
+    const asked = this.#connected ? undefined : this.#credentials?.problem(error);
+    if (asked === undefined) return this.ended(this.#reason(error));
+    // Meanwhile it tries no more, and takes nothing.
+    this.#stream = undefined;
+    this.#client?.close();
+    void asked.then((problem) => {
+      if (problem === undefined) return this.ended(this.#reason(error));
+      const message = `No worker answers at ${this.remote}: ${problem.message}.`;
+      this.ended({ code: 'unreachable', message, cause: problem.error });
+    });
   }
 
   /** `error` is undefined when the worker ended the stream with status OK. */
@@ -124,28 +141,6 @@ export class ClientChannel extends GrpcChannel {
     const message = `The connection to ${this.remote} is lost: ${details}.`;
     return { code: 'lost', message, cause: error };
   }
-}
-
-/** The same credentials, which tell of the connection that is made with them. */
-export function observe(
-  credentials: ChannelCredentials,
-  connected: (socket: Socket) => void,
-): ChannelCredentials {
-  const observed: ChannelCredentials = Object.create(credentials);
-  observed._createSecureConnector = (...args) => {
-    const connector = credentials._createSecureConnector(...args);
-    return {
-      connect: async (socket) => {
-        const result = await connector.connect(socket);
-        connected(result.socket);
-        return result;
-      },
-      waitForReady: () => connector.waitForReady(),
-      getCallCredentials: () => connector.getCallCredentials(),
-      destroy: () => connector.destroy(),
-    };
-  };
-  return observed;
 }
 
 /** An error whose words are the server's, which may be anybody's. */

@@ -1,24 +1,30 @@
 /** Serves gRPC on an address of its own, with connections that it knows, and can end. */
 import { once } from 'node:events';
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Server, type ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { ListenError } from '../errors.ts';
 import type { Authkey } from '../security/authkey.ts';
 import { Challenges } from '../security/challenges.ts';
+import type { PeerIdentity } from '../security/names.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import type { ChannelLimits } from './grpc-channel.ts';
 import { guard, registerChallenge } from './grpc-guard.ts';
 import { listenProblem } from './listen-problem.ts';
 import { Strangers } from './strangers.ts';
+import { type ConnectionHandlers, createListener } from './tls-listener.ts';
 import type { Listener } from './transport.ts';
 
 export interface ServerSettings {
   readonly limits: ChannelLimits;
-  readonly credentials: ServerCredentials;
+  /** What is shown to callers; undefined for plain text. */
+  readonly credentials?: CredentialSource | undefined;
   readonly options: ServerOptions;
   /** What callers must show that they have. */
   readonly authkey: Authkey | undefined;
+  /** Takes what people should know. Default: nobody does. */
+  readonly warn?: ((message: string) => void) | undefined;
 }
 
 /** What is served. */
@@ -32,7 +38,7 @@ export interface GrpcService {
  * TCP's own keepalive: the kernel of the caller's host answers it, however busy the caller is. One
  * whose host or network is gone is noticed after this time and some ten seconds of probes.
  */
-const TCP_KEEPALIVE_MS = 30_000;
+const TCP_KEEPALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /** Calls at a time on one connection, where not everyone may call. */
 const MAX_GUARDED_CALLS = 32;
@@ -41,6 +47,7 @@ const MAX_GUARDED_CALLS = 32;
  * Listens on the address, and serves there.
  *
  * @throws ListenError that says what to do
+ * @throws CredentialsError when there are none yet, or OpenSSL does not take them
  */
 export async function listenGrpc(
   text: string,
@@ -48,18 +55,26 @@ export async function listenGrpc(
   settings: ServerSettings,
 ): Promise<Listener> {
   const address = listenAddress(text);
+  const { credentials, warn = () => {} } = settings;
+  await credentials?.ready();
   const connections = new Connections(settings.authkey !== undefined);
   const server = new Server(serverOptions(settings, connections));
   // A server socket of our own in place of grpc-js's bind: it gives plain errors, writes nothing to
-  // stderr, and knows its connections, so that one whose caller no longer reads can be cut.
-  const { injectConnection } = server.createConnectionInjector(settings.credentials);
+  // stderr, and knows its connections, so that one whose caller no longer reads can be cut. TLS is done
+  // in front of grpc-js, which knows nothing of it: see docs/decisions/025-tls-in-front-of-grpc.md.
+  const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
   registerChallenge(server, settings.authkey, (peer) => connections.challenges(peer));
   service.register(server, connections);
 
-  const net = await bind(address, (socket) => {
-    connections.add(socket);
-    injectConnection(socket);
-  });
+  const handlers: ConnectionHandlers = {
+    accepted: (socket) => connections.accept(socket, credentials !== undefined),
+    ready: (socket, raw, peer) => {
+      connections.add(socket, raw, peer);
+      injectConnection(socket);
+    },
+  };
+  const net = createListener(credentials, TCP_KEEPALIVE, handlers, warn);
+  await bind(net, address);
   let closed: Promise<void> | undefined;
   const close = async () => {
     const freed = once(net, 'close');
@@ -100,63 +115,82 @@ function serverOptions({ options, authkey }: ServerSettings, connections: Connec
   };
 }
 
+/** A connection that grpc-js has. */
+interface Connection {
+  readonly socket: Socket;
+  /** The one that was accepted. */
+  readonly raw: Socket;
+  readonly peer: PeerIdentity | undefined;
+  readonly challenges: Challenges;
+}
+
 /** The open connections, by what grpc-js says is the peer of a call. */
 export class Connections {
-  readonly #sockets = new Map<string, Socket>();
-  readonly #challenges = new WeakMap<Socket, Challenges>();
-  readonly #strangers: Strangers | undefined;
-  #accepted = 0;
+  /** All that were accepted. */
+  readonly #open = new Set<Socket>();
+  readonly #known = new Map<string, Connection>();
+  readonly #guarded: boolean;
+  readonly #strangers = new Strangers();
+  #named = 0;
 
   /** @param guarded whether callers must show an authkey */
   constructor(guarded: boolean) {
-    this.#strangers = guarded ? new Strangers() : undefined;
+    this.#guarded = guarded;
   }
 
-  add(socket: Socket): void {
-    const peer = this.#name(socket);
-    this.#sockets.set(peer, socket);
-    this.#strangers?.add(socket);
+  /** @param secure whether a TLS handshake follows */
+  accept(socket: Socket, secure: boolean): void {
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+    if (secure || this.#guarded) this.#strangers.add(socket);
+  }
+
+  /** grpc-js gets the connection. */
+  add(socket: Socket, raw: Socket, peer: PeerIdentity | undefined): void {
+    const name = this.#name(socket);
+    const connection = { socket, raw, peer, challenges: new Challenges() };
+    this.#known.set(name, connection);
+    if (!this.#guarded) this.#strangers.remove(raw);
     socket.once('close', () => {
-      if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
+      if (this.#known.get(name) === connection) this.#known.delete(name);
     });
   }
 
   get(peer: string): Socket | undefined {
-    return this.#sockets.get(peer);
+    return this.#known.get(peer)?.socket;
+  }
+
+  /** Who the caller is, by its certificate; undefined where it shows none. */
+  identity(peer: string): PeerIdentity | undefined {
+    return this.#known.get(peer)?.peer;
   }
 
   /** Its caller has shown the authkey. */
   prove(peer: string): void {
-    const socket = this.#sockets.get(peer);
-    if (socket) this.#strangers?.remove(socket);
+    const connection = this.#known.get(peer);
+    if (connection) this.#strangers.remove(connection.raw);
   }
 
   /** The nonces that were given out on the connection. */
   challenges(peer: string): Challenges | undefined {
-    const socket = this.#sockets.get(peer);
-    if (socket === undefined) return undefined;
-    const known = this.#challenges.get(socket);
-    if (known !== undefined) return known;
-    const challenges = new Challenges();
-    this.#challenges.set(socket, challenges);
-    return challenges;
+    return this.#known.get(peer)?.challenges;
   }
 
   /** Resolves when those that are open now have closed. */
   async closed(): Promise<void> {
     const close = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
-    await Promise.all([...this.#sockets.values()].map(close));
+    await Promise.all([...this.#open].map(close));
   }
 
   cut(): void {
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const socket of this.#open) socket.destroy();
   }
 
   #name(socket: Socket): string {
     if (socket.remotePort !== undefined) return `${socket.remoteAddress}:${socket.remotePort}`;
     // The peer of a Unix socket has no address. grpc-js reads this one, so that it has a name at least.
-    this.#accepted += 1;
-    const name = `caller-${this.#accepted}`;
+    this.#named += 1;
+    const name = `caller-${this.#named}`;
     Object.defineProperty(socket, 'remoteAddress', { value: name });
     return name;
   }
@@ -170,9 +204,8 @@ function listenAddress(text: string): Address {
   }
 }
 
-async function bind(address: Address, accept: (socket: Socket) => void): Promise<NetServer> {
-  const options = { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS };
-  const net = createServer(options, accept);
+/** @throws ListenError that says what to do */
+async function bind(net: NetServer, address: Address): Promise<void> {
   if (address.scheme === 'unix') net.listen({ path: address.path });
   else net.listen({ host: address.host, port: address.port });
   try {
@@ -182,7 +215,6 @@ async function bind(address: Address, accept: (socket: Socket) => void): Promise
   }
   // From now on this means that a connection could not be accepted. Its caller learns it by itself.
   net.on('error', () => {});
-  return net;
 }
 
 function realAddress(net: NetServer, address: Address): Address {

@@ -1,6 +1,7 @@
 /** The worker's end over gRPC: what it serves, and its ends of the links. */
 import type { Socket } from 'node:net';
 import { Metadata, type Server, type ServerDuplexStream } from '@grpc/grpc-js';
+import type { PeerIdentity } from '../security/names.ts';
 import { registerCalls } from './grpc-calls.ts';
 import { type ChannelLimits, GrpcChannel, identity, LINK_PATH } from './grpc-channel.ts';
 import { type Connections, listenGrpc, type ServerSettings } from './grpc-listener.ts';
@@ -23,10 +24,13 @@ export async function serveGrpc(
   const register = (server: Server, connections: Connections) => {
     registerCalls(server, service);
     const link = (stream: ServerDuplexStream<Buffer, Buffer>) => {
-      const socket = connections.get(stream.getPeer());
-      const remote = `${scheme}://${stream.getPeer()}`;
-      const channel = new ServerChannel(stream, socket, remote, settings.limits, links);
-      service.link(channel);
+      const name = stream.getPeer();
+      const caller = {
+        remote: `${scheme}://${name}`,
+        peer: connections.identity(name),
+        socket: connections.get(name),
+      };
+      service.link(new ServerChannel(stream, caller, settings.limits, links));
     };
     server.register(LINK_PATH, link, identity, identity, 'bidi');
   };
@@ -38,12 +42,20 @@ export async function serveGrpc(
   return await listenGrpc(text, { register, end }, settings);
 }
 
+interface Caller {
+  readonly remote: string;
+  readonly peer: PeerIdentity | undefined;
+  /** Undefined: it has gone already. */
+  readonly socket: Socket | undefined;
+}
+
 /**
  * The worker's end of a link. grpc-js gives `end`, then `cancelled`, when the caller has finished and
  * when it has died; only the mark of the caller's end (see grpc-client.ts) tells one from the other.
  */
 class ServerChannel extends GrpcChannel {
   readonly remote: string;
+  readonly peer: PeerIdentity | undefined;
   /** Resolves when the channel has ended. */
   readonly released: Promise<void>;
   readonly #stream: ServerDuplexStream<Buffer, Buffer>;
@@ -53,15 +65,15 @@ class ServerChannel extends GrpcChannel {
 
   constructor(
     stream: ServerDuplexStream<Buffer, Buffer>,
-    socket: Socket | undefined,
-    remote: string,
+    caller: Caller,
     limits: ChannelLimits,
     links: Set<ServerChannel>,
   ) {
     super(limits);
-    this.remote = remote;
+    this.remote = caller.remote;
+    this.peer = caller.peer;
     this.#stream = stream;
-    this.#socket = socket;
+    this.#socket = caller.socket;
     links.add(this);
     this.released = new Promise((resolve) => {
       this.#release = () => {

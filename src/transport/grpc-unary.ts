@@ -1,7 +1,7 @@
 /** The caller's end of the gRPC calls of a worker that are not links. */
 import { type ServiceError, status } from '@grpc/grpc-js';
-import { AuthenticationError, WorkerUnreachable } from '../errors.ts';
-import { type CallerOptions, GrpcCaller } from './grpc-caller.ts';
+import { WorkerUnreachable } from '../errors.ts';
+import { type CallerOptions, GrpcCaller, isTrustError } from './grpc-caller.ts';
 import { METHOD_PATHS } from './grpc-calls.ts';
 import { connectProblem } from './grpc-client.ts';
 import type { WorkerMethod } from './transport.ts';
@@ -15,20 +15,21 @@ export interface UnaryOptions extends CallerOptions {
  * Calls a method of the worker at an address, on a connection of its own.
  *
  * @throws TypeError when the address or the authkey is none
- * @throws AuthenticationError when the worker has another authkey, or only one side has one
+ * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates
+ * @throws CredentialsError when there are no credentials to connect with
  * @throws WorkerUnreachable when there is no answer; the cause is what gRPC says
  */
 export async function callGrpc(
   address: string,
   method: WorkerMethod,
   request: Uint8Array,
-  { timeoutMs, authkey }: UnaryOptions = {},
+  { timeoutMs, authkey, credentials }: UnaryOptions = {},
 ): Promise<Buffer> {
-  using caller = new GrpcCaller(address, { authkey });
+  using caller = new GrpcCaller(address, { authkey, credentials });
   try {
     return await caller.unary(METHOD_PATHS[method], request, timeoutMs);
   } catch (cause) {
-    if (cause instanceof AuthenticationError) throw cause;
+    if (isTrustError(cause)) throw cause;
     const message = `No worker answers at ${address}: ${problem(cause as ServiceError)}.`;
     throw new WorkerUnreachable(message, { address, cause });
   }

@@ -1,16 +1,10 @@
 /** Links over gRPC, on TCP (`tcp://host:port`) and on Unix sockets (`unix:///path`). */
-import { type ChannelCredentials, credentials, ServerCredentials } from '@grpc/grpc-js';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { CLIENT_OPTIONS, ClientChannel } from './grpc-client.ts';
 import { serveGrpc } from './grpc-server.ts';
 import { callGrpc } from './grpc-unary.ts';
 import type { Transport } from './transport.ts';
-
-/** How the two ends show who they are. */
-export interface GrpcCredentials {
-  readonly client: ChannelCredentials;
-  readonly server: ServerCredentials;
-}
 
 export interface GrpcOptions {
   /**
@@ -31,8 +25,14 @@ export interface GrpcOptions {
    * @default 2000
    */
   readonly closeTimeoutMs?: number;
-  /** @default plain text, and whoever reaches the address is let in */
-  readonly credentials?: GrpcCredentials;
+  /**
+   * With them all connections are by TLS, as caller and as worker, each made with what they are at its time.
+   *
+   * @default plain text, and whoever reaches the address is let in
+   */
+  readonly credentials?: CredentialSource | undefined;
+  /** Takes what people should know of a worker's connections: handshakes that fail. Default: nobody does. */
+  readonly warn?: ((message: string) => void) | undefined;
   /**
    * A secret that both ends have. Each shows to the other that it does before anything else passes, and
    * it crosses no wire. A link whose other end has another one, or none, closes with `refused`.
@@ -60,16 +60,18 @@ export function grpcTransport(options: GrpcOptions = {}): Transport {
     'grpc-node.flow_control_window': MiB,
     'grpc.enable_channelz': 0,
   };
+  const { credentials, warn } = options;
   const client = {
     limits,
     authkey,
-    credentials: options.credentials?.client ?? credentials.createInsecure(),
+    credentials,
     options: { ...common, ...CLIENT_OPTIONS },
   };
   const server = {
     limits,
     authkey,
-    credentials: options.credentials?.server ?? ServerCredentials.createInsecure(),
+    credentials,
+    warn,
     options: common,
   };
   return {
@@ -77,7 +79,7 @@ export function grpcTransport(options: GrpcOptions = {}): Transport {
     anywhere: 'tcp://127.0.0.1:0',
     connect: (address) => new ClientChannel(address, client),
     call: (address, method, request, { timeoutMs } = {}) =>
-      callGrpc(address, method, request, { timeoutMs, authkey: options.authkey }),
+      callGrpc(address, method, request, { timeoutMs, authkey: options.authkey, credentials }),
     listen: (address, service) => serveGrpc(address, service, server),
     guarded: (authkey) => grpcTransport({ ...options, authkey }),
   };

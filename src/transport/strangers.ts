@@ -1,11 +1,14 @@
-/** Connections whose callers have not shown the authkey: few of them, for a short time, and with few bytes. */
+/**
+ * Connections whose callers have not shown who they are, by a TLS handshake or the authkey: few of them, for
+ * a short time, and with few bytes.
+ */
 import type { Socket } from 'node:net';
 
 /** So many at a time: with one more, the oldest ends. */
 export const MAX_STRANGERS = 256;
-/** Milliseconds from the connect on in which the authkey must be shown. */
+/** Milliseconds from the connect on in which the handshake must be over, and the authkey be shown. */
 export const STRANGER_MS = 10_000;
-/** What the exchange, and a check of health, take is far less. */
+/** What the handshake, the exchange, and a check of health take is far less. */
 const MAX_BYTES = 64 * 1024;
 /** Until then more bytes than that can be held in memory. */
 const LOOK_MS = 50;
@@ -25,7 +28,7 @@ export class Strangers {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
-  /** It has shown the authkey, or has ended. */
+  /** It has shown what it must, or has ended. */
   remove(socket: Socket): void {
     if (!this.#since.delete(socket) || this.#since.size > 0) return;
     clearInterval(this.#timer);

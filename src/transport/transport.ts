@@ -10,6 +10,7 @@
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import { ProtocolError } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
+import type { PeerIdentity } from '../security/names.ts';
 
 /** Why a channel (and the link on it) ended. */
 export interface CloseReason {
@@ -60,6 +61,8 @@ export interface ChannelHandlers {
 export interface Channel {
   /** The other side, for logs: an address, or what the adapter knows of it. */
   readonly remote: string;
+  /** Who the caller is, by the certificate that it has shown. Undefined: it has shown none; and at a caller's end. */
+  readonly peer?: PeerIdentity | undefined;
   /** Starts the flow of packets to `handlers`. Called exactly once, before anything else. */
   open(handlers: ChannelHandlers): void;
   /**
