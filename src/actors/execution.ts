@@ -12,6 +12,7 @@ import {
   SkeinError,
   TaskAborted,
 } from '../errors.ts';
+import { exposing } from '../routine/discretion.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { runInScope, type Scope, type TaskScope } from '../routine/task.ts';
 import { withTokens } from '../wire/context.ts';
@@ -43,7 +44,7 @@ export interface Execution {
   /** Bytes that an answer may take, with its Context. */
   readonly maxValueBytes: number;
   readonly generator: boolean;
-  /** Whether errors in what it gives take their stacks along. */
+  /** Whether errors in what it gives take their stacks along, and paths in their texts. */
   readonly exposeStacks: boolean;
   actor: AnyActorRef | undefined;
   routine: RegisteredRoutine | undefined;
@@ -275,9 +276,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Encodes what the body gave; what can't travel is the task's error. */
 function settle(execution: Execution, type: 'returned' | 'yielded', value: unknown): void {
   try {
-    const { exposeStacks } = execution;
-    const encode = () =>
-      value === undefined ? undefined : encodeValue(value, 'result', exposeStacks);
+    const encode = () => (value === undefined ? undefined : encodeValue(value, 'result'));
     tell(execution, { type, value: encodeAnswer(execution, encode) });
   } catch (error) {
     if (type === 'returned') tell(execution, { type: 'threw', error });
@@ -298,13 +297,16 @@ export function encodeAnswer<T extends Encoded | undefined>(
   instead: (failure: ChainSerializationError) => T = thrown,
 ): T {
   const { chain, home } = execution.scope;
+  const { exposeStacks } = execution;
   execution.context = undefined;
-  if (chain === undefined && !hasTokens()) return encode();
+  if (chain === undefined && !hasTokens()) return exposing(exposeStacks, encode);
   const tokens = new FrameTokens(home);
-  const encoded = withTokens(tokens, encode);
+  const encoded = exposing(exposeStacks, () => withTokens(tokens, encode));
   if (chain === undefined && tokens.size === 0) return encoded;
   const taken = Math.max(sizeOf(encoded), Math.min(ERROR_BYTES, maxBytes / 2));
-  const { context, failure } = inboundOf(execution).answer(tokens, maxBytes - taken);
+  const { context, failure } = exposing(exposeStacks, () =>
+    inboundOf(execution).answer(tokens, maxBytes - taken),
+  );
   execution.context = context;
   execution.unsent = context !== undefined;
   return failure === undefined ? encoded : withTokens(tokens, () => instead(failure));

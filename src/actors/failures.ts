@@ -1,6 +1,7 @@
 /** How a worker tells its callers what went wrong: cut down until it fits, so that they hear something. */
 import { causedBy } from '../context/strictness.ts';
 import { SerializationError } from '../errors.ts';
+import { exposing } from '../routine/discretion.ts';
 import { stackText } from '../routine/stack.ts';
 import type { TaskScope } from '../routine/task.ts';
 import type { Link } from '../transport/link.ts';
@@ -12,7 +13,7 @@ import { type Execution, encodeAnswer } from './execution.ts';
 export interface FailuresOptions {
   /** Values up to this size travel inside their frame. */
   readonly inlineBytes: number;
-  /** Whether errors take their stacks along. */
+  /** Whether errors take their stacks along, and paths in their texts. */
   readonly exposeStacks: boolean;
 }
 
@@ -32,11 +33,13 @@ export class Failures {
    */
   encode(task: TaskScope, error: unknown, context?: Uint8Array): Uint8Array {
     const most = this.#mostBytes - (context?.length ?? 0);
-    const stack = this.#options.exposeStacks && stackText(task);
-    let payload = encodeError(error, { stack });
-    if (payload.length > most) payload = encodeError(error, { stack: false });
-    if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
-    return payload;
+    return exposing(this.#options.exposeStacks, () => {
+      const stack = stackText(task);
+      let payload = encodeError(error, { stack });
+      if (payload.length > most) payload = encodeError(error, { stack: false });
+      if (payload.length > most) payload = encodeError(tooLarge(error), { stack });
+      return payload;
+    });
   }
 
   /** The same for what a task has thrown, with what has changed of its context. */

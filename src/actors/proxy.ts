@@ -132,6 +132,8 @@ export interface ProxyOptions {
   readonly home?: ContextHome;
   /** Whether values of context variables that can't travel fail the call. Default: false. */
   readonly strictContext?: boolean;
+  /** Whether errors in what its calls take along have their stacks, and paths in their texts. Default: true. */
+  readonly exposeStacks?: boolean;
 }
 
 /** What a proxy counts, for tests and for people who look why. */
@@ -160,6 +162,7 @@ export class PoolProxy implements Dispatcher {
   readonly epoch: string;
   readonly home: ContextHome;
   readonly strictContext: boolean;
+  readonly exposeStacks: boolean;
   readonly maxValueBytes: number;
   readonly #options: ProxyOptions;
   readonly #actor: AnyActorRef;
@@ -193,6 +196,7 @@ export class PoolProxy implements Dispatcher {
     this.epoch = options.env.uid();
     this.home = options.home ?? new ContextHome(options.env);
     this.strictContext = options.strictContext ?? false;
+    this.exposeStacks = options.exposeStacks ?? true;
     this.maxValueBytes = options.limits.maxValueBytes;
     this.#deadlines = new Deadlines(options.env);
     this.#closed = new Promise((resolve) => {

@@ -111,7 +111,7 @@ export interface SessionPorts {
   readonly about?: WorkerAbout | undefined;
   /** The caller is given up when it gave no sign of life for so many milliseconds; Infinity: never. */
   readonly callerLostAfterMs: number;
-  /** Whether errors take their stacks along to the caller. */
+  /** Whether errors take their stacks along to the caller, and paths in their texts. */
   readonly exposeStacks: boolean;
   /** Where the calls of tasks go. */
   readonly dispatcher: Dispatcher;

@@ -28,6 +28,8 @@ export interface Destination {
   readonly home: ContextHome;
   /** Whether values of variables that can't travel fail the call. */
   readonly strictContext: boolean;
+  /** Whether errors that go along take their stacks, and paths in their texts. Default: true. */
+  readonly exposeStacks?: boolean;
   /** Bytes that a call may take, what its chain brings along included. */
   readonly maxValueBytes: number;
 }

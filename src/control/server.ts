@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { PbfReader, PbfWriter } from 'pbf';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { hidePaths } from '../security/paths.ts';
 import { identity } from '../transport/grpc-channel.ts';
 import { registerHealth } from '../transport/grpc-health.ts';
 import { listenGrpc } from '../transport/grpc-listener.ts';
@@ -190,7 +191,10 @@ class PoolService {
       },
       (error: unknown) => {
         this.#ending = false;
-        reply({ code: status.INTERNAL, details: `The workers could not be ended: ${error}` });
+        reply({
+          code: status.INTERNAL,
+          details: hidePaths(`The workers could not be ended: ${error}`),
+        });
       },
     );
   }

@@ -1,5 +1,6 @@
 /** The calls of a worker that are not links, on channels of their own: one packet each way. */
 import { AuthenticationError, ProtocolError, WorkerUnreachable } from '../errors.ts';
+import { hidePaths } from '../security/paths.ts';
 import { answerCall } from '../transport/answers.ts';
 import type {
   Channel,
@@ -32,7 +33,8 @@ export function serveCall(
       asked = true;
       answerCall(service, method, bytes.subarray(1)).then(
         (answer) => reply(DONE, answer),
-        (error: unknown) => reply(FAILED, Buffer.from(String((error as Error).message ?? error))),
+        (error: unknown) =>
+          reply(FAILED, Buffer.from(hidePaths(String((error as Error).message ?? error)))),
       );
     },
     drain: () => {},

@@ -2,6 +2,7 @@
 import { OutboundContext } from '../context/outbound.ts';
 import { conclude, concludeFailed, presentChain } from './crossing.ts';
 import type { Definition } from './definition.ts';
+import { encodeFor, exposing } from './discretion.ts';
 import type { CallRequest } from './dispatcher.ts';
 import { type CallOptions, findDispatcher, NO_TERMS, type Terms, termsOf } from './gate.ts';
 import { type Patience, patiently } from './loading.ts';
@@ -51,11 +52,12 @@ async function call(definition: Definition, args: unknown[], options: CallOption
     if (request.timeoutMs !== undefined) began = performance.now();
     const { dispatcher, chain } = prepared;
     if (chain === undefined) {
-      const value = decode(await dispatcher.call(request, definition.encode(args)));
+      const value = decode(await dispatcher.call(request, encodeFor(dispatcher, definition, args)));
       return value instanceof Promise ? await patiently(value, patienceOf(request, began)) : value;
     }
     const outbound = new OutboundContext(dispatcher);
-    const encoded = outbound.depart(chain, () => definition.encode(args));
+    const depart = () => outbound.depart(chain, () => definition.encode(args));
+    const encoded = exposing(dispatcher.exposeStacks, depart);
     context = outbound;
     const received = await dispatcher.call(request, encoded, outbound);
     context = undefined;
@@ -87,11 +89,12 @@ function generate(
     const { dispatcher, request, chain } = prepare(definition, options, around);
     const { signal } = request;
     if (chain === undefined) {
-      const remote = dispatcher.generate(request, definition.encode(args));
+      const remote = dispatcher.generate(request, encodeFor(dispatcher, definition, args));
       return { remote, dispatcher, signal, context: undefined };
     }
     const context = new OutboundContext(dispatcher);
-    const encoded = context.depart(chain, () => definition.encode(args));
+    const depart = () => context.depart(chain, () => definition.encode(args));
+    const encoded = exposing(dispatcher.exposeStacks, depart);
     return { remote: dispatcher.generate(request, encoded), dispatcher, signal, context };
   } catch (error) {
     throw withCallerStack(error, undefined);

@@ -4,6 +4,7 @@ import { OutboundContext } from '../context/outbound.ts';
 import { encodeError } from '../wire/error.ts';
 import { type Encoded, encodeValue } from '../wire/value.ts';
 import { conclude, concludeFailed, presentChain } from './crossing.ts';
+import { exposing } from './discretion.ts';
 import type { Abortable, Dispatcher, RemoteGenerator, StepKind } from './dispatcher.ts';
 import { type Patience, patiently } from './loading.ts';
 import { decode, Unread, whenRead, withCallerStack } from './outcome.ts';
@@ -136,10 +137,14 @@ export class RemoteIterator<Y, R, N> implements AsyncGenerator<Y, R, N> {
     chain = presentChain(currentScope()),
   ): Encoded | undefined {
     const { dispatcher } = this.#started as Started;
-    if (chain === undefined && this.#context === undefined) return encode(value, kind);
+    const { exposeStacks } = dispatcher;
+    const encodeIt = () => encode(value, kind);
+    if (chain === undefined && this.#context === undefined) return exposing(exposeStacks, encodeIt);
     this.#context ??= new OutboundContext(dispatcher);
+    const context = this.#context;
     // A chain without values: that of the steps before is not the asker's.
-    return this.#context.depart(chain ?? new Chain(dispatcher.home), () => encode(value, kind));
+    const depart = () => context.depart(chain ?? new Chain(dispatcher.home), encodeIt);
+    return exposing(exposeStacks, depart);
   }
 
   /** Ends the body without a value; what becomes of that, its consumer does not hear. */

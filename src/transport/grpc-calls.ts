@@ -1,5 +1,6 @@
 /** The gRPC calls of a worker that are not links: Stop, Status, and the standard health check. */
 import { type Server, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { hidePaths } from '../security/paths.ts';
 import { answerCall } from './answers.ts';
 import { identity } from './grpc-channel.ts';
 import { registerHealth } from './grpc-health.ts';
@@ -23,7 +24,7 @@ export function registerCalls(server: Server, service: ListenerService): void {
         (error: unknown) => {
           if (error instanceof RangeError) {
             reply({ code: status.INVALID_ARGUMENT, details: error.message });
-          } else reply({ code: status.INTERNAL, details: `${failure}: ${error}` });
+          } else reply({ code: status.INTERNAL, details: hidePaths(`${failure}: ${error}`) });
         },
       );
     };

@@ -6,6 +6,7 @@ import { byteKinds } from './bytes.ts';
 import { collectionKinds } from './collections.ts';
 import { contextKinds } from './context-kinds.ts';
 import { type DecodeOptions, Decoder } from './decoder.ts';
+import { DiscreetEncoder, type HideText } from './discreet.ts';
 import { type Encoded, type EncodeOptions, Encoder } from './encoder.ts';
 import { errorKind } from './error-kind.ts';
 import { inlineKind } from './inline-kind.ts';
@@ -32,6 +33,7 @@ const kinds = new KindTable([
 
 // Taken while in use: a getter inside a value may encode another one.
 let idleEncoder: Encoder | undefined;
+let idleDiscreet: DiscreetEncoder | undefined;
 let idleDecoder: Decoder | undefined;
 
 /**
@@ -47,15 +49,40 @@ export function encode(
   options: EncodeOptions,
   leading?: readonly string[],
 ): Encoded {
-  const encoder = idleEncoder ?? new Encoder(kinds);
-  idleEncoder = undefined;
+  const isDiscreet = hide !== undefined;
+  const encoder = isDiscreet ? takeDiscreet(hide as HideText) : (idleEncoder ?? new Encoder(kinds));
+  if (!isDiscreet) idleEncoder = undefined;
   try {
     return encoder.encode(value, options);
   } catch (error) {
     throw asSerializationError(error, root, leading);
   } finally {
     encoder.reset();
-    idleEncoder = encoder;
+    if (isDiscreet) idleDiscreet = encoder as DiscreetEncoder;
+    else idleEncoder = encoder;
+  }
+}
+
+function takeDiscreet(hideText: HideText): DiscreetEncoder {
+  const encoder = idleDiscreet ?? new DiscreetEncoder(kinds);
+  idleDiscreet = undefined;
+  encoder.hide = hideText;
+  return encoder;
+}
+
+let hide: HideText | undefined;
+
+/**
+ * Runs `fn`, which encodes values: errors in them, and what is thrown, go without their stacks, and with
+ * what `hideText` makes of their texts.
+ */
+export function withoutStacks<T>(hideText: HideText, fn: () => T): T {
+  const before = hide;
+  hide = hideText;
+  try {
+    return fn();
+  } finally {
+    hide = before;
   }
 }
 

@@ -295,7 +295,7 @@ export class Encoder extends CborWriter implements ValueSink {
 
   #orNote(write: () => void): void {
     const refusal = this.attempt(write);
-    if (refusal !== undefined) this.text(`[not sent: ${describe(refusal)}]`);
+    if (refusal !== undefined) this.write(`[not sent: ${describe(refusal)}]`);
   }
 
   #start(value: unknown): void {

@@ -11,7 +11,6 @@ import type { Encoded } from './encoder.ts';
 export type { Encoded } from './encoder.ts';
 
 const OPTIONS = { stacks: true, attachments: true };
-const WITHOUT_STACKS = { ...OPTIONS, stacks: false };
 const ALONE = { ...OPTIONS, attachments: false };
 const LIST_OPTIONS = { ...OPTIONS, list: true };
 
@@ -22,11 +21,10 @@ const LIST_OPTIONS = { ...OPTIONS, list: true };
  * the program's own memory: they must be on their way, or copied, before it runs again.
  *
  * @param root what the path in an error starts with, e.g. `result`
- * @param stacks whether errors take their stacks along
  * @throws SerializationError when a part of it can't travel; `path` names the part
  */
-export function encodeValue(value: unknown, root = 'value', stacks = true): Encoded {
-  return encode(value, root, stacks ? OPTIONS : WITHOUT_STACKS);
+export function encodeValue(value: unknown, root = 'value'): Encoded {
+  return encode(value, root, OPTIONS);
 }
 
 /**

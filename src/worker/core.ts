@@ -227,6 +227,7 @@ export class WorkerCore {
       maxQueue: Number.POSITIVE_INFINITY,
       ...(options.home && { home: options.home }),
       strictContext: options.strictContext ?? false,
+      exposeStacks: options.exposeStacks ?? true,
       ...(options.lostAfterMs !== undefined && { lostAfterMs: options.lostAfterMs }),
     });
     this.#keeper = new ProxyKeeper({ env, proxy: this.#proxy, lazy, ttlMs });
