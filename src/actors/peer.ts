@@ -17,6 +17,7 @@ import type { Channel, CloseReason } from '../transport/transport.ts';
 import type { CancelReason, Frame } from '../wire/frame.ts';
 import { createLightActor } from './actor.ts';
 import type { BalancerEvent } from './balancer.ts';
+import { beatOf } from './beats.ts';
 import type { Call } from './call.ts';
 import { Offers } from './offers.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
@@ -275,10 +276,10 @@ export class Peer {
 
   /** @param lastNumber after which its calls are numbered: a worker that knows the caller admits no other */
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts, lastNumber: number) {
-    const { uid, address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
+    const { uid, address, tags, capacity = Number.POSITIVE_INFINITY } = worker;
     this.#alternatives = worker.alternatives ?? [];
     this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
-    this.#beat = beat;
+    this.#beat = beatOf(worker);
     this.#standing = worker.hearsay ? 'new' : 'good';
     this.#ports = ports;
     const offersPorts = {
@@ -354,11 +355,11 @@ export class Peer {
 
   /** What is known of the worker has changed. A link that is up stays; the next one goes to the new address. */
   update(worker: WorkerAddress): void {
-    const { address, beat, tags, capacity = Number.POSITIVE_INFINITY } = worker;
+    const { address, tags, capacity = Number.POSITIVE_INFINITY } = worker;
     // Somebody else says where it is now.
     if (worker.hearsay) this.#offers.modules = this.#ports.modulesFor(worker);
     this.#alternatives = worker.alternatives ?? [];
-    this.#beat = beat ?? this.#beat;
+    this.#beat = beatOf(worker) ?? this.#beat;
     Object.assign(this.view, { address, tags, capacity });
   }
 

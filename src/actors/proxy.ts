@@ -24,6 +24,7 @@ import { CancelReason } from '../wire/frame.ts';
 import type { Encoded } from '../wire/value.ts';
 import { createLightActor } from './actor.ts';
 import { Balancer } from './balancer.ts';
+import { shown } from './beats.ts';
 import { type Call, type CallEvent, callChart, callEffects, type Waiter } from './call.ts';
 import { Deadlines } from './deadlines.ts';
 import { Peer, type PeerPorts, type WorkerAddress } from './peer.ts';
@@ -330,7 +331,8 @@ export class PoolProxy implements Dispatcher {
   }
 
   send(event: ProxyEvent): void {
-    if (this.#state !== 'closed') this.#actor.send(event);
+    if (this.#state === 'closed') return;
+    this.#actor.send('worker' in event ? { ...event, worker: shown(event.worker) } : event);
   }
 
   call(request: CallRequest, args: Encoded, context?: OutboundContext): Promise<Received> {

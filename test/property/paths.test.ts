@@ -119,7 +119,7 @@ describe('an error goes', () => {
   };
 
   test('without the paths in what it says, has and is around, and keeps the rest', () => {
-    const error = hidden(inside()) as AggregateError & { cause: { code: string } };
+    const error = hidden(inside()) as unknown as AggregateError & { cause: { code: string } };
     const all = JSON.stringify(decompose(error));
     expect(all).not.toContain('SECRET');
     expect(all).not.toContain('paths.test');

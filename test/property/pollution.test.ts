@@ -179,7 +179,7 @@ test('in what workers say of themselves, on each way that it comes', () => {
       [...Object.keys(worker), 'channel', 'extra', 'secure', 'tags'].sort(),
     );
     expectKnownPrototypes(parsed);
-    expect(parsed.channel.concurrency).toBeUndefined();
+    expect(parsed.channel?.concurrency).toBeUndefined();
     const record = decodeRecord(Buffer.from(`{"v": 1, "rev": 1, "worker": ${json(key)}}`));
     expectKnownPrototypes(record);
     const txt = encodeTxt({ name: 'n', revision: 1, worker: parsed });
