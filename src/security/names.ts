@@ -15,11 +15,16 @@ export interface PeerIdentity {
 /** What stands between the commas of a list of names; a value with odd characters is a JSON string. */
 const NAME =
   /(?<kind>[A-Za-z][A-Za-z ]*):(?:(?<quoted>"(?:[^"\\]|\\.)*")|(?<plain>[^,]*))(?:, |$)/y;
-const STANDS_FOR_SOMEONE = new Set(['DNS', 'URI', 'email']);
+/** Which can stand for someone, and how they look: no name of one kind passes for one of another. */
+const STANDS_FOR_SOMEONE: Readonly<Record<string, RegExp>> = {
+  DNS: /^[^:/@]+$/,
+  URI: /:/,
+  email: /^[^:/]+@[^:/]+$/,
+};
 
 export function identityOf(certificate: X509Certificate): PeerIdentity {
   const names = parseNames(certificate.subjectAltName)
-    .filter(({ kind }) => STANDS_FOR_SOMEONE.has(kind))
+    .filter(({ kind, value }) => STANDS_FOR_SOMEONE[kind]?.test(value))
     .map(({ value }) => value);
   return {
     names: [...new Set(names)],

@@ -28,6 +28,12 @@ describe('the names of a certificate', () => {
     expect(identity.fingerprint).toMatch(/^(?:[0-9A-F]{2}:){31}[0-9A-F]{2}$/);
   });
 
+  test('of one kind do not pass for those of another', () => {
+    const subjectAltName = 'DNS:spiffe://my-app/web, DNS:a@my-app, email:web@my-app, URI:urn:web';
+    const certificate = { subjectAltName } as X509Certificate;
+    expect(identityOf(certificate).names).toEqual(['web@my-app', 'urn:web']);
+  });
+
   test.each([
     ['a.example', 'DNS:b.example, DNS:a.example', true],
     ['A.Example', 'DNS:a.example', true],
