@@ -57,7 +57,7 @@ const overNats = {
     ...withProcesses,
     name: 'nats',
     include: OVER_NATS,
-    globalSetup: ['test/integration/nats-setup.ts'],
+    globalSetup: ['test/integration/sources-setup.ts', 'test/integration/nats-setup.ts'],
   },
 };
 
@@ -103,7 +103,7 @@ export default defineConfig({
           ...withProcesses,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          globalSetup: ['test/integration/skipped.ts'],
+          globalSetup: ['test/integration/sources-setup.ts', 'test/integration/skipped.ts'],
         },
       },
       ...(noNats === undefined ? [overNats] : []),

@@ -4,8 +4,11 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { MANY, sourceOf } from './sources.js';
 
 const root = new URL('../../', import.meta.url).href;
+const sources = new URL('src/', root).href;
+const many = new URL(MANY, sources).href;
 /** A folder outside, with programs that a test has written. */
 const { SKEIN_TEST_PROGRAMS: programs } = process.env;
 const folders = [root, ...(programs ? [pathToFileURL(`${programs}/`).href] : [])];
@@ -27,6 +30,7 @@ const options = /** @type {const} */ ({
 
 /** @type {import('node:module').ResolveHook} */
 export function resolve(specifier, context, next) {
+  if (specifier.startsWith(many)) return { url: specifier, format: 'module', shortCircuit: true };
   if (!/^(?:file:|\.\.?\/).*\.ts(?:\?|$)/.test(specifier)) return next(specifier, context);
   const { href } = new URL(specifier, context.parentURL);
   // Node says best what is wrong with those that are not there.
@@ -36,8 +40,9 @@ export function resolve(specifier, context, next) {
 
 /** @type {import('node:module').LoadHook} */
 export function load(url, context, next) {
-  if (!isOurs(url)) return next(url, context);
-  return { format: 'module', source: compiled(fileURLToPath(url)), shortCircuit: true };
+  const source = url.startsWith(sources) ? sourceOf(url) : undefined;
+  if (source === undefined && !isOurs(url)) return next(url, context);
+  return { format: 'module', source: source ?? compiled(fileURLToPath(url)), shortCircuit: true };
 }
 
 /** @param {string} url */

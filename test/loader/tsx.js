@@ -1,8 +1,12 @@
 /**
- * Loads the TypeScript of this repository as tsx does, in half the time, for the processes that tests start:
- * `node --import …/test/loader/tsx.js`. Each of them loads all of the sources, which takes 0.3 s instead of 0.8 s.
+ * Loads the TypeScript of this repository as tsx does, in a third of the time, for the processes that tests start:
+ * `node --import …/test/loader/tsx.js`.
  */
-import { register } from 'node:module';
+import * as nodeModule from 'node:module';
+import * as hooks from './hooks.js';
 
 process.setSourceMapsEnabled(true);
-register('./hooks.js', import.meta.url);
+const { registerHooks } = /** @type {{ registerHooks?(own: typeof hooks): void }} */ (nodeModule);
+// Node 20 has hooks in a thread of their own only, which takes time to start and to ask.
+if (registerHooks) registerHooks(hooks);
+else nodeModule.register('./hooks.js', import.meta.url);
