@@ -15,19 +15,15 @@ const decorators = {
   },
 };
 
-/** Files about calls, whatever carries them: they run once more over NATS. */
+/**
+ * Files about what depends on what carries the calls: frames of all kinds and sizes, backpressure, what is lost and found,
+ * how workers are reached and stopped. They run once more over NATS; names, codecs, balancers and the rules of
+ * chains are above all that.
+ */
 const OVER_NATS = [
-  ...['any-value', 'backpressure', 'balancing', 'cancellation', 'classes', 'context'],
-  ...[
-    'context-failures',
-    'context-garbage',
-    'context-large',
-    'context-left-over',
-    'context-oracle',
-  ],
-  ...['context-strict', 'detached', 'errors', 'faults', 'flow', 'functions', 'generators'],
-  ...['idempotent', 'imports', 'inline', 'methods', 'names', 'nested', 'nested-pools'],
-  ...['pool', 'pools', 'references', 'stacks', 'stalls', 'status', 'stop', 'values', 'worker'],
+  ...['backpressure', 'cancellation', 'context', 'context-failures', 'context-large', 'detached'],
+  ...['errors', 'faults', 'flow', 'functions', 'generators', 'idempotent', 'nested', 'pool'],
+  ...['pools', 'stalls', 'status', 'stop', 'values', 'worker'],
 ].map((name) => `test/integration/${name}.test.ts`);
 
 const MUTANTS = 'test/property/mutants.test.ts';
