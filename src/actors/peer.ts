@@ -179,10 +179,9 @@ export interface PeerPorts {
   /**
    * Opens a channel to a worker at the first of its addresses that answers, or to a beat.
    *
-   * @param expects the uid of the worker that is meant. Default: whoever answers
    * @throws ProtocolError when there is no transport for any of the addresses
    */
-  connect(addresses: readonly [string, ...string[]], expects?: string): Channel;
+  connect(addresses: readonly [string, ...string[]], who: WhoIsMeant): Channel;
   /** Which modules are imported because the worker names them; undefined: as for the process. */
   modulesFor(worker: WorkerAddress): ModulePolicy | undefined;
   balance(event: BalancerEvent): void;
@@ -205,6 +204,13 @@ export interface PeerPorts {
   dropped(frame: Frame): void;
   /** An envelope that came twice was dropped. */
   duplicate(): void;
+}
+
+export interface WhoIsMeant {
+  /** The uid of the worker that is meant. Default: whoever answers. */
+  readonly expects?: string;
+  /** Whether somebody says that it is there, and the pool does not know. */
+  readonly hearsay: boolean;
 }
 
 export interface WorkerAddress {
@@ -247,6 +253,8 @@ type Changing<T> = { -readonly [K in keyof T]: T[K] };
 export class Peer {
   readonly view: Changing<WorkerView>;
   #alternatives: readonly string[];
+  /** Whether somebody says where it is, and the pool does not know. */
+  #hearsay: boolean;
   /** As those say who named the worker: they may have a way of their own to it. */
   #beat: string | undefined;
   /** As the worker said itself on the last link. */
@@ -278,6 +286,7 @@ export class Peer {
   constructor(parent: AnyActorRef, worker: WorkerAddress, ports: PeerPorts, lastNumber: number) {
     const { uid, address, tags, capacity = Number.POSITIVE_INFINITY } = worker;
     this.#alternatives = worker.alternatives ?? [];
+    this.#hearsay = worker.hearsay ?? false;
     this.view = { uid, address, tags, capacity, inFlight: 0, stalled: false };
     this.#beat = beatOf(worker);
     this.#standing = worker.hearsay ? 'new' : 'good';
@@ -359,6 +368,7 @@ export class Peer {
     // Somebody else says where it is now.
     if (worker.hearsay) this.#offers.modules = this.#ports.modulesFor(worker);
     this.#alternatives = worker.alternatives ?? [];
+    this.#hearsay = worker.hearsay ?? false;
     this.#beat = beatOf(worker) ?? this.#beat;
     Object.assign(this.view, { address, tags, capacity });
   }
@@ -442,7 +452,8 @@ export class Peer {
     this.#met = false;
     let channel: Channel;
     try {
-      channel = this.#ports.connect([address, ...alternatives], uid);
+      const who = { expects: uid, hearsay: this.#hearsay };
+      channel = this.#ports.connect([address, ...alternatives], who);
     } catch (cause) {
       const reason = { code: 'refused' as const, message: String(cause), cause };
       this.send({ type: 'down', reason });
@@ -507,6 +518,7 @@ export class Peer {
   /** @param address where the link is, unless it came up at an alternative */
   #watchOver(link: Link, address: string): Watch {
     const { env, lostAfterMs, connect, lost } = this.#ports;
+    const hearsay = this.#hearsay;
     return new Watch(this.#actor, {
       env,
       lostAfterMs,
@@ -515,7 +527,7 @@ export class Peer {
         const via = this.#via ?? address;
         // Where it is connected at an alternative, its own network may be out of reach.
         const beat = via === address ? (this.#beat ?? this.#saidBeat) : this.#saidBeat;
-        return beat === undefined ? undefined : connect([withoutWildcard(beat, via)]);
+        return beat === undefined ? undefined : connect([withoutWildcard(beat, via)], { hearsay });
       },
       stalled: (stalled) => {
         this.view.stalled = stalled;

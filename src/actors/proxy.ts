@@ -90,6 +90,8 @@ export interface ProxyOptions {
   readonly limits: Limits;
   /** Those for the workers' beats included. */
   readonly transports: readonly Dialer[];
+  /** The same for workers of which somebody says that they are there (`hearsay`). Default: the same. */
+  readonly foundTransports?: readonly Dialer[] | undefined;
   readonly policy: LoadBalancer;
   readonly maxQueue: number;
   /** Somebody waits for a call, for the first time since `checkAwaited` was false. */
@@ -224,8 +226,10 @@ export class PoolProxy implements Dispatcher {
       limits: { ...limits, helloTimeoutMs: Math.max(limits.helloTimeoutMs, leastMs) },
       epoch: this.epoch,
       home: this.home,
-      connect: (addresses, expects) =>
-        connectAny(options.transports, addresses, { env: options.env, expects }),
+      connect: (addresses, { expects, hearsay }) => {
+        const { transports, foundTransports = transports, env } = options;
+        return connectAny(hearsay ? foundTransports : transports, addresses, { env, expects });
+      },
       balance: (event) => this.#balancer.send(event),
       modulesFor: (worker) => options.modules?.(worker),
       isFull: (uid) => this.#balancer.isFull(uid),

@@ -92,7 +92,7 @@ async function openPool(
   });
   return await checked('skein pool up', () =>
     WorkerPool[openWith](options, {
-      waitsForOthers: true,
+      isForOthers: true,
       steadyAfterMs: STEADY_MS,
       replacing: supervisor.replacing,
     }),

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Timer } from '../env.ts';
 import { AuthenticationError } from '../errors.ts';
-import { NONCE_BYTES } from '../security/authkey.ts';
+import { KEY_WANTED, NONCE_BYTES } from '../security/authkey.ts';
 import {
   CannotAsk,
   type Channel,
@@ -28,7 +28,6 @@ const AGAIN_MS = 1_000;
 
 const NO_KEY = 'it has no authkey: start it with the same one, or give none here';
 const OTHER_KEY = 'it has another authkey: give both the same one';
-const KEY_WANTED = 'it answers nobody without its authkey: give the same one here';
 const IMPOSTOR = 'it can not show that it has the authkey: it is not what it claims to be';
 
 /** What the worker shows that it knows, and what for. */

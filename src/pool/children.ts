@@ -6,6 +6,8 @@ import type { WorkerAddress } from '../actors/peer.ts';
 import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery.ts';
 import { systemEnv, type Timer } from '../env.ts';
 import type { RuntimeLog } from '../logger.ts';
+import { encodeAuthkey } from '../security/authkey.ts';
+import { forgetSecret, rememberSecret } from '../security/own-workers.ts';
 import { formatAddress, withoutWildcard } from '../transport/address.ts';
 import { toBeatAddress } from '../transport/beat.ts';
 import { VERSION } from '../transport/version.ts';
@@ -17,7 +19,9 @@ import { makeFolder } from '../worker/sockets.ts';
 
 export interface ChildrenOptions {
   /** What each worker is told, but for where it listens. */
-  readonly setup: Omit<WorkerSetup, 'address' | 'beat' | 'packages'>;
+  readonly setup: Omit<WorkerSetup, 'address' | 'beat' | 'packages' | 'secret'>;
+  /** What they want to be shown, where they are for nobody but the pool. */
+  readonly secret: Uint8Array | undefined;
   readonly startTimeoutMs: number;
   /** For gRPC: Unix sockets, or TCP on this host; undefined: nowhere. */
   readonly listen: { readonly unix: true } | { readonly host: string } | undefined;
@@ -114,41 +118,46 @@ export class Children {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
     this.#failures.set(slot, failures);
-    const { setup, startTimeoutMs, reach, started: told, leaving, exited } = this.#options;
+    const { setup, secret, startTimeoutMs, reach, started: told, leaving, exited } = this.#options;
     const beatAddress = this.#address(slot, 'beat');
     const listen = {
       address: this.#address(slot, 'sock'),
       beat: beatAddress && toBeatAddress(beatAddress),
     };
     const options = { startTimeoutMs, killTimeoutMs: KILL_TIMEOUT_MS, output: this.#output };
-    const process = new WorkerProcess({ ...setup, ...listen }, options, {
-      started: (started) => {
-        const { uid, address, alternatives, beat } = started;
-        const child = this.#slots.get(slot);
-        if (child) {
-          child.since = systemEnv.now();
-          child.worker = {
-            uid,
-            address: reach(here(address)),
-            ...(alternatives.length > 0 && { alternatives: alternatives.map(reach) }),
-            beat: beat === undefined ? undefined : reach(here(beat)),
-            tags: setup.tags,
-            capacity: setup.concurrency,
-          };
-          this.#publish(child, started);
-        }
-        told(slot);
+    const process = new WorkerProcess(
+      { ...setup, secret: secret && encodeAuthkey(secret), ...listen },
+      options,
+      {
+        started: (started) => {
+          const { uid, address, alternatives, beat } = started;
+          const child = this.#slots.get(slot);
+          if (child) {
+            child.since = systemEnv.now();
+            child.worker = {
+              uid,
+              address: reach(here(address)),
+              ...(alternatives.length > 0 && { alternatives: alternatives.map(reach) }),
+              beat: beat === undefined ? undefined : reach(here(beat)),
+              tags: setup.tags,
+              capacity: setup.concurrency,
+            };
+            if (secret) rememberSecret(addressesOf(child.worker), secret);
+            this.#publish(child, started);
+          }
+          told(slot);
+        },
+        leaving: () => {
+          this.#withdraw(this.#slots.get(slot));
+          this.#judge(slot);
+          leaving(slot);
+        },
+        exited: (why) => {
+          this.#judge(slot);
+          exited(slot, why);
+        },
       },
-      leaving: () => {
-        this.#withdraw(this.#slots.get(slot));
-        this.#judge(slot);
-        leaving(slot);
-      },
-      exited: (why) => {
-        this.#judge(slot);
-        exited(slot, why);
-      },
-    });
+    );
     this.#slots.set(slot, { process, worker: undefined, since: 0, announced: undefined });
   }
 
@@ -185,7 +194,9 @@ export class Children {
 
   /** Forgets one whose process has ended. */
   forget(slot: number): void {
-    this.#withdraw(this.#slots.get(slot));
+    const child = this.#slots.get(slot);
+    this.#withdraw(child);
+    forgetSecret(addressesOf(child?.worker));
     this.#slots.delete(slot);
   }
 
@@ -278,6 +289,10 @@ export class Children {
         log.warn(`worker ${worker.uid.slice(0, 8)} can't be ${what}: ${String(error)}`);
       });
   }
+}
+
+function addressesOf({ address, alternatives = [] }: Partial<WorkerAddress> = {}): string[] {
+  return address === undefined ? [] : [address, ...alternatives];
 }
 
 function pauseAfter(failures: number): number {

@@ -44,8 +44,8 @@ export interface PoolOptions {
   readonly extra?: Readonly<Record<string, string>>;
   /**
    * A secret that the pool and its workers have, text or bytes: each shows that it has it, and nobody says
-   * it. Workers take nothing from those who do not have it. Default: none, and whoever reaches a worker may
-   * use it.
+   * it. Workers take nothing from those who do not have it. Default: none. Spawned workers that no discovery tells
+   * of take calls from the pool and each other alone; whoever reaches another one may use it.
    */
   readonly authkey?: AuthkeyGiven;
   /**

@@ -1,4 +1,5 @@
 /** `WorkerPool`: what a user opens. */
+import { randomBytes } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { type AnyActorRef, createActor } from 'xstate';
@@ -24,7 +25,7 @@ import { isImporting } from '../routine/modules.ts';
 import { checkFunction, checkNames } from '../routine/options.ts';
 import { deriveScope, runInScope } from '../routine/task.ts';
 import { ownPackages, withoutFiles } from '../routine/whereabouts.ts';
-import { encodeAuthkey } from '../security/authkey.ts';
+import { type AuthkeyGiven, encodeAuthkey } from '../security/authkey.ts';
 import { limitsOf } from '../security/limits.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { takeTransports } from '../transport/given.ts';
@@ -77,18 +78,17 @@ export interface PoolWorker {
 
 /** What a pool takes from outside when it is opened with `openWith`. */
 export interface PoolParts {
-  /** How it reaches its workers. Default: over gRPC. */
-  readonly transports?: readonly Dialer[];
   /**
    * Where what listens at `address`, a worker or its beat, is reached by the pool and by the other
    * workers. Default: there.
    */
   readonly reach?: (address: string) => string;
   /**
-   * Whether tasks of other callers may come to an end when the pool closes, within its grace time.
-   * Default: they are aborted when its own calls are over.
+   * Whether its workers are for other callers, too, though no discovery tells of them. Their tasks may come to an
+   * end when the pool closes, within its grace time. Default: only workers that are announced are for others, and
+   * tasks are aborted when the pool's own calls are over.
    */
-  readonly waitsForOthers?: boolean;
+  readonly isForOthers?: boolean;
   /**
    * A spawned worker that ends sooner after it has come up, in milliseconds, counts as one that did not
    * come up: when there are several in a row, the next is started after a pause. Default: 0
@@ -108,6 +108,8 @@ export const openWith: unique symbol = Symbol('skein.openWith');
 
 /** The death of this process is known to its workers, and that of other callers is not. */
 const CALLER_LOST_AFTER_MS = 30_000;
+/** Of the secret that a pool makes for its workers. */
+const SECRET_BYTES = 32;
 /** So long after it has got idle a pool may still keep the process alive. */
 const HOLD_MS = 50;
 /** Spawned workers are told of others once in so long. */
@@ -157,7 +159,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #actor: AnyActorRef;
   readonly #proxy: PoolProxy;
   readonly #children: Children;
-  readonly #waitsForOthers: boolean;
+  readonly #isForOthers: boolean;
+  /** What its workers want to be shown, where they are for nobody else; see docs/decisions/026. */
+  readonly #secret: Uint8Array | undefined;
   readonly #replacing: PoolParts['replacing'];
   readonly #discovery: OwnedDiscovery | undefined;
   readonly #finder: Finder | undefined;
@@ -289,14 +293,11 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       this.#log.warn(`${name} has no effect without discovery: it is for workers that are found`);
     }
     const limits: Limits = { ...defaultLimits, ...limitsOf(this.#options.limits) };
-    // Those given come first: they may have a way of their own to the beats.
-    const { others } = takeTransports(this.#options.transport);
-    const transports = [
-      ...(parts.transports ?? [grpcTransport({ authkey })]),
-      ...guardAll(others, authkey),
-      beatTransport(),
-    ];
-    this.#waitsForOthers = parts.waitsForOthers ?? false;
+    this.#isForOthers = parts.isForOthers ?? false;
+    this.#secret = this.#makeSecret();
+    // Workers that are found know nothing of the secret.
+    const foundTransports = this.#transports(authkey);
+    const transports = this.#secret ? this.#transports(this.#secret) : foundTransports;
     this.#replacing = parts.replacing;
     const reach = parts.reach ?? ((address: string) => address);
     this.#children = this.#makeChildren(reach, parts);
@@ -312,6 +313,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       env: systemEnv,
       limits,
       transports,
+      foundTransports,
       policy: loadBalancer,
       maxQueue,
       lostAfterMs: lostAfter,
@@ -329,7 +331,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       hopeless: () => size === 0 && this.#finder?.isHopeless === true,
       why: () => this.#finder?.why ?? '',
     });
-    this.#finder = discovery && this.#makeFinder(discovery, transports, limits, reach);
+    this.#finder = discovery && this.#makeFinder(discovery, foundTransports, limits, reach);
     this.#atExit = atExit(() => this.#children.cleanUp());
     this.#actor.start();
   }
@@ -488,11 +490,24 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       },
       stopAll: ({ graceMs }: PoolContext) => {
         this.#finder?.stop();
-        this.#children.stop(this.#waitsForOthers ? graceMs : 0);
+        this.#children.stop(this.#isForOthers ? graceMs : 0);
         if (this.#children.size === 0) this.#send({ type: 'stopped' });
       },
       closed: () => this.#end(),
     };
+  }
+
+  /** None where the user's authkey does the same, or others shall find the workers. */
+  #makeSecret(): Uint8Array | undefined {
+    const { size, authkey } = this.#options;
+    const isOpen = this.#isForOthers || this.#discovery?.discovery.publisher !== undefined;
+    return size === 0 || isOpen || authkey !== undefined ? undefined : randomBytes(SECRET_BYTES);
+  }
+
+  #transports(authkey: AuthkeyGiven | undefined): readonly Dialer[] {
+    const { others } = takeTransports(this.#options.transport);
+    // Those given come before the beats of gRPC: they may have a way of their own to these.
+    return [grpcTransport({ authkey }), ...guardAll(others, authkey), beatTransport()];
   }
 
   #makeChildren(
@@ -540,6 +555,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         extra,
         transports: takeTransports(transport).others.flatMap(({ recipe }) => recipe ?? []),
       },
+      secret: this.#secret,
       startTimeoutMs: startTimeout,
       listen: listenOf(this.#options, publisher?.bindHost),
       reach,

@@ -10,6 +10,10 @@ export const NONCE_BYTES = 32;
 /** Who has a proof made. */
 export type Role = 'client' | 'server';
 
+/** Why a server that has a key does not answer who has none. */
+export const KEY_WANTED =
+  'it answers nobody without its authkey: give the same one here, and to the pool that has spawned it, if one has';
+
 /** What a proof is about. */
 export interface Exchange {
   /** The path of the call, e.g. `/skein.v1.Worker/Link`. */

@@ -1,12 +1,14 @@
 /** The caller's end of the calls of a worker that are not links, whichever transport carries them. */
 import { WorkerUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
+import { secretOf } from '../security/own-workers.ts';
 import { grpcTransport } from './grpc.ts';
 import { noTransport, schemeOf, type Transport, type WorkerMethod } from './transport.ts';
 
 export interface CallWorkerOptions {
   /** The answer must have come after so many milliseconds. Default: it may take as long as it likes. */
   readonly timeoutMs?: number | undefined;
+  /** Default: none, or the secret of the pool of this process that has spawned the worker. */
   readonly authkey?: AuthkeyGiven | undefined;
   /** Serves the address, if gRPC does not. Default: none. */
   readonly transport?: Transport | undefined;
@@ -23,7 +25,7 @@ export async function callWorker(
   address: string,
   method: WorkerMethod,
   request: Uint8Array,
-  { timeoutMs, authkey, transport }: CallWorkerOptions = {},
+  { timeoutMs, authkey = secretOf(address), transport }: CallWorkerOptions = {},
 ): Promise<Uint8Array> {
   const chosen = transportFor(address, transport);
   const guarded = authkey === undefined ? chosen : chosen.guarded(authkey);

@@ -11,7 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { PbfReader } from 'pbf';
-import { type Authkey, NONCE_BYTES } from '../security/authkey.ts';
+import { type Authkey, KEY_WANTED, NONCE_BYTES } from '../security/authkey.ts';
 import { readChallengeReply } from '../wire/generated/auth.js';
 import { identity } from './grpc-channel.ts';
 import { CHALLENGE_PATH, CLIENT_NONCE_KEY, NONCE_KEY, PROOF_KEY } from './grpc-guard.ts';
@@ -47,7 +47,7 @@ export function authenticationProblem(
   given: boolean,
 ): string | undefined {
   if (code !== status.UNAUTHENTICATED) return undefined;
-  return given ? details : 'it answers nobody without its authkey: give the same one here';
+  return given ? details : KEY_WANTED;
 }
 
 interface Problem {

@@ -41,6 +41,8 @@ export interface WorkerCoreOptions {
   readonly env: Env;
   readonly limits: Limits;
   readonly transports: readonly BaseTransport[];
+  /** How workers are called that its pool has found. Default: as the others. */
+  readonly foundTransports?: readonly Dialer[] | undefined;
   /** Where it listens. Default: where `start` is told. */
   readonly address?: string;
   readonly tags?: readonly string[];
@@ -217,6 +219,10 @@ export class WorkerCore {
       env: options.env,
       limits: options.limits,
       transports: this.#transports,
+      foundTransports: options.foundTransports && [
+        ...options.foundTransports,
+        ...(options.beats ?? []),
+      ],
       eager: !lazy,
       modules: ({ hearsay }) => (hearsay ? policy && withoutFiles(policy) : policy),
       awaited: () => this.#keeper.awaited(),

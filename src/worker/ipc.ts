@@ -44,6 +44,11 @@ export interface WorkerSetup {
   readonly transports: readonly TransportRecipe[];
   /** What callers must show that they have, as `encodeAuthkey` gives it; undefined for nothing. */
   readonly authkey: string | undefined;
+  /**
+   * The same of a pool whose workers are for nobody else, which it has made for them: those that it has found
+   * do not have it. Undefined where there is an authkey, or others may call.
+   */
+  readonly secret: string | undefined;
   /** A caller is given up that was silent for so many milliseconds; undefined for those of a parent. */
   readonly callerLostAfterMs: number | undefined;
   /** What else it says of itself. */

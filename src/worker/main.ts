@@ -47,12 +47,20 @@ async function start(setup: WorkerSetup): Promise<void> {
     packages = new PackageNews(setup, send);
     for (const module of setup.modules) await loadLocal(module, packages.policy);
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
-    const authkey = setup.authkey === undefined ? undefined : decodeAuthkey(setup.authkey);
-    const others = guardAll(await makeTransports(setup.transports), authkey);
+    // Those that the pool has found know nothing of its secret.
+    const given = await makeTransports(setup.transports);
+    const keyed = (key: string | undefined) => {
+      const authkey = key === undefined ? undefined : decodeAuthkey(key);
+      return { grpc: grpcTransport({ authkey }), others: guardAll(given, authkey) };
+    };
+    const { authkey, secret = authkey } = setup;
+    const { grpc, others } = keyed(secret);
+    const found = secret === authkey ? undefined : keyed(authkey);
     worker = new WorkerCore({
       env: systemEnv,
       limits: { ...defaultLimits, ...setup.limits },
-      transports: [grpcTransport({ authkey }), ...others],
+      transports: [grpc, ...others],
+      foundTransports: found && [found.grpc, ...found.others],
       beats: [beatTransport()],
       lostAfterMs: setup.lostAfterMs,
       callerLostAfterMs: setup.callerLostAfterMs,

@@ -241,6 +241,7 @@ test.each(['unix', 'tcp'])(
           strict: false,
           backpressure: undefined,
           authkey: undefined,
+          secret: undefined,
           callerLostAfterMs: undefined,
           extra: undefined,
           modules: [],

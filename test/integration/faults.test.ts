@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  LocalDiscovery,
   type PoolOptions,
   type PoolWorker,
   RoutineNotFound,
@@ -242,7 +243,9 @@ describe.skipIf(isNats)('malformed bytes on the Link stream', () => {
   let pool: WorkerPool;
   let client: grpc.Client;
   beforeAll(async () => {
-    pool = await WorkerPool.open({ size: 1, transport: 'tcp' });
+    // Announced, and so for whoever comes.
+    const discovery = new LocalDiscovery('faults', { folder: `${folder}/found` });
+    pool = await WorkerPool.open({ size: 1, transport: 'tcp', discovery });
     const address = (pool.workers[0]?.address ?? '').replace('tcp://', '');
     client = new grpc.Client(address, grpc.credentials.createInsecure());
   });
@@ -343,7 +346,7 @@ describe.skipIf(isNats)('malformed bytes on the Link stream', () => {
     const received: Buffer[] = [];
     stream.on('data', (data: Buffer) => received.push(data));
     stream.on('error', () => {});
-    const module = moduleUrl('integration/routines/values.ts');
+    const module = 'skein/test/integration/routines/values.ts';
     stream.write(
       envelope(
         { call: 0, hello: { ...hello.hello, uid: 'raw0000000000001' } },

@@ -111,9 +111,10 @@ describe('a durable pool', () => {
   });
 
   test('asks a worker at an address who it is', async () => {
-    const hybrid = await open({ size: 1, ...onNetwork });
+    const authkey = 'correct horse battery staple';
+    const hybrid = await open({ size: 1, authkey, ...onNetwork });
     const [{ address, uid } = { address: '', uid: '' }] = hybrid.workers;
-    const durable = await open({ discovery: new StaticDiscovery([address]) });
+    const durable = await open({ discovery: new StaticDiscovery([address]), authkey });
     await until(() => expect(durable.workers).toMatchObject([{ uid, address, spawned: false }]));
     await until(async () => expect(await pids(durable)).toEqual(pidsOf(hybrid)));
   });

@@ -274,13 +274,16 @@ class Relay {
   }
 }
 
+/** What a worker wants to be shown that others call than its pool. */
+const authkey = 'correct horse battery staple';
+
 /** A proxy of its own, with one worker. */
 function proxyTo(worker: WorkerAddress, options: Partial<ProxyOptions> = {}): DispatchTarget {
   const root = createActor(fromCallback(() => {})).start();
   const proxy = new PoolProxy(root, {
     env: systemEnv,
     limits: defaultLimits,
-    transports: [grpcTransport(), beatTransport()],
+    transports: [grpcTransport({ authkey }), beatTransport()],
     policy: roundRobin(),
     maxQueue: Number.POSITIVE_INFINITY,
     lostAfterMs: 1_000,
@@ -294,7 +297,7 @@ function proxyTo(worker: WorkerAddress, options: Partial<ProxyOptions> = {}): Di
 test.skipIf(isNats)(
   'a worker that is stopped before it greets is found out before the time for its Hello',
   async () => {
-    const pool = await open();
+    const pool = await open({ authkey });
     const { uid, address, beat } = pool.workers[0] as PoolWorker;
     freeze(pidOf(pool));
     const lost: string[] = [];
@@ -316,7 +319,7 @@ test.skipIf(isNats)(
 // Between the two is a relay of TCP.
 describe.skipIf(isNats)('a connection that carries nothing any more', () => {
   test('is given up, though the worker is well, and made anew', async () => {
-    const pool = await open();
+    const pool = await open({ authkey });
     const { uid, address, beat } = pool.workers[0] as PoolWorker;
     const { relay, address: relayed } = await Relay.open(address);
     const target = proxyTo({ uid, address: relayed, beat, tags: [] });
@@ -337,7 +340,7 @@ describe.skipIf(isNats)('a connection that carries nothing any more', () => {
     const worker = new WorkerCore({
       env: systemEnv,
       limits: defaultLimits,
-      transports: [grpcTransport()],
+      transports: [grpcTransport({ authkey })],
       address: `unix://${join(folder, 'caller-lost.sock')}`,
       callerLostAfterMs: 1_000,
       resolve: (module, name) => lookup(module, name) as RegisteredRoutine,

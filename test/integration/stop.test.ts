@@ -1,12 +1,9 @@
-/** The Stop call of gRPC, as an operator makes it: to the address of a worker that has its links. */
-import * as grpc from '@grpc/grpc-js';
-import { PbfWriter } from 'pbf';
+/** The Stop call, to the address of a worker that has its links: here by who has opened its pool. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { type PoolOptions, type PoolWorker, TaskAborted } from '../../src/index.ts';
-import { writeStopRequest } from '../../src/wire/generated/worker.js';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate, gateThenBytes, untilAborted } from './routines/tasks.ts';
-import { isNats, stopWorker, transports, WorkerPool } from './runtime.ts';
+import { stopWorker, transports, WorkerPool } from './runtime.ts';
 
 const folder = scratchFolder();
 const cleanups: (() => unknown)[] = [];
@@ -20,32 +17,16 @@ async function open(transport: Pick<PoolOptions, 'transport'>): Promise<WorkerPo
   return pool;
 }
 
-const same = (bytes: Buffer) => bytes;
-
 /** Calls Stop on the pool's worker. */
-async function stop(pool: WorkerPool, graceMs?: number): Promise<Buffer> {
+async function stop(pool: WorkerPool, grace?: number): Promise<void> {
   const address = pool.workers[0]?.address as string;
-  if (isNats) {
-    await stopWorker(address, graceMs === undefined ? {} : { grace: graceMs });
-    return Buffer.alloc(0);
-  }
-  const target = address.replace('tcp://', '').replace('unix://', 'unix:');
-  const client = new grpc.Client(target, grpc.credentials.createInsecure());
-  cleanups.push(() => client.close());
-  const writer = new PbfWriter();
-  writeStopRequest(graceMs === undefined ? {} : { grace_ms: graceMs }, writer);
-  const request = Buffer.from(writer.finish());
-  return await new Promise((resolve, reject) => {
-    client.makeUnaryRequest('/skein.v1.Worker/Stop', same, same, request, (error, reply) =>
-      error === null ? resolve(reply as Buffer) : reject(error),
-    );
-  });
+  await stopWorker(address, grace === undefined ? {} : { grace });
 }
 
 describe.each(transports)('Stop over %s', (_name, transport) => {
   test('of a worker without tasks is answered', async () => {
     const pool = await open(transport);
-    expect(await stop(pool)).toHaveLength(0);
+    await stop(pool);
   });
 
   test.each([undefined, 10_000])(
