@@ -5,6 +5,11 @@ import type { Encoded } from '../wire/value.ts';
 import type { Definition } from './definition.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
+/** Frames that a program has copied out of a stack. */
+const FRAMES = /(?:^|\n) {4}at [^\n]*/g;
+
+const discreet = (text: string) => hidePaths(text.replace(FRAMES, ''));
+
 /**
  * Runs what encodes values for a peer.
  *
@@ -12,7 +17,7 @@ import type { Dispatcher } from './dispatcher.ts';
  * of this machine, either
  */
 export function exposing<T>(exposeStacks: boolean | undefined, encode: () => T): T {
-  return exposeStacks === false ? withoutStacks(hidePaths, encode) : encode();
+  return exposeStacks === false ? withoutStacks(discreet, encode) : encode();
 }
 
 /** The arguments of a call, for where it goes. */
