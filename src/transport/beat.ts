@@ -1,11 +1,14 @@
 /**
  * Channels to the thread that answers for a worker's process, at addresses such as
  * `beat+unix:///path` and `beat+tcp://host:port#token`. A packet is one of `wire/beat.js`; the token, in
- * hexadecimal, is what the thread wants to hear first.
+ * hexadecimal, is what the thread wants to hear first. With credentials the connection is by TLS.
  */
 import { connect, type Socket } from 'node:net';
-import { BeatReader, TOKEN_BYTES } from '../wire/beat.js';
-import { parseAddress } from './address.ts';
+import { connect as connectTls } from 'node:tls';
+import type { CredentialSource } from '../security/source.ts';
+import { ALPN_BEAT, BeatReader, TOKEN_BYTES } from '../wire/beat.js';
+import { type Address, parseAddress } from './address.ts';
+import { clientOptions, HANDSHAKE_MS } from './tls.ts';
 import type { Channel, ChannelHandlers, CloseReason, Dialer } from './transport.ts';
 
 const PREFIX = 'beat+';
@@ -43,35 +46,44 @@ export function tokenOf(address: string): Uint8Array {
   throw new TypeError(`the token of "${withoutToken(address)}" is none`);
 }
 
-export function beatTransport(): Dialer {
+export interface BeatTransportOptions {
+  /** What its connections are made with; they must be `ready`. Default: they are not by TLS. */
+  readonly credentials?: CredentialSource | undefined;
+}
+
+export function beatTransport({ credentials }: BeatTransportOptions = {}): Dialer {
   return {
     schemes: ['beat+tcp', 'beat+unix'],
-    connect: (address) => new BeatChannel(address),
+    connect: (address) => new BeatChannel(address, credentials),
   };
 }
 
 class BeatChannel implements Channel {
   readonly remote: string;
   readonly #address: string;
+  readonly #credentials: CredentialSource | undefined;
   #handlers: ChannelHandlers | undefined;
   #socket: Socket | undefined;
-  #connected = false;
+  /** What was sent before anything could be. */
+  #waiting: [packet: Uint8Array, released: (() => void) | undefined][] | undefined = [];
+  /** Somebody was there. */
+  #met = false;
   #closing: CloseReason | undefined;
 
-  constructor(address: string) {
+  constructor(address: string, credentials: CredentialSource | undefined) {
     // Logs are no place for a token.
     this.remote = withoutToken(address);
     this.#address = address;
+    this.#credentials = credentials;
   }
 
   open(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
     let socket: Socket;
+    let token: Uint8Array;
     try {
-      const target = parseAddress(beatTarget(this.remote));
-      const token = tokenOf(this.#address);
-      socket = connect(target.scheme === 'unix' ? { path: target.path } : target);
-      if (token.length > 0) socket.write(token);
+      token = tokenOf(this.#address);
+      socket = dial(parseAddress(beatTarget(this.remote)), this.#credentials);
     } catch (cause) {
       const { message } = cause as Error;
       setImmediate(() => this.#end({ code: 'unreachable', message, cause }));
@@ -81,10 +93,17 @@ class BeatChannel implements Channel {
     // Whoever waits for something keeps the process alive; this does not.
     socket.unref();
     const reader = new BeatReader();
-    socket.on('connect', () => {
-      this.#connected = true;
+    // The token is for nobody but the worker.
+    socket.once(this.#credentials ? 'secureConnect' : 'connect', () => {
+      // What a worker makes of a certificate shows later: one that hangs up might never have let this side in.
+      this.#met = this.#credentials === undefined;
+      if (token.length > 0) socket.write(token);
+      const waiting = this.#waiting ?? [];
+      this.#waiting = undefined;
+      for (const [packet, released] of waiting) this.send(packet, released);
     });
     socket.on('data', (bytes) => {
+      this.#met = true;
       for (const packet of reader.read(bytes)) this.#handlers?.packet(packet);
     });
     socket.on('drain', () => this.#handlers?.drain());
@@ -94,7 +113,7 @@ class BeatChannel implements Channel {
     });
     socket.on('close', () => {
       const why = cause === undefined ? '' : `: ${cause.message}`;
-      if (this.#connected) {
+      if (this.#met) {
         this.#end({ code: 'lost', message: `The beat of ${this.remote} is lost${why}.`, cause });
       } else {
         const message = `No beat answers at ${this.remote}${why}.`;
@@ -106,7 +125,9 @@ class BeatChannel implements Channel {
   send(packet: Uint8Array, released?: () => void): boolean {
     if (this.#socket === undefined || this.#closing !== undefined) return false;
     if (packet.length === 0) throw new TypeError('A packet has at least one byte.');
-    return this.#socket.write(packet, () => released?.());
+    if (this.#waiting === undefined) return this.#socket.write(packet, () => released?.());
+    this.#waiting.push([packet, released]);
+    return true;
   }
 
   pause(): void {
@@ -130,4 +151,17 @@ class BeatChannel implements Channel {
     this.#socket = undefined;
     handlers?.closed(this.#closing ?? reason);
   }
+}
+
+/** @throws CredentialsError when there are none */
+function dial(target: Address, credentials: CredentialSource | undefined): Socket {
+  const place = target.scheme === 'unix' ? { path: target.path } : target;
+  if (credentials === undefined) return connect(place);
+  const options = clientOptions(credentials.material, target);
+  const socket = connectTls({ ...place, ...options, ALPNProtocols: [ALPN_BEAT] });
+  const late = new Error(`the TLS handshake took longer than ${HANDSHAKE_MS} ms`);
+  const timer = setTimeout(() => socket.destroy(late), HANDSHAKE_MS).unref();
+  socket.once('secureConnect', () => clearTimeout(timer));
+  socket.once('close', () => clearTimeout(timer));
+  return socket;
 }

@@ -5,7 +5,8 @@
  * A packet has five bytes: one for the kind, and a number of 32 bits, high byte first. Whoever asks
  * sends `poke` and `stop`; each is answered with one `beat`, in the order in which they came. On a
  * stream the packets follow each other with nothing in between. Over TCP the one who asks first sends a
- * token of 16 bytes, which the worker has made; who sends another one, or none, gets no answer.
+ * token of 16 bytes, which the worker has made; who sends another one, or none, gets no answer. Where the worker
+ * takes links by TLS only, so it is here, with `skein-beat` in ALPN.
  *
  * | kind | byte | number |
  * | --- | --- | --- |
@@ -17,6 +18,9 @@
 /** @typedef {{ kind: 'poke' | 'beat' | 'stop', ms: number }} Beat */
 
 const KINDS = /** @type {const} */ (['poke', 'beat', 'stop']);
+
+/** What is asked for in ALPN, so that no other server with the same certificate is mistaken for a beat. */
+export const ALPN_BEAT = 'skein-beat';
 
 /** Bytes of a token. */
 export const TOKEN_BYTES = 16;

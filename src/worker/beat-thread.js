@@ -3,11 +3,11 @@
  * address of its own, says how long ago the loop turned and, where the process is the worker's own, ends
  * it when it must end and can't by itself. Started by beat.ts. JavaScript, since Node 20 starts no thread from TypeScript.
  */
-import { timingSafeEqual } from 'node:crypto';
+import { constants, timingSafeEqual } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
-import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
+import { ALPN_BEAT, BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
 
 /**
  * @typedef {object} AlsoBeat somewhere else to answer: a module that exports `serveBeat`, as `BeatRecipe` has it
@@ -15,11 +15,14 @@ import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
  * @property {unknown} setup
  */
 
+/** @typedef {import('../security/material.ts').Material} Material */
+
 /**
  * @typedef {object} BeatSetup
  * @property {{ path: string } | { host: string, port: number } | undefined} listen undefined: nowhere on this machine
  * @property {readonly AlsoBeat[]} also
  * @property {string | undefined} token what must come first on a connection, in hexadecimal
+ * @property {Material | undefined} material what connections by TLS are made with, and no others are taken; new ones come as messages
  * @property {BigInt64Array<SharedArrayBuffer>} turned when the main loop turned last, by `process.hrtime`
  * @property {boolean} mayKill whether the process ends with the worker
  * @property {number | undefined} parent the process id of the parent that the process ends with, if it does
@@ -27,7 +30,7 @@ import { BeatReader, decodeBeat, encodeBeat } from '../wire/beat.js';
  */
 
 /** @type {BeatSetup} */
-const { listen, also, token, turned, mayKill, parent, folder } = workerData;
+const { listen, also, token, material, turned, mayKill, parent, folder } = workerData;
 
 /** How often it looks whether the parent lives. */
 const PARENT_MS = 1_000;
@@ -35,7 +38,7 @@ const PARENT_MS = 1_000;
 const BLOCKED_MS = 2_000;
 /** So long after the grace time a process that was asked to stop has ended by itself, or never does. */
 const STOP_MS = 2_000;
-/** Who has not sent the token so long after it has connected is hung up on. A busy caller takes its time. */
+/** Who has not shaken hands and sent the token so long after it has connected is hung up on. A busy caller takes its time. */
 const TOKEN_MS = 5_000;
 /** It has little memory, and strangers can hold connections: with so many the oldest of theirs goes. */
 const MAX_CONNECTIONS = 1_000;
@@ -74,12 +77,13 @@ function answer(packet) {
 }
 
 const expected = Buffer.from(token ?? '', 'hex');
-/** Those that have not sent the token, the oldest first, and what ends their time. @type {Map<import('node:net').Socket, NodeJS.Timeout>} */
+/** Those that have not shown who they are, the oldest first, and what ends their time. @type {Map<import('node:net').Socket, NodeJS.Timeout>} */
 const strangers = new Map();
 let friends = 0;
 
 /** @param {import('node:net').Socket} socket */
-function awaitToken(socket) {
+function accept(socket) {
+  socket.on('error', () => {});
   if (strangers.size + friends >= MAX_CONNECTIONS) {
     // None but these: who has the token keeps its place, and there are not so many callers.
     const [oldest = socket] = strangers.keys();
@@ -102,6 +106,7 @@ function forget(socket) {
 
 /** @param {import('node:net').Socket} socket */
 function welcome(socket) {
+  if (socket.destroyed) return;
   forget(socket);
   friends += 1;
   socket.on('close', () => {
@@ -119,7 +124,6 @@ function welcome(socket) {
 function behindToken(socket, bytes) {
   if (bytes.length < expected.length) return undefined;
   if (timingSafeEqual(bytes.subarray(0, expected.length), expected)) {
-    welcome(socket);
     return bytes.subarray(expected.length);
   }
   socket.destroy();
@@ -137,23 +141,72 @@ function serve(socket, reader, bytes) {
   }
 }
 
-const server = createServer((socket) => {
+/**
+ * @param {import('node:net').Socket} socket
+ * @param {import('node:net').Socket} accepted the one below, without TLS
+ */
+function talk(socket, accepted) {
   const reader = new BeatReader();
   /** @type {Buffer | undefined} */
-  let heard = Buffer.alloc(0);
+  let heard = token === undefined ? undefined : Buffer.alloc(0);
+  if (heard === undefined) welcome(accepted);
   socket.on('error', () => {});
-  if (token === undefined) welcome(socket);
-  else awaitToken(socket);
   socket.on('data', (bytes) => {
     if (heard === undefined) return serve(socket, reader, bytes);
     heard = Buffer.concat([heard, bytes]);
     const rest = behindToken(socket, heard);
     if (rest === undefined) return;
     heard = undefined;
+    welcome(accepted);
     serve(socket, reader, rest);
   });
-});
-if (token === undefined) server.maxConnections = MAX_CONNECTIONS;
+}
+
+/** @param {Material} material */
+async function createSecureServer(material) {
+  const { createServer } = await import('node:tls');
+  // As in src/transport/tls.ts, which is TypeScript.
+  /** @param {Material} material @returns {import('node:tls').SecureContextOptions} */
+  const contextOptions = ({ ca, cert, key }) => ({
+    ca,
+    cert,
+    key,
+    minVersion: 'TLSv1.3',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  });
+  const server = createServer({
+    ...contextOptions(material),
+    ALPNProtocols: [ALPN_BEAT],
+    requestCert: material.mutual,
+    handshakeTimeout: TOKEN_MS,
+  });
+  server.on('connection', accept);
+  server.on('secureConnection', (socket) => {
+    if (socket.alpnProtocol !== ALPN_BEAT) socket.destroy();
+    else
+      talk(
+        socket,
+        /** @type {typeof socket & { _parent: import('node:net').Socket }} */ (socket)._parent,
+      );
+  });
+  parentPort?.on('message', (/** @type {Material} */ next) => {
+    try {
+      server.setSecureContext(contextOptions(next));
+    } catch {
+      // The last ones are kept. The listener beside, which gets the same, says so.
+    }
+  });
+  return server;
+}
+
+function createPlainServer() {
+  return createServer((socket) => {
+    accept(socket);
+    talk(socket, socket);
+  });
+}
+
+const server = material === undefined ? createPlainServer() : await createSecureServer(material);
 server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
   parentPort?.postMessage({ error: { code, message } });
 });

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { ListenError } from '../errors.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTarget, toBeatAddress } from '../transport/beat.ts';
 import { listenProblem } from '../transport/listen-problem.ts';
@@ -24,6 +25,8 @@ export interface BeatOptions {
    * fails is a process warning. Default: nowhere.
    */
   readonly also?: readonly AlsoBeat[];
+  /** It is asked by TLS only, with connections made with these; they must be `ready`. Default: in plain text. */
+  readonly credentials?: CredentialSource | undefined;
 }
 
 export interface Beat {
@@ -50,12 +53,14 @@ interface FromThread {
  * Neither the thread nor its timer keeps the process alive.
  *
  * @throws ListenError when the address can't be used
+ * @throws CredentialsError when there are none yet
  */
 export async function startBeat(
   address: string | undefined,
-  { mayKill, orphan, also = [] }: BeatOptions,
+  { mayKill, orphan, also = [], credentials }: BeatOptions,
 ): Promise<Beat> {
   const target = address === undefined ? undefined : parseAddress(beatTarget(address));
+  const material = credentials?.material;
   const turned = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT));
   const turn = () => {
     const now = process.hrtime.bigint();
@@ -71,6 +76,7 @@ export async function startBeat(
     listen: target && placeOf(target),
     also,
     token,
+    material,
     turned,
     mayKill,
     parent: orphan?.parent,
@@ -85,10 +91,12 @@ export async function startBeat(
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 },
   });
   thread.unref();
+  const unwatch = credentials?.watch((material) => thread.postMessage(material));
   let closed = false;
   const close = async () => {
     closed = true;
     clearInterval(turning);
+    unwatch?.();
     await thread.terminate();
   };
   let failed: (error: unknown) => void = () => {};

@@ -2,10 +2,18 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type PoolWorker, WorkerPool, WorkerUnreachable } from '../../src/index.ts';
+import {
+  type PoolWorker,
+  WorkerCredentials,
+  WorkerPool,
+  WorkerUnreachable,
+} from '../../src/index.ts';
 import { RuntimeLog } from '../../src/logger.ts';
 import { defaultPeerLimits } from '../../src/security/limits.ts';
+import type { CertificateBytes } from '../../src/security/material.ts';
+import { CredentialSource } from '../../src/security/source.ts';
 import { beatTransport } from '../../src/transport/beat.ts';
 import { stopWorker } from '../../src/transport/stop.ts';
 import type { CloseReason } from '../../src/transport/transport.ts';
@@ -13,15 +21,16 @@ import { type Beat, decodeBeat, encodeBeat } from '../../src/wire/beat.js';
 import { startBeat } from '../../src/worker/beat.ts';
 import { WorkerOutput } from '../../src/worker/output.ts';
 import { WorkerProcess } from '../../src/worker/process.ts';
+import { Authority, type Certificates } from './certificates.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { block } from './routines/busy.ts';
 
 const folder = scratchFolder();
 
 /** A channel to a beat, and what came of it. */
-function dial(address: string) {
+function dial(address: string, credentials?: CredentialSource) {
   const beats: (Beat | undefined)[] = [];
-  const channel = beatTransport().connect(address);
+  const channel = beatTransport({ credentials }).connect(address);
   const closed = new Promise<CloseReason>((resolve) => {
     channel.open({
       packet: (bytes) => beats.push(decodeBeat(bytes)),
@@ -195,6 +204,98 @@ describe('the beat of a worker over TCP', () => {
     const address = 'tcp://127.0.0.1:1';
     const stopped = stopWorker(address, { beat: `${place}#${'0'.repeat(32)}`, grace: 0 });
     expect(await rejection(stopped)).toBeInstanceOf(WorkerUnreachable);
+  });
+});
+
+describe('the beat of a worker with credentials', () => {
+  let authority: Authority;
+  let good: Certificates;
+  beforeAll(async () => {
+    authority = await Authority.make();
+    good = await authority.issue();
+  });
+  const sourceOf = (given: CertificateBytes) =>
+    new CredentialSource(WorkerCredentials.fromBytes(given), { warn: () => {} });
+  const places = ['beat+tcp://127.0.0.1:0', `beat+unix://${join(folder, 'secure.beat')}`];
+
+  test.each(places)('answers who has the certificates, and nobody else, at %s', async (place) => {
+    const beat = await startBeat(place, { mayKill: false, credentials: sourceOf(good) });
+    const { address = '' } = beat;
+    const strangers: (CertificateBytes | undefined)[] = [
+      undefined,
+      { ca: good.ca, mutual: false },
+      { ...(await (await Authority.make()).issue()), ca: good.ca },
+      { ...good, identity: 'someone.else' },
+    ];
+    for (const given of strangers) {
+      const { channel, beats, closed } = dial(address, given && sourceOf(given));
+      channel.send(encodeBeat('poke'));
+      // In plain text there was a connection, and what was sent on it is lost.
+      expect((await closed).code).toBe(given ? 'unreachable' : 'lost');
+      expect(beats).toEqual([]);
+    }
+    const friend = dial(address, sourceOf(good));
+    for (let i = 0; i < 3; i += 1) friend.channel.send(encodeBeat('poke'));
+    await until(() => expect(friend.beats).toHaveLength(3));
+    await beat.close();
+    expect((await friend.closed).code).toBe('lost');
+  });
+
+  test('shows its token to no other server', async () => {
+    const other = await Authority.make();
+    const heard: Buffer[] = [];
+    const server = createTlsServer({ ...(await other.issue()), ALPNProtocols: ['skein-beat'] });
+    server.on('secureConnection', (socket) => {
+      socket.on('data', (bytes) => heard.push(bytes));
+      socket.on('error', () => {});
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as { port: number };
+    const address = `beat+tcp://127.0.0.1:${port}#${'0'.repeat(32)}`;
+    const { channel, closed } = dial(address, sourceOf(good));
+    channel.send(encodeBeat('poke'));
+    expect((await closed).code).toBe('unreachable');
+    await new Promise((resolve) => server.close(resolve));
+    expect(heard).toEqual([]);
+  });
+
+  test('takes new ones for new connections, and goes on with those that are open', async () => {
+    const other = await Authority.make();
+    const credentials = CredentialSource.pushed(sourceOf(good).material);
+    const beat = await startBeat(places[0], { mayKill: false, credentials });
+    const { address = '' } = beat;
+    const before = dial(address, sourceOf(good));
+    before.channel.send(encodeBeat('poke'));
+    await until(() => expect(before.beats).toHaveLength(1));
+    const next = sourceOf(await other.issue());
+    credentials.push(next.material);
+    await until(async () => {
+      const after = dial(address, next);
+      after.channel.send(encodeBeat('poke'));
+      await until(() => expect(after.beats).toHaveLength(1), 500);
+      after.channel.close({ code: 'closed', message: 'enough' });
+    });
+    before.channel.send(encodeBeat('poke'));
+    await until(() => expect(before.beats).toHaveLength(2));
+    await beat.close();
+  });
+
+  test('answers though strangers take all its places', async () => {
+    const beat = await startBeat(places[0], { mayKill: false, credentials: sourceOf(good) });
+    const { address = '' } = beat;
+    const port = Number(/:(\d+)#/.exec(address)?.[1]);
+    const friend = dial(address, sourceOf(good));
+    friend.channel.send(encodeBeat('poke'));
+    await until(() => expect(friend.beats).toHaveLength(1));
+    const strangers = Array.from({ length: 1_100 }, () => connect(port, '127.0.0.1'));
+    const ended = strangers.map((socket) => once(socket.on('error', () => {}).resume(), 'close'));
+    await Promise.all(strangers.map((socket) => once(socket, 'connect')));
+    const late = dial(address, sourceOf(good));
+    for (const { channel } of [friend, late]) channel.send(encodeBeat('poke'));
+    await until(() => expect([friend.beats.length, late.beats.length]).toEqual([2, 1]), 4_000);
+    for (const socket of strangers) socket.destroy();
+    await Promise.all(ended);
+    await beat.close();
   });
 });
 
