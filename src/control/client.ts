@@ -1,9 +1,11 @@
 /** Asks a durable pool for its workers, and ends it. */
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { PbfReader, PbfWriter } from 'pbf';
-import { AuthenticationError, PoolUnreachable } from '../errors.ts';
+import { type AuthenticationError, type CredentialsError, PoolUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
-import { GrpcCaller } from '../transport/grpc-caller.ts';
+import type { CredentialsGiven } from '../security/credentials.ts';
+import { CredentialSource } from '../security/source.ts';
+import { GrpcCaller, isTrustError } from '../transport/grpc-caller.ts';
 import { connectProblem } from '../transport/grpc-client.ts';
 import { readPingReply, writeDownRequest } from '../wire/generated/pool.js';
 import { POOL_PATHS, type PoolPlace, poolAddress } from './place.ts';
@@ -12,6 +14,12 @@ import { decodeRoster, type ListedWorker } from './workers.ts';
 export interface ControlClientOptions extends PoolPlace {
   /** The authkey of the pool, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * Certificates, for a pool that has them.
+   *
+   * @default none: connections are in plain text
+   */
+  readonly credentials?: CredentialsGiven | undefined;
   /**
    * Milliseconds in which `ping` and `list` must have their answers, and `down` twice as many beyond its grace time.
    *
@@ -33,11 +41,14 @@ export interface PoolPing {
   readonly pid: number;
 }
 
+/** Why a pool can't be asked. */
+export type PoolProblem = AuthenticationError | CredentialsError | PoolUnreachable;
+
 export interface PoolWatcher {
   /** The workers: at first, and after each change. What they are doing is not told. */
   workers(workers: readonly ListedWorker[]): void;
   /** The pool is not there, not there any more, or lets nobody in. Called once, and last. */
-  ended(error: AuthenticationError | PoolUnreachable): void;
+  ended(error: PoolProblem): void;
   /** What was told of a worker can't be read. */
   skipped?(why: string): void;
 }
@@ -49,15 +60,17 @@ const EMPTY = Buffer.alloc(0);
  * Each call has a connection of its own. What is asked rejects with
  *
  * - `PoolUnreachable` when nobody answers, or something that is no pool;
- * - `AuthenticationError` when it has another authkey, or only one side has one.
+ * - `AuthenticationError` when the two sides do not trust each other, by authkeys or certificates;
+ * - `CredentialsError` when a provider gives no credentials.
  */
 export class ControlClient {
   /** Where it asks, e.g. `tcp://127.0.0.1:7411`. */
   readonly address: string;
   readonly #authkey: AuthkeyGiven | undefined;
+  readonly #credentials: CredentialSource | undefined;
   readonly #timeoutMs: number;
 
-  /** @throws TypeError when the host, the port, the timeout or the authkey is none */
+  /** @throws TypeError when the host, the port, the timeout, the authkey or the credentials are none */
   constructor(options: ControlClientOptions = {}) {
     const { authkey, timeout = DEFAULT_TIMEOUT_MS } = options;
     const { address } = poolAddress(options);
@@ -68,6 +81,7 @@ export class ControlClient {
     }
     this.address = address;
     this.#authkey = authkey;
+    this.#credentials = CredentialSource.of(options.credentials);
     this.#timeoutMs = timeout;
     // Now, and not with the first call: the mistake is here.
     this.#caller().close();
@@ -138,7 +152,8 @@ export class ControlClient {
   }
 
   #caller(background = false): GrpcCaller {
-    return new GrpcCaller(this.address, { authkey: this.#authkey, background });
+    const [authkey, credentials] = [this.#authkey, this.#credentials];
+    return new GrpcCaller(this.address, { authkey, credentials, background });
   }
 
   async #ask<T>(
@@ -155,8 +170,8 @@ export class ControlClient {
     }
   }
 
-  #problem(cause: unknown): AuthenticationError | PoolUnreachable {
-    if (cause instanceof AuthenticationError) return cause;
+  #problem(cause: unknown): PoolProblem {
+    if (isTrustError(cause)) return cause;
     const message = `No pool answers at ${this.address}: ${problem(cause)}.`;
     return new PoolUnreachable(message, { address: this.address, cause });
   }

@@ -4,15 +4,18 @@ import { parseMetadata } from '../discovery/metadata.ts';
 import { Roster } from '../discovery/roster.ts';
 import { type Warn, warnOnce } from '../discovery/warning.ts';
 import { type Env, systemEnv, type Timer } from '../env.ts';
-import { AuthenticationError, type PoolUnreachable } from '../errors.ts';
+import { PoolUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
-import { ControlClient } from './client.ts';
+import type { CredentialsGiven } from '../security/credentials.ts';
+import { ControlClient, type PoolProblem } from './client.ts';
 import type { PoolPlace } from './place.ts';
 import type { ListedWorker } from './workers.ts';
 
 export interface PoolDiscoveryOptions extends PoolPlace {
   /** The authkey of the pool, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /** Certificates, for a pool that has them. Default: it is asked in plain text. */
+  readonly credentials?: CredentialsGiven | undefined;
   /** For tests. Default: the system's. */
   readonly env?: Env | undefined;
   /** Takes warnings. Default: process warnings (`SkeinDiscoveryWarning`). */
@@ -25,8 +28,8 @@ const LONGEST_PAUSE_MS = 5_000;
 
 /**
  * Finds the workers of the pool that answers at a host and port. While it does not, those are kept that
- * are known, and it is asked again. When it refuses the authkey from the start, subscriptions fail with
- * `AuthenticationError`.
+ * are known, and it is asked again. When it refuses the authkey or the credentials from the start,
+ * subscriptions fail with `AuthenticationError`, and with `CredentialsError` when there are none.
  *
  * @example
  * ```ts
@@ -47,7 +50,7 @@ export class PoolDiscovery implements DiscoveryLike, AsyncDisposable {
   #known = false;
   #failing = false;
 
-  /** @throws TypeError when the host, the port or the authkey is none */
+  /** @throws TypeError when the host, the port, the authkey or the credentials are none */
   constructor(options: PoolDiscoveryOptions = {}) {
     const { env = systemEnv, warn } = options;
     this.#client = new ControlClient(options);
@@ -101,9 +104,9 @@ export class PoolDiscovery implements DiscoveryLike, AsyncDisposable {
     this.#roster.replace(workers.map(parseMetadata));
   }
 
-  #fail(error: AuthenticationError | PoolUnreachable): void {
+  #fail(error: PoolProblem): void {
     this.#stop = undefined;
-    if (error instanceof AuthenticationError && !this.#known) return this.#roster.fail(error);
+    if (!(error instanceof PoolUnreachable) && !this.#known) return this.#roster.fail(error);
     if (!this.#failing) {
       this.#failing = true;
       this.#warn(

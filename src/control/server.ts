@@ -9,11 +9,14 @@ import {
 } from '@grpc/grpc-js';
 import { PbfReader, PbfWriter } from 'pbf';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import type { CredentialsGiven } from '../security/credentials.ts';
 import { hidePaths } from '../security/paths.ts';
+import { CredentialSource } from '../security/source.ts';
+import type { CallWorkerOptions } from '../transport/call-worker.ts';
 import { identity } from '../transport/grpc-channel.ts';
 import { registerHealth } from '../transport/grpc-health.ts';
 import { listenGrpc } from '../transport/grpc-listener.ts';
-import { workerStatus } from '../transport/status.ts';
+import { askStatus } from '../transport/status.ts';
 import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { readDownRequest, writePingReply } from '../wire/generated/pool.js';
@@ -42,6 +45,14 @@ export interface ServeControlOptions extends PoolPlace {
    * @default whoever reaches the port is let in
    */
   readonly authkey?: AuthkeyGiven | undefined;
+  /**
+   * What connections are made with, by TLS and no others; the workers have the same.
+   *
+   * @default connections are in plain text
+   */
+  readonly credentials?: CredentialsGiven | undefined;
+  /** Takes what people should know: handshakes that fail. Default: nobody does. */
+  readonly warn?: ((message: string) => void) | undefined;
   /** How the workers are asked what they do whose address is not one of gRPC. */
   readonly transport?: Transport | undefined;
   readonly source: ControlSource;
@@ -65,12 +76,14 @@ const MAX_REQUEST_BYTES = 64 * 1024;
 
 /**
  * @throws ListenError that says what to do, when the port is taken, say
- * @throws TypeError when the host, the port or the authkey is none
+ * @throws TypeError when the host, the port, the authkey or the credentials are none
+ * @throws CredentialsError when a provider gives none
  */
 export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
-  const { authkey, source, transport } = options;
+  const { authkey, source, transport, warn } = options;
   const { address, host } = poolAddress(options);
-  const service = new PoolService(source, authkey, transport);
+  const credentials = CredentialSource.of(options.credentials);
+  const service = new PoolService(source, { authkey, credentials, transport });
   const listener = await listenGrpc(address, service, {
     limits: {
       maxPacketBytes: MAX_REQUEST_BYTES,
@@ -83,6 +96,8 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
       'grpc.enable_channelz': 0,
     },
     authkey: authkey === undefined ? undefined : new Authkey(authkey),
+    credentials,
+    warn,
   });
   let settle = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -96,8 +111,8 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
 
 class PoolService {
   readonly #source: ControlSource;
-  readonly #authkey: AuthkeyGiven | undefined;
-  readonly #transport: Transport | undefined;
+  /** How workers are asked. */
+  readonly #reach: CallWorkerOptions;
   readonly #started = performance.now();
   readonly #watchers = new Set<Watcher>();
   #unsubscribe: (() => void) | undefined;
@@ -105,14 +120,9 @@ class PoolService {
   /** The workers have ended, as somebody has asked. */
   onDown: () => unknown = () => {};
 
-  constructor(
-    source: ControlSource,
-    authkey: AuthkeyGiven | undefined,
-    transport: Transport | undefined,
-  ) {
+  constructor(source: ControlSource, reach: CallWorkerOptions) {
     this.#source = source;
-    this.#authkey = authkey;
-    this.#transport = transport;
+    this.#reach = { ...reach, timeoutMs: STATUS_TIMEOUT_MS };
   }
 
   register(server: Server): void {
@@ -153,9 +163,7 @@ class PoolService {
 
   async #state({ uid, address }: ControlledWorker): Promise<WorkerState | undefined> {
     try {
-      const [authkey, transport] = [this.#authkey, this.#transport];
-      const options = { authkey, transport, timeout: STATUS_TIMEOUT_MS };
-      const state = await workerStatus(address, options);
+      const state = await askStatus(address, this.#reach);
       return state.uid === uid ? state : undefined;
     } catch {
       return undefined;

@@ -42,6 +42,17 @@ export class CredentialSource {
     if (given !== undefined && !isProvider(given)) this.#material = materialOf(given);
   }
 
+  /**
+   * Of credentials that may be given or not; what there is to warn of is a process warning.
+   *
+   * @throws TypeError when they are no credentials
+   */
+  static of(given: CredentialsGiven | undefined): CredentialSource | undefined {
+    if (given === undefined) return undefined;
+    const warn = (message: string) => process.emitWarning(message, 'SkeinSecurityWarning');
+    return new CredentialSource(given, { warn });
+  }
+
   /** That of a process which is told by another one what to use: at once, and by `push` later. */
   static pushed(material: Material): CredentialSource {
     const source = new CredentialSource(undefined, { warn: () => {} });

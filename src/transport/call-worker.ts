@@ -2,6 +2,7 @@
 import { WorkerUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
 import { secretOf } from '../security/own-workers.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { grpcTransport } from './grpc.ts';
 import { noTransport, schemeOf, type Transport, type WorkerMethod } from './transport.ts';
 
@@ -10,6 +11,8 @@ export interface CallWorkerOptions {
   readonly timeoutMs?: number | undefined;
   /** Default: none, or the secret of the pool of this process that has spawned the worker. */
   readonly authkey?: AuthkeyGiven | undefined;
+  /** What connections over gRPC are made with. Default: they are not by TLS. */
+  readonly credentials?: CredentialSource | undefined;
   /** Serves the address, if gRPC does not. Default: none. */
   readonly transport?: Transport | undefined;
 }
@@ -18,16 +21,17 @@ export interface CallWorkerOptions {
  * Calls a method of the worker at an address, on a connection of its own.
  *
  * @throws TypeError when the address or the authkey is none, or no transport serves it
- * @throws AuthenticationError when the worker has another authkey, or only one side has one
+ * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates
+ * @throws CredentialsError when there are no credentials to connect with
  * @throws WorkerUnreachable when there is no answer; the cause is what the transport says
  */
 export async function callWorker(
   address: string,
   method: WorkerMethod,
   request: Uint8Array,
-  { timeoutMs, authkey = secretOf(address), transport }: CallWorkerOptions = {},
+  { timeoutMs, authkey = secretOf(address), credentials, transport }: CallWorkerOptions = {},
 ): Promise<Uint8Array> {
-  const chosen = transportFor(address, transport);
+  const chosen = transportFor(address, transport, credentials);
   const guarded = authkey === undefined ? chosen : chosen.guarded(authkey);
   if (guarded.call === undefined) {
     const message = `The worker at ${address} can't be asked: its transport has no calls.`;
@@ -37,9 +41,13 @@ export async function callWorker(
 }
 
 /** @throws TypeError when neither serves the address */
-function transportFor(address: string, given: Transport | undefined): Transport {
+function transportFor(
+  address: string,
+  given: Transport | undefined,
+  credentials: CredentialSource | undefined,
+): Transport {
   const scheme = schemeOf(address);
-  const grpc = grpcTransport();
+  const grpc = grpcTransport({ credentials });
   for (const transport of [given, grpc]) {
     if (transport?.schemes.includes(scheme)) return transport;
   }

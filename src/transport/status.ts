@@ -2,10 +2,12 @@
 import { PbfReader } from 'pbf';
 import { WorkerUnreachable } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
+import type { CredentialsGiven } from '../security/credentials.ts';
+import { CredentialSource } from '../security/source.ts';
 import { readStatusReply } from '../wire/generated/worker.js';
 import { fromAbout } from './about.ts';
 import { withoutWildcard } from './address.ts';
-import { callWorker } from './call-worker.ts';
+import { type CallWorkerOptions, callWorker } from './call-worker.ts';
 import type { Transport, WorkerStatus } from './transport.ts';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -45,6 +47,12 @@ export interface WorkerStatusOptions {
   /** The authkey of the worker, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
   /**
+   * Certificates, for a worker that has them.
+   *
+   * @default none: the connection is in plain text
+   */
+  readonly credentials?: CredentialsGiven | undefined;
+  /**
    * Serves the address where gRPC does not: `natsTransport(...)`, say.
    *
    * @default none: the worker is reached over gRPC
@@ -59,7 +67,8 @@ export interface WorkerStatusOptions {
  * @throws TypeError when the address is none, or no transport serves it
  * @throws RangeError when the time is none
  * @throws WorkerUnreachable when no worker answers, with the reason
- * @throws AuthenticationError when it has another authkey, or only one side has one
+ * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates
+ * @throws CredentialsError when a provider gives no credentials
  * @example
  * ```ts
  * const { inFlight, idleTime } = await workerStatus('tcp://10.0.0.7:4000');
@@ -71,16 +80,21 @@ export async function workerStatus(
   options: WorkerStatusOptions = {},
 ): Promise<WorkerStatusReport> {
   const { timeout = DEFAULT_TIMEOUT_MS, authkey, transport } = options;
+  const credentials = CredentialSource.of(options.credentials);
   if (!(typeof timeout === 'number' && timeout > 0)) {
     throw new RangeError(
       `timeout must be a number of milliseconds above 0, not ${String(timeout)}`,
     );
   }
-  const bytes = await callWorker(address, 'status', new Uint8Array(0), {
-    timeoutMs: timeout,
-    authkey,
-    transport,
-  });
+  return await askStatus(address, { timeoutMs: timeout, authkey, credentials, transport });
+}
+
+/** The same, with credentials that are kept for other calls, too. */
+export async function askStatus(
+  address: string,
+  options: CallWorkerOptions,
+): Promise<WorkerStatusReport> {
+  const bytes = await callWorker(address, 'status', new Uint8Array(0), options);
   try {
     return reportOf(read(bytes), address);
   } catch (cause) {

@@ -2,10 +2,12 @@
 import { PbfWriter } from 'pbf';
 import { AuthenticationError } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
+import type { CredentialsGiven } from '../security/credentials.ts';
+import { CredentialSource } from '../security/source.ts';
 import { encodeBeat } from '../wire/beat.js';
 import { writeStopRequest } from '../wire/generated/worker.js';
 import { beatTransport } from './beat.ts';
-import { callWorker } from './call-worker.ts';
+import { type CallWorkerOptions, callWorker } from './call-worker.ts';
 import { schemeOf, type Transport } from './transport.ts';
 
 export interface StopWorkerOptions {
@@ -23,6 +25,12 @@ export interface StopWorkerOptions {
   /** The authkey of the worker, if it has one. */
   readonly authkey?: AuthkeyGiven | undefined;
   /**
+   * Certificates, for a worker that has them; its beat is asked with the same.
+   *
+   * @default none: the connections are in plain text
+   */
+  readonly credentials?: CredentialsGiven | undefined;
+  /**
    * Serves the address, and the beat, where gRPC does not: `natsTransport(...)`, say.
    *
    * @default none: the worker is reached over gRPC
@@ -38,20 +46,27 @@ export interface StopWorkerOptions {
  * @throws RangeError when the grace time is no time
  * @throws WorkerUnreachable when no worker answers, or its connection is lost and it has no beat that
  * tells whether its process has ended
- * @throws AuthenticationError when it has another authkey, or only one side has one. A beat that was
- * named has been told to stop all the same: whoever can reach it may
+ * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates. A beat that
+ * was named has been told to stop all the same, where the authkey is what is wrong: whoever can reach it may
+ * @throws CredentialsError when a provider gives no credentials
  */
 export async function stopWorker(address: string, options: StopWorkerOptions = {}): Promise<void> {
   const { beat, grace, authkey, transport } = options;
   if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
     throw new RangeError(`grace must be a number of milliseconds, 0 or more, not ${String(grace)}`);
   }
+  const credentials = CredentialSource.of(options.credentials);
+  await credentials?.fresh();
   const ms = grace === Number.POSITIVE_INFINITY ? undefined : grace;
-  const killed = beat === undefined || ms === undefined ? undefined : stopBeat(beat, ms, transport);
+  const killed =
+    beat === undefined || ms === undefined
+      ? undefined
+      : stopBeat(beat, ms, { transport, credentials });
   try {
     const writer = new PbfWriter();
     writeStopRequest(ms === undefined ? {} : { grace_ms: ms }, writer);
-    const called = callWorker(address, 'stop', writer.finish(), { authkey, transport });
+    const how = { authkey, credentials, transport };
+    const called = callWorker(address, 'stop', writer.finish(), how);
     await (killed?.sooner ? Promise.race([called, killed.sooner]) : called);
   } catch (error) {
     if (error instanceof AuthenticationError || !(await killed?.ended)) throw error;
@@ -69,9 +84,13 @@ interface Stopping {
 }
 
 /** Asks the beat. */
-function stopBeat(beat: string, graceMs: number, transport: Transport | undefined): Stopping {
+function stopBeat(
+  beat: string,
+  graceMs: number,
+  { transport, credentials }: Pick<CallWorkerOptions, 'transport' | 'credentials'>,
+): Stopping {
   const own = transport?.schemes.includes(schemeOf(beat)) ? transport : undefined;
-  const channel = (own ?? beatTransport()).connect(beat);
+  const channel = (own ?? beatTransport({ credentials })).connect(beat);
   // Something else that listens there hangs up, too; it gives no answer before.
   let answered = false;
   const ended = new Promise<boolean>((resolve) => {

@@ -144,7 +144,7 @@ export interface Dialer {
    * long as it likes
    * @throws TypeError when the address is none
    * @throws WorkerUnreachable when there is no answer
-   * @throws AuthenticationError when the worker has another authkey, or only one side has one
+   * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates
    */
   call?(
     address: string,

@@ -10,10 +10,18 @@ import { POOL_PATHS } from '../../src/control/place.ts';
 import { type ControlSource, serveControl } from '../../src/control/server.ts';
 import type { ControlledWorker, ListedWorker } from '../../src/control/workers.ts';
 import type { DiscoveryEvent } from '../../src/discovery/discovery.ts';
-import { AuthenticationError, ListenError, PoolUnreachable, WorkerPool } from '../../src/index.ts';
+import {
+  AuthenticationError,
+  ListenError,
+  PoolUnreachable,
+  WorkerCredentials,
+  WorkerPool,
+} from '../../src/index.ts';
+import { CredentialSource } from '../../src/security/source.ts';
 import { type DiscoveryHarness, readOnlyDiscoveryContract } from '../../src/testing/index.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { GrpcCaller } from '../../src/transport/grpc-caller.ts';
+import { Authority, type Certificates } from './certificates.ts';
 import { rejection, runScript, scratchFolder, trace, until } from './helpers.ts';
 import { block } from './routines/busy.ts';
 
@@ -282,6 +290,61 @@ describe('without the right authkey', () => {
     const error = await rejection(new ControlClient({ port, authkey }).ping());
     expect(error).toBeInstanceOf(AuthenticationError);
     expect(String(error)).toContain('it has no authkey');
+  });
+});
+
+describe('with credentials', () => {
+  let good: Certificates;
+  let stranger: Certificates;
+  beforeAll(async () => {
+    const authority = await Authority.make();
+    good = await authority.issue();
+    stranger = { ...(await (await Authority.make()).issue()), ca: authority.ca };
+  });
+  const of = (given: Certificates) => WorkerCredentials.fromBytes(given);
+
+  test('a pool answers who has them, and says of its workers how they are', async () => {
+    const credentials = of(good);
+    const status = { uid: 'w1', inFlight: 3, idleMs: 0, draining: false, uptimeMs: 5 };
+    const service = { link: () => {}, stop: async () => {}, status: () => status };
+    const transport = grpcTransport({ credentials: CredentialSource.of(credentials) });
+    const listener = await transport.listen('tcp://127.0.0.1:0', service);
+    cleanups.push(() => listener.close());
+    const source = new List();
+    source.set(worker('w1', { address: listener.address }));
+    const { port } = await serve(source, { credentials });
+    const client = new ControlClient({ port, credentials });
+    expect((await client.ping()).workers).toBe(1);
+    expect(await client.list()).toMatchObject([{ uid: 'w1', stalled: false, inFlight: 3 }]);
+    const discovery = new PoolDiscovery({ port, credentials });
+    const iterator = discovery.subscribe()[Symbol.asyncIterator]();
+    expect((await iterator.next()).value).toMatchObject({ worker: { uid: 'w1' } });
+    await iterator.return?.();
+  });
+
+  test.each([
+    ['nobody without them', undefined, 'tls'],
+    ['nobody with others', 'others', 'caller-wrong-ca'],
+  ])('it answers %s', async (_who, others, reason) => {
+    const source = new List();
+    source.set(worker('w1'));
+    const { port } = await serve(source, { credentials: of(good) });
+    const client = new ControlClient({ port, credentials: others ? of(stranger) : undefined });
+    const { told, errors } = watch(client);
+    for (const answer of [client.ping(), client.list(), client.down(0)]) {
+      expect(await rejection(answer)).toMatchObject({ code: 'AUTHENTICATION', reason });
+    }
+    await until(() => expect(errors).toMatchObject([{ code: 'AUTHENTICATION', reason }]));
+    expect([told, source.downs]).toEqual([[], []]);
+    const discovery = new PoolDiscovery({ port, credentials: others ? of(stranger) : undefined });
+    const first = discovery.subscribe()[Symbol.asyncIterator]().next();
+    expect(await rejection(first)).toMatchObject({ reason });
+  });
+
+  test('it is not taken for one that has none', async () => {
+    const { port } = await serve(new List());
+    const error = await rejection(new ControlClient({ port, credentials: of(good) }).ping());
+    expect(error).toMatchObject({ code: 'AUTHENTICATION', reason: 'plaintext' });
   });
 });
 

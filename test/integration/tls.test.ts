@@ -5,12 +5,18 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type AuthenticationError, WorkerCredentials } from '../../src/index.ts';
+import {
+  type AuthenticationError,
+  stopWorker,
+  WorkerCredentials,
+  workerStatus,
+} from '../../src/index.ts';
 import type { CertificateBytes } from '../../src/security/material.ts';
 import { CredentialSource } from '../../src/security/source.ts';
 import { type GrpcOptions, grpcTransport } from '../../src/transport/grpc.ts';
 import { MAX_STRANGERS } from '../../src/transport/strangers.ts';
 import type { Channel, CloseReason } from '../../src/transport/transport.ts';
+import { startBeat } from '../../src/worker/beat.ts';
 import { Authority, type Certificates } from './certificates.ts';
 import { rejection, scratchFolder, until } from './helpers.ts';
 
@@ -445,6 +451,22 @@ describe('a stranger', () => {
     const gone = ended(socket);
     await Promise.all([listener.close(), gone]);
   });
+});
+
+test('a worker is asked how it is, and to stop, with its beat, by who has credentials', async () => {
+  const worker = await serve();
+  const credentials = WorkerCredentials.fromBytes(good);
+  expect(await workerStatus(worker.address, { credentials })).toMatchObject({ uid: 'w' });
+  const beat = await startBeat('beat+tcp://127.0.0.1:0', {
+    mayKill: false,
+    credentials: sourceOf(good),
+  });
+  cleanups.push(() => beat.close());
+  await stopWorker(worker.address, { credentials, beat: beat.address, grace: 60_000 });
+  for (const asked of [workerStatus, stopWorker]) {
+    const error = await rejection(asked(worker.address));
+    expect(error).toMatchObject({ code: 'AUTHENTICATION', reason: 'tls' });
+  }
 });
 
 test('the standard health check is answered to who has the certificates', async () => {
