@@ -152,6 +152,29 @@ export class ValueTooLarge extends SkeinError {
   }
 }
 
+/**
+ * A peer asks for more than one of the `limits` of this side, or this side for more than one of the peer's. The
+ * call or the link has ended that did.
+ */
+export class LimitExceeded extends SkeinError {
+  readonly code = 'LIMIT_EXCEEDED';
+  /** The name of the limit, e.g. `maxFrameBytes`; its unit is that of `value` and `max`. */
+  readonly limit: string;
+  /** What was asked for, as far as it was counted. */
+  readonly value: number;
+  readonly max: number;
+
+  constructor(
+    message: string,
+    options: SkeinErrorOptions & { limit: string; value: number; max: number },
+  ) {
+    super(message, options);
+    this.limit = options.limit;
+    this.value = options.value;
+    this.max = options.max;
+  }
+}
+
 /** The peer broke the protocol, or speaks another version of it. */
 export class ProtocolError extends SkeinError {
   readonly code = 'PROTOCOL';

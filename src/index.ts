@@ -41,6 +41,7 @@ export {
   DispatchTimeout,
   InlineFunctionError,
   InlineNotAllowed,
+  LimitExceeded,
   ListenError,
   LoadBalancerError,
   type LostPhase,

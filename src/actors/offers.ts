@@ -5,13 +5,13 @@
 import type { ContextHome } from '../context/home.ts';
 import { OutboundContext } from '../context/outbound.ts';
 import type { Env } from '../env.ts';
-import { ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
+import { LimitExceeded, ProtocolError, type SerializationError, SkeinError } from '../errors.ts';
 import { restrict } from '../routine/crossing.ts';
 import type { Received } from '../routine/dispatcher.ts';
 import { toDispatch } from '../routine/nested-options.ts';
 import { receiveThrown } from '../routine/outcome.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
-import type { Link } from '../transport/link.ts';
+import type { Limits, Link } from '../transport/link.ts';
 import type { TokenTable } from '../wire/context.ts';
 import {
   CancelReason,
@@ -22,11 +22,13 @@ import {
   type OutValue,
   type Value,
 } from '../wire/frame.ts';
+import { type DecodeOptions, MAX_DEPTH } from '../wire/value.ts';
 import type { Call, CallEvent, Step } from './call.ts';
 
 export interface OffersPorts {
   readonly env: Env;
   readonly home: ContextHome;
+  readonly limits: Limits;
   /** The worker surely never starts this call. */
   refuse(call: Call): void;
   /** The same, and the worker does not want it now. */
@@ -37,6 +39,8 @@ export interface OffersPorts {
   drained(): void;
   /** A frame for a call that is no longer in progress was dropped. */
   dropped(frame: Frame): void;
+  /** A call has ended since the worker's answer exceeds a limit. */
+  breached(error: LimitExceeded): void;
 }
 
 const ACK = { type: 'ack' } as const;
@@ -51,6 +55,11 @@ export class Offers {
   readonly #sending = new Set<Call>();
   #routines = new Map<object, number>();
   #link: Link | undefined;
+  /** Calls that the worker lets be in progress at a time. */
+  #mostCalls = Number.POSITIVE_INFINITY;
+  readonly #decoding: DecodeOptions;
+  /** Whether values may be nested less deeply than elsewhere. */
+  readonly #isShallow: boolean;
   /** Counts on from one link to the next. */
   #number: number;
 
@@ -58,6 +67,11 @@ export class Offers {
   constructor(ports: OffersPorts, lastNumber: number) {
     this.#ports = ports;
     this.#number = lastNumber;
+    this.#isShallow = ports.limits.maxDepth < MAX_DEPTH;
+    this.#decoding = {
+      maxDepth: ports.limits.maxDepth,
+      exceeded: (error) => ports.breached(error),
+    };
   }
 
   /** The last number that was given to a call. */
@@ -73,6 +87,12 @@ export class Offers {
   begin(link: Link): void {
     this.#link = link;
     this.#routines = new Map();
+    this.#mostCalls = Number.POSITIVE_INFINITY;
+  }
+
+  /** The worker has said how many calls it lets be in progress at a time; 0: any number. */
+  limit(calls: number): void {
+    this.#mostCalls = calls || Number.POSITIVE_INFINITY;
   }
 
   /** The link is no more: what the worker may have seen is lost, what it can't have seen is refused. */
@@ -122,6 +142,10 @@ export class Offers {
     const link = this.#link;
     const { args } = call;
     if (link === undefined || args === undefined) return;
+    if (this.#calls.size + this.#sending.size >= this.#mostCalls) {
+      this.#ports.busy();
+      return this.#ports.refuse(call);
+    }
     const routine = this.#declare(call.request.routine);
     call.number = 0;
     const context = call.context?.sent;
@@ -200,6 +224,7 @@ export class Offers {
       action();
     } catch (error) {
       if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
+      if (error instanceof LimitExceeded) this.#ports.breached(error);
       this.#fail(call, error);
     }
   }
@@ -214,16 +239,18 @@ export class Offers {
   /** A frame of a call has come. */
   receive(frame: Frame): void {
     const call = this.#calls.get(frame.call);
-    if (call === undefined) {
-      this.#ports.dropped(frame);
-      this.#link?.discard(frame);
-      return;
-    }
+    if (call === undefined) return this.#drop(frame);
     switch (frame.body) {
       case 'ack':
+        // There is one for each call.
+        this.#link?.stray();
         return this.#tell(call, ACK);
       case 'result': {
         const { done } = frame.result;
+        const { generator } = call.request;
+        if (!generator && !done) throw new ProtocolError('a step of what is no generator');
+        // Nobody has asked for it.
+        if (generator && call.step === undefined) return this.#drop(frame);
         this.#attempt(call, () => {
           const received = this.#link?.received(frame.result.value);
           const tokens = this.#arrive(call, received?.context);
@@ -240,6 +267,12 @@ export class Offers {
       default:
         throw new ProtocolError(`a ${frame.body} frame from a worker`);
     }
+  }
+
+  #drop(frame: Frame): void {
+    this.#ports.dropped(frame);
+    this.#link?.discard(frame);
+    this.#link?.stray();
   }
 
   #refused(call: Call, { nack }: FrameOf<'nack'>): void {
@@ -265,9 +298,10 @@ export class Offers {
   /** What goes to the caller, with what it takes to read it. */
   #value(received: Received, tokens: TokenTable | undefined): Received {
     const { modules } = this;
-    if (received === undefined || (tokens === undefined && modules === undefined)) return received;
+    const asIs = tokens === undefined && modules === undefined && !this.#isShallow;
+    if (received === undefined || asIs) return received;
     const { item, attachments } = received;
-    return { item, attachments, tokens, modules };
+    return { item, attachments, tokens, modules, decoding: this.#decoding };
   }
 
   #error(call: Call, value: Value | undefined): unknown {
@@ -276,7 +310,7 @@ export class Offers {
     if (received?.item === undefined) return new ProtocolError('an error without a value');
     const { context } = call;
     // What an error's class does to read it is the caller's business, and no other chain's.
-    const read = () => receiveThrown(received, context?.tokens, this.modules);
+    const read = () => receiveThrown(received, context?.tokens, this.modules, this.#decoding);
     return context === undefined ? read() : context.within(read);
   }
 
@@ -284,9 +318,10 @@ export class Offers {
   #arrive(call: Call, bytes: Uint8Array | undefined): TokenTable | undefined {
     if (call.context === undefined && bytes === undefined) return undefined;
     // Where the caller has no chain, tokens may come all the same: they belong to none here.
-    const { home } = this.#ports;
+    const { home, limits } = this.#ports;
     call.context ??= new OutboundContext({ home, strictContext: false, maxValueBytes: 0 });
-    call.context.arrive(bytes, this.modules?.files === false);
+    const failure = call.context.arrive(bytes, this.modules?.files === false, limits);
+    if (failure instanceof LimitExceeded) this.#ports.breached(failure);
     if (this.modules !== undefined) restrict(call.context, this.modules);
     return call.context.tokens;
   }

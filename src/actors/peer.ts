@@ -21,6 +21,7 @@ import { beatOf } from './beats.ts';
 import type { Call } from './call.ts';
 import { Offers } from './offers.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
+import { shortUid } from './steps.ts';
 import { Watch } from './watch.ts';
 
 export type PeerEvent =
@@ -73,6 +74,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
   },
   guards: {
     final: (_context, event) => (event as EventOf<PeerEvent, 'down'>).reason.code === 'refused',
+    rests: (_context, event) => (event as EventOf<PeerEvent, 'down'>).reason.idle === true,
     free: (_context, event) => (event as EventOf<PeerEvent, 'unlisted'>).free,
   },
   states: {
@@ -105,6 +107,7 @@ export const peerChart = defineChart<PeerContext, PeerEvent>({
       on: {
         offer: { effects: ['send'] },
         down: [
+          { target: 'idle', guard: 'rests', effects: ['lose', 'keep'] },
           { target: 'gone', guard: 'final', effects: ['leave', 'lose'] },
           { target: 'cooling', assign: 'failed', effects: ['leave', 'lose'] },
         ],
@@ -173,6 +176,8 @@ export interface PeerPorts {
   readonly limits: Limits;
   /** The caller's epoch. */
   readonly epoch: string;
+  /** Whether there is a link also when there is no call. */
+  readonly eager?: boolean | undefined;
   readonly home: ContextHome;
   /** A worker is given up when it gave no sign of life for so many milliseconds. */
   readonly lostAfterMs: number;
@@ -204,6 +209,8 @@ export interface PeerPorts {
   dropped(frame: Frame): void;
   /** An envelope that came twice was dropped. */
   duplicate(): void;
+  /** The worker has exceeded a limit. */
+  breached?(error: unknown, worker: string): void;
 }
 
 export interface WhoIsMeant {
@@ -294,6 +301,8 @@ export class Peer {
     const offersPorts = {
       env: ports.env,
       home: ports.home,
+      limits: ports.limits,
+      breached: (error: unknown) => this.#note(error),
       refuse: (call: Call) => this.#refuse(call),
       decline: (call: Call) => this.#decline(call),
       busy: () => this.#retryBusy(),
@@ -318,6 +327,9 @@ export class Peer {
       refuseHeld: () => this.#loseAll('the link never came up'),
       lose: ({ death }, { reason }: EventOf<PeerEvent, 'down'>) =>
         this.#loseAll(death || reason.message, reason.cause),
+      keep: () => {
+        if (ports.eager) this.send({ type: 'connect' });
+      },
       hangUp: ({ death }, event) => {
         const link = this.#link;
         this.#watch?.end();
@@ -463,7 +475,8 @@ export class Peer {
       channel,
       { env, limits, uid: epoch, expects: uid },
       {
-        up: (_hello, about) => {
+        up: ({ max_calls }, about) => {
+          this.#offers.limit(max_calls);
           this.#met = true;
           this.#known = true;
           this.#standing = 'good';
@@ -477,6 +490,7 @@ export class Peer {
         },
         frame: (frame) => this.#offers.receive(frame),
         duplicate: () => this.#ports.duplicate(),
+        breached: (error) => this.#note(error),
         pong: () => watch.answered(),
         closed: (reason) => {
           watch.end();
@@ -495,6 +509,11 @@ export class Peer {
       this.#doubt();
       this.#refuseHeld();
     });
+  }
+
+  #note(error: unknown): void {
+    const { uid, address } = this.view;
+    this.#ports.breached?.(error, `worker ${shortUid(uid)} at ${address}`);
   }
 
   #doubt(): void {

@@ -137,6 +137,8 @@ export interface ProxyOptions {
   readonly strictContext?: boolean;
   /** Whether errors in what its calls take along have their stacks, and paths in their texts. Default: true. */
   readonly exposeStacks?: boolean;
+  /** A worker has exceeded a limit. Default: nobody counts. */
+  readonly breached?: (error: unknown, worker: string) => void;
 }
 
 /** What a proxy counts, for tests and for people who look why. */
@@ -225,6 +227,8 @@ export class PoolProxy implements Dispatcher {
       env: options.env,
       limits: { ...limits, helloTimeoutMs: Math.max(limits.helloTimeoutMs, leastMs) },
       epoch: this.epoch,
+      eager: options.eager,
+      breached: (error, worker) => options.breached?.(error, worker),
       home: this.home,
       connect: (addresses, { expects, hearsay }) => {
         const { transports, foundTransports = transports, env } = options;

@@ -6,8 +6,8 @@ import type { AnyActorRef } from 'xstate';
 import type { Load } from '../context/manifest.ts';
 import { hasVariables } from '../context/variable.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
-import type { Env } from '../env.ts';
-import { ProtocolError, SerializationError, SkeinError } from '../errors.ts';
+import type { Env, Timer } from '../env.ts';
+import { LimitExceeded, ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher } from '../routine/dispatcher.ts';
 import { loadingFor } from '../routine/loading.ts';
 import { fromDispatch } from '../routine/nested-options.ts';
@@ -15,8 +15,10 @@ import { decode, decodeThrown } from '../routine/outcome.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { currentScope, runInScope, type Scope, TaskScope } from '../routine/task.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
+import { exceeded } from '../security/breaches.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
+import { encodeError } from '../wire/error.ts';
 import {
   CancelReason,
   type Frame,
@@ -27,6 +29,7 @@ import {
   type Task,
   type Value,
 } from '../wire/frame.ts';
+import { type DecodeOptions, MAX_DEPTH } from '../wire/value.ts';
 import { createLightActor } from './actor.ts';
 import type { Admission } from './admission.ts';
 import {
@@ -51,6 +54,8 @@ export type SessionEvent =
   | { type: 'drain' }
   /** The last task has ended. */
   | { type: 'idle' }
+  /** For long there was no task, and nothing was heard but pings. */
+  | { type: 'rest' }
   /** Ends the tasks in progress, and tells the caller. */
   | { type: 'stop'; error: unknown }
   /** The link ended. */
@@ -76,6 +81,7 @@ export const sessionChart = defineChart<null, SessionEvent>({
         task: { effects: ['admit'] },
         drain: { target: 'draining' },
         stop: { target: 'draining', effects: ['stopAll'] },
+        rest: { target: 'closed', effects: ['rest'] },
         down: { target: 'closed', effects: ['abandonAll'] },
       },
     },
@@ -130,6 +136,10 @@ export interface SessionPorts {
   takePlace(): boolean;
   freePlace(): void;
   closed(session: Session): void;
+  /** Whether the link stays, though nothing is done on it. Default: it ends after `idleLinkTimeoutMs`. */
+  readonly lasting?: boolean;
+  /** The caller has exceeded a limit. Default: nobody counts. */
+  breached?(error: unknown, remote: string): void;
 }
 
 interface DeclaredRoutine {
@@ -140,8 +150,8 @@ interface DeclaredRoutine {
   found: RegisteredRoutine | undefined;
 }
 
-/** Routines that one caller may declare on one link. */
-const MAX_ROUTINES = 65_536;
+/** A link that is idle is noticed at the end of such a part of its time. */
+const REST_PARTS = 4;
 
 export class Session {
   readonly #ports: SessionPorts;
@@ -157,11 +167,18 @@ export class Session {
   /** Tasks that were started in this turn. */
   #unacknowledged: Execution[] = [];
   readonly #executionLogic;
+  readonly #decoding: DecodeOptions | undefined;
   #epoch = '';
   #over = false;
+  #resting: Timer | undefined;
+  /** Something was heard since the timer was set last. */
+  #heard = false;
+  #quietParts = 0;
 
   constructor(parent: AnyActorRef, channel: Channel, ports: SessionPorts) {
     this.#ports = ports;
+    const { maxDepth } = ports.limits;
+    this.#decoding = maxDepth < MAX_DEPTH ? { maxDepth } : undefined;
     this.#executionLogic = toLogic(executionChart, this.#executionEffects());
     this.#actor = createLightActor(toLogic(sessionChart, this.#effects()), parent, undefined);
     this.#actor.start();
@@ -171,11 +188,13 @@ export class Session {
       { env, limits, uid, accepts: true, about: ports.about },
       {
         up: ({ uid: epoch }) => this.send({ type: 'up', epoch }),
+        breached: (error) => ports.breached?.(error, channel.remote),
         frame: (frame) => this.#receive(frame),
         flushing: () => this.#acknowledge(),
         pong: () => this.#watch?.answered(),
         closed: (reason) => {
           this.#watch?.end();
+          this.#resting?.cancel();
           this.send({ type: 'down', reason });
         },
       },
@@ -218,7 +237,9 @@ export class Session {
       meet: (_context: null, { epoch }: EventOf<SessionEvent, 'up'>) => {
         this.#epoch = epoch;
         this.#ports.admission.open(epoch);
+        if (!this.#ports.lasting) this.#awaitRest();
       },
+      rest: () => this.#link.close(GoodbyeReason.IDLE, 'nothing was in progress for long'),
       admit: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => this.#admit(frame),
       refuse: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => {
         this.#link.discard(frame);
@@ -242,13 +263,26 @@ export class Session {
       finish: () => this.#link.finish(GoodbyeReason.DRAINING, 'the worker stops'),
       forget: () => {
         this.#over = true;
+        this.#resting?.cancel();
         this.#ports.admission.close(this.#epoch);
         this.#ports.closed(this);
       },
     };
   }
 
+  #awaitRest(): void {
+    const ms = this.#ports.limits.idleLinkTimeoutMs / REST_PARTS;
+    this.#resting = this.#ports.env.timer(ms, () => {
+      const busy = this.#heard || this.#executions.size > 0 || this.#link.backlog > 0;
+      this.#heard = false;
+      this.#quietParts = busy ? 0 : this.#quietParts + 1;
+      if (this.#quietParts < REST_PARTS) this.#awaitRest();
+      else this.send({ type: 'rest' });
+    });
+  }
+
   #receive(frame: Frame): void {
+    this.#heard = true;
     if (frame.body === 'task') {
       // Here, where the link sees what is thrown: in an effect it would end this actor and no more.
       if (this.#routines[frame.task.routine - 1] === undefined) {
@@ -258,7 +292,7 @@ export class Session {
     }
     if (frame.body === 'routine') return this.#declare(frame.routine);
     const execution = this.#waited.get(frame.call);
-    if (execution === undefined) return this.#link.discard(frame);
+    if (execution === undefined) return this.#drop(frame);
     switch (frame.body) {
       case 'next':
         return this.#step(execution, 'next');
@@ -280,6 +314,12 @@ export class Session {
     }
   }
 
+  /** Frames for calls that are over may have been on their way; those for calls that never were are lies. */
+  #drop(frame: Frame): void {
+    this.#link.discard(frame);
+    this.#link.stray();
+  }
+
   /** An outcome in the same envelope says that the task was taken; only the others need an Ack. */
   #acknowledge(): void {
     if (this.#unacknowledged.length === 0) return;
@@ -290,22 +330,33 @@ export class Session {
   }
 
   #declare({ number, module, name }: { number: number; module: string; name: string }): void {
-    if (number !== this.#routines.length + 1 || number > MAX_ROUTINES) {
+    if (number !== this.#routines.length + 1) {
       throw new ProtocolError(`routine number ${number} is not the next one`);
+    }
+    const { maxRoutines, maxNameLength } = this.#ports.limits;
+    if (number > maxRoutines) {
+      throw exceeded('maxRoutines', number, maxRoutines, `${number} routines were named`);
+    }
+    const length = module.length + name.length;
+    if (length > maxNameLength) {
+      const what = `a routine with a name of ${length} characters`;
+      throw exceeded('maxNameLength', length, maxNameLength, what);
     }
     this.#routines.push({ module, name, key: `${module}#${name}`, found: undefined });
   }
 
   #admit(frame: FrameOf<'task'>): void {
     const { call, task } = frame;
-    if (this.#waited.has(call)) return this.#link.discard(frame);
+    if (this.#waited.has(call)) return this.#drop(frame);
     if (!this.#ports.admission.admit(this.#epoch, call)) {
-      this.#link.discard(frame);
-      return this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
+      this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
+      return this.#drop(frame);
     }
+    if (this.#waited.size >= this.#ports.limits.maxCallsPerLink) return this.#refuseCall(frame);
     const declared = this.#routines[task.routine - 1] as DeclaredRoutine;
     // Answers that the caller does not read must not pile up.
-    const behind = this.#link.backlog > this.#ports.limits.maxHeldBytes;
+    const { maxHeldBytes, maxCallsPerLink } = this.#ports.limits;
+    const behind = this.#link.backlog > maxHeldBytes || this.#executions.size >= maxCallsPerLink;
     if (behind || !this.#ports.takePlace()) {
       this.#link.discard(frame);
       return this.#nack(call, NackReason.BUSY, 'the worker has as many tasks as it may');
@@ -316,6 +367,23 @@ export class Session {
     const actor = createLightActor(this.#executionLogic, this.#actor, execution);
     execution.actor = actor;
     actor.start();
+  }
+
+  /** One too many for this caller, who knows how many it may have. */
+  #refuseCall(frame: FrameOf<'task'>): void {
+    this.#link.discard(frame);
+    const { maxCallsPerLink: max } = this.#ports.limits;
+    const error = exceeded('maxCallsPerLink', max + 1, max, `${max + 1} calls at a time on a link`);
+    this.#note(error);
+    const item = encodeError(error, { stack: false });
+    this.#link.send({
+      call: frame.call,
+      nack: { reason: NackReason.FAILED, message: '', error: { item } },
+    });
+  }
+
+  #note(error: unknown): void {
+    if (error instanceof LimitExceeded) this.#ports.breached?.(error, this.#link.remote);
   }
 
   #execution(call: number, task: Task, declared: DeclaredRoutine): Execution {
@@ -361,7 +429,9 @@ export class Session {
     };
     const readArgs = () => {
       const { modules } = this.#ports;
-      const args = within(execution, () => decode(payload, execution.inbound?.tokens, modules));
+      const args = within(execution, () =>
+        decode(payload, execution.inbound?.tokens, modules, this.#decoding),
+      );
       if (args instanceof Promise) return args.then(takeArgs);
       takeArgs(args);
       return undefined;
@@ -391,7 +461,8 @@ export class Session {
     };
     const load: Load = (read) =>
       loadingFor(execution.task, () => within(execution, read), this.#ports.modules);
-    const receiving = inbound.receive(context, load, this.#ports.modules?.files === false);
+    const guarded = this.#ports.modules?.files === false;
+    const receiving = inbound.receive(context, load, guarded, this.#ports.limits);
     if (receiving !== undefined) return receiving.then(apply);
     apply();
     return undefined;
@@ -405,6 +476,7 @@ export class Session {
   ): void {
     const failed = (error: unknown) => {
       if (error instanceof ProtocolError || !(error instanceof SkeinError)) throw error;
+      this.#note(error);
       execution.actor?.send({ type: 'stop', error });
     };
     let value: unknown;
@@ -417,7 +489,7 @@ export class Session {
       const receiving = first ? undefined : this.#receiveContext(execution, context);
       const { modules } = this.#ports;
       const readIt = () =>
-        within(execution, () => read(received, execution.inbound?.tokens, modules));
+        within(execution, () => read(received, execution.inbound?.tokens, modules, this.#decoding));
       value = receiving === undefined ? readIt() : receiving.then(readIt);
     } catch (error) {
       failed(error);
@@ -444,6 +516,7 @@ export class Session {
       },
       refuse: ({ call, task, inbound }, error) => {
         inbound?.giveBack();
+        this.#note(error);
         this.#failures.deliver(this.#failures.encode(task, error), undefined, (value) => ({
           call,
           nack: { reason: NackReason.FAILED, message: '', error: value },

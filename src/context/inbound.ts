@@ -1,6 +1,6 @@
 /** A chain on a worker, for the time of a task: as it came, and what goes back. */
 import type { ChainSerializationError } from '../errors.ts';
-import { decodeContext } from '../wire/context.ts';
+import { type ContextLimits, decodeContext } from '../wire/context.ts';
 import { Chain, type Right, Values } from './chain.ts';
 import type { FrameTokens } from './frame-tokens.ts';
 import type { ContextHome } from './home.ts';
@@ -81,23 +81,35 @@ export class InboundContext {
    *
    * @param bytes of its Context; undefined where nothing has changed
    * @param guarded whether the caller must name no files
+   * @param limits how much it may bring. Default: as much as any Context
    * @throws SerializationError when they are none
+   * @throws LimitExceeded when they bring more
    * @throws ChainSerializationError, also by the promise, when context is strict and a value can't be read
    */
-  receive(bytes: Uint8Array | undefined, load: Load, guarded = false): Promise<void> | undefined {
+  receive(
+    bytes: Uint8Array | undefined,
+    load: Load,
+    guarded = false,
+    limits?: ContextLimits,
+  ): Promise<void> | undefined {
     this.#tokens = undefined;
     // What code that an earlier step has left running has set between the steps, the asker does not have.
     if (this.#chain.snapshot() !== this.#known) this.#chain.restore(this.#known);
     // Nor is it known whether the asker is the one of the step before, where nothing was ever set.
     if (this.#knownId === undefined) this.#enter(undefined, true);
-    const reading = bytes === undefined ? undefined : this.#take(bytes, load, guarded);
+    const reading = bytes === undefined ? undefined : this.#take(bytes, load, guarded, limits);
     this.#attempt = 1;
     this.#regain();
     return reading;
   }
 
-  #take(bytes: Uint8Array, load: Load, guarded: boolean): Promise<void> | undefined {
-    const context = decodeContext(bytes);
+  #take(
+    bytes: Uint8Array,
+    load: Load,
+    guarded: boolean,
+    limits: ContextLimits | undefined,
+  ): Promise<void> | undefined {
+    const context = decodeContext(bytes, limits);
     const id = context.chain === '' ? undefined : context.chain;
     const arrived = readManifest(
       context,

@@ -1,6 +1,11 @@
 /** A chain on the way with a call: what goes out with its task and steps, and what comes back. */
 import { SerializationError } from '../errors.ts';
-import { decodeContext, type ReceivedContext, withTokens } from '../wire/context.ts';
+import {
+  type ContextLimits,
+  decodeContext,
+  type ReceivedContext,
+  withTokens,
+} from '../wire/context.ts';
 import { type Encoded, sizeOf } from '../wire/value.ts';
 import type { Chain, Crossing, Snapshot } from './chain.ts';
 import { FrameTokens } from './frame-tokens.ts';
@@ -249,17 +254,19 @@ export class OutboundContext implements Crossing {
    *
    * @param bytes of the Context that came with the answer, if one did
    * @param guarded whether the worker must name no files
+   * @param limits how much it may bring. Default: as much as any Context
+   * @returns why it is as if it had not come, if it is
    */
-  arrive(bytes: Uint8Array | undefined, guarded = false): void {
+  arrive(bytes: Uint8Array | undefined, guarded = false, limits?: ContextLimits): unknown {
     this.#exposed = false;
     this.#guarded = guarded;
-    if (bytes === undefined) return;
+    if (bytes === undefined) return undefined;
     try {
-      this.#context = decodeContext(bytes);
+      this.#context = decodeContext(bytes, limits);
     } catch (error) {
       this.#unreadable = error;
       this.#giveUpTokens();
-      return;
+      return error;
     }
     if (this.#context.lost) {
       this.#unreadable = new SerializationError('it was too large to come beside the answer');
@@ -282,6 +289,7 @@ export class OutboundContext implements Crossing {
       if (this.#spentThere === NO_TOKENS) this.#spentThere = [];
       this.#spentThere.push(shared.token);
     }
+    return undefined;
   }
 
   /**

@@ -4,7 +4,7 @@
  * lost, and that the server tells when nobody hears them.
  */
 import type { Env, Timer } from '../env.ts';
-import type { ChannelHandlers, CloseReason } from '../transport/transport.ts';
+import { type ChannelHandlers, type CloseReason, oversized } from '../transport/transport.ts';
 import { plain } from '../wire/plain.ts';
 import { encodePacket, NatsKind, type NatsPacket } from './packet.ts';
 import { MAX_REASON, PART_SHARE, Sender } from './sender.ts';
@@ -275,8 +275,8 @@ export class Stream {
     const { maxPacketBytes } = this.#ports.limits;
     const bytes = this.#pieceBytes + data.length;
     if (bytes > maxPacketBytes) {
-      const message = `A packet of more than ${maxPacketBytes} bytes arrived.`;
-      return this.reset({ code: 'protocol', message });
+      const cause = oversized(bytes, maxPacketBytes);
+      return this.reset({ code: 'protocol', message: cause.message, cause });
     }
     if (more || this.#pieces.length > 0) {
       this.#pieces.push(data);

@@ -26,6 +26,7 @@ import { checkFunction, checkNames } from '../routine/options.ts';
 import { deriveScope, runInScope } from '../routine/task.ts';
 import { ownPackages, withoutFiles } from '../routine/whereabouts.ts';
 import { type AuthkeyGiven, encodeAuthkey } from '../security/authkey.ts';
+import { Breaches } from '../security/breaches.ts';
 import { limitsOf } from '../security/limits.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { takeTransports } from '../transport/given.ts';
@@ -156,6 +157,7 @@ type Settings = PoolOptions &
 export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #options: Settings;
   readonly #log: RuntimeLog;
+  readonly #breaches: Breaches;
   readonly #actor: AnyActorRef;
   readonly #proxy: PoolProxy;
   readonly #children: Children;
@@ -259,6 +261,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   ) {
     this.#discovery = discovery;
     this.#log = new RuntimeLog(options.logger, logLevel(process.env.SKEIN_LOG));
+    this.#breaches = new Breaches({ env: systemEnv, warn: (message) => this.#log.warn(message) });
     this.#options = {
       size: discovery === undefined ? availableParallelism() : 0,
       lease: Number.POSITIVE_INFINITY,
@@ -322,6 +325,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       eager: !this.#options.lazy,
       modules: ({ hearsay }) => (hearsay ? foreign : undefined),
       lost: (uid, why) => this.#children.kill(uid, why),
+      breached: (error, worker) => this.#breaches.note(error, worker),
       awaited: () => this.#keepAlive(),
       gone: (uid, refusal) => this.#finder?.gone(uid, refusal),
       failed: (uid, reason) => this.#finder?.failed(uid, reason),
@@ -334,6 +338,14 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#finder = discovery && this.#makeFinder(discovery, foundTransports, limits, reach);
     this.#atExit = atExit(() => this.#children.cleanUp());
     this.#actor.start();
+  }
+
+  /**
+   * How often workers have exceeded each of the limits that this program sets them; those that never were are left
+   * out. Those of its workers are told by `workerStatus`.
+   */
+  get breaches(): Readonly<Record<string, number>> {
+    return this.#breaches.counts;
   }
 
   /** The workers that are up, as far as is known; of those that are found, the ones that the pool uses. */

@@ -1,7 +1,7 @@
 /** What a routine asks of whatever carries its calls. A proxy fulfils it. */
 import type { Destination, OutboundContext } from '../context/outbound.ts';
 import type { TokenTable } from '../wire/context.ts';
-import type { Encoded } from '../wire/value.ts';
+import type { DecodeOptions, Encoded } from '../wire/value.ts';
 import type { ModulePolicy } from './whereabouts.ts';
 
 /** How a worker finds a routine. */
@@ -56,6 +56,8 @@ export type Received =
       readonly tokens?: TokenTable | undefined;
       /** Which modules are imported since the value names them. Default: as for the process. */
       readonly modules?: ModulePolicy | undefined;
+      /** How it is decoded. Default: nested as deeply as values may be. */
+      readonly decoding?: DecodeOptions | undefined;
     }
   | undefined;
 

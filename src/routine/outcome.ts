@@ -1,7 +1,7 @@
 /** What a call gave, as its caller sees it. */
 import { type TokenTable, withTokens } from '../wire/context.ts';
 import { decodeError } from '../wire/error.ts';
-import { decodeValue } from '../wire/value.ts';
+import { type DecodeOptions, decodeValue } from '../wire/value.ts';
 import type { Abortable, Received } from './dispatcher.ts';
 import { loading, type Patience, patiently } from './loading.ts';
 import { addCallerStack } from './stack.ts';
@@ -13,19 +13,23 @@ import type { ModulePolicy } from './whereabouts.ts';
  *
  * @param tokens those that came with it
  * @param policy which modules may be loaded. Default: as it says itself, or as for the process
+ * @param options how to decode it. Default: as it says itself
  * @throws SerializationError, also by the promise, when the bytes are not a value, or name what is
  * not there
+ * @throws LimitExceeded, also by the promise, when it is nested too deeply
  */
 export function decode(
   received: Received,
   tokens = received?.tokens,
   policy = received?.modules,
+  options = received?.decoding,
 ): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
   const { attachments } = received as NonNullable<Received>;
-  if (tokens === undefined) return loading(() => decodeValue(item, attachments), policy);
-  return loading(() => withTokens(tokens, () => decodeValue(item, attachments)), policy);
+  const read = () => decodeValue(item, attachments, options);
+  if (tokens === undefined) return loading(read, policy);
+  return loading(() => withTokens(tokens, read), policy);
 }
 
 /** What was thrown, as `decode` gives values; what it names and is not there, is replaced by a note. */
@@ -33,10 +37,12 @@ export function decodeThrown(
   received: Received,
   tokens?: TokenTable,
   policy = received?.modules,
+  options?: DecodeOptions,
 ): unknown {
   const item = received?.item;
   if (item === undefined) return undefined;
-  const decodeIt = (lenient: boolean) => withTokens(tokens, () => decodeError(item, lenient));
+  const decodeIt = (lenient: boolean) =>
+    withTokens(tokens, () => decodeError(item, lenient, options));
   const read = loading(() => decodeIt(false), policy);
   return read instanceof Promise ? read.catch(() => decodeIt(true)) : read;
 }
@@ -61,8 +67,9 @@ export function receiveThrown(
   received: Received,
   tokens?: TokenTable,
   policy?: ModulePolicy,
+  options?: DecodeOptions,
 ): unknown {
-  const thrown = decodeThrown(received, tokens, policy);
+  const thrown = decodeThrown(received, tokens, policy, options);
   return thrown instanceof Promise ? new Unread(thrown) : thrown;
 }
 

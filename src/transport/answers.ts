@@ -29,7 +29,7 @@ export async function answerCall(
 }
 
 function statusReply(service: ListenerService): Uint8Array {
-  const { uid, inFlight, idleMs, draining, uptimeMs, about } = service.status();
+  const { uid, inFlight, idleMs, draining, uptimeMs, about, breaches = {} } = service.status();
   const writer = new PbfWriter();
   const reply = {
     uid,
@@ -38,6 +38,7 @@ function statusReply(service: ListenerService): Uint8Array {
     draining,
     about: about && toAbout(about),
     uptime_ms: uptimeMs,
+    breaches: Object.entries(breaches).map(([limit, count]) => ({ limit, count })),
   };
   writeStatusReply(reply, writer);
   return writer.finish();

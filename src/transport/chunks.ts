@@ -1,5 +1,6 @@
 /** Large values in pieces: what a link keeps of them on the sending and on the receiving side. */
 import { ProtocolError, SerializationError, ValueTooLarge } from '../errors.ts';
+import { exceeded } from '../security/breaches.ts';
 import { defaultPeerLimits, type PeerLimits } from '../security/limits.ts';
 import type { Chunk, OutChunk, OutValue } from '../wire/frame.ts';
 
@@ -238,6 +239,7 @@ interface Incoming {
   /** Bytes of the last part that have arrived. */
   offset: number;
   filled: number;
+  chunks: number;
 }
 
 /** The receiving side: puts values together again, and counts the credit that the sender is owed. */
@@ -245,6 +247,8 @@ export class Inbox {
   readonly #limits: Limits;
   readonly #transfers = new Map<number, Incoming>();
   #creditDue = 0;
+  /** Bytes that the transfers have, or will have. */
+  #bytes = 0;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -254,13 +258,13 @@ export class Inbox {
     return this.#creditDue;
   }
 
-  /** @throws ProtocolError when the chunk does not fit what came before it. */
+  /**
+   * @throws ProtocolError when the chunk does not fit what came before it
+   * @throws LimitExceeded when it is one too many, or of one value too many
+   */
   take(chunk: Chunk): void {
     const { transfer, data, abandoned } = chunk;
-    if (abandoned) {
-      this.#transfers.delete(transfer);
-      return;
-    }
+    if (abandoned) return this.drop(transfer);
     const bytes = data?.length ?? 0;
     this.#creditDue += bytes;
     const item = this.#transfers.get(transfer) ?? this.#start(chunk);
@@ -269,6 +273,16 @@ export class Inbox {
     }
     if (data !== undefined) place(item, data);
     item.filled += bytes;
+    item.chunks += 1;
+    const { maxFramesPerCall: most } = this.#limits;
+    if (item.chunks > most) {
+      throw exceeded(
+        'maxFramesPerCall',
+        item.chunks,
+        most,
+        `a value comes in ${item.chunks} chunks`,
+      );
+    }
   }
 
   #start({ transfer, total, lengths: told }: Chunk): Incoming {
@@ -277,8 +291,17 @@ export class Inbox {
       throw new ProtocolError(`more than ${most} transfers at a time`);
     const lengths = told.length > 0 && told.length <= MOST_PARTS ? told : [total];
     if (sum(lengths) !== total) throw doNotAddUp(transfer);
-    const fits = total <= this.#limits.maxValueBytes;
-    const item = { total, lengths, parts: fits ? [] : undefined, offset: 0, filled: 0 };
+    const { maxValueBytes, maxIncomingBytes } = this.#limits;
+    const fits = total <= maxValueBytes;
+    if (fits) {
+      this.#bytes += total;
+      if (this.#bytes > maxIncomingBytes) {
+        const what = `values of ${this.#bytes} bytes are on their way at a time`;
+        throw exceeded('maxIncomingBytes', this.#bytes, maxIncomingBytes, what);
+      }
+    }
+    const parts = fits ? [] : undefined;
+    const item = { total, lengths, parts, offset: 0, filled: 0, chunks: 0 };
     this.#transfers.set(transfer, item);
     return item;
   }
@@ -304,7 +327,7 @@ export class Inbox {
     if (incoming === undefined || incoming.filled !== incoming.total) {
       throw new ProtocolError(`transfer ${transfer} is not complete`);
     }
-    this.#transfers.delete(transfer);
+    this.drop(transfer);
     const { parts, total } = incoming;
     if (parts === undefined) {
       const limit = this.#limits.maxValueBytes;
@@ -325,11 +348,14 @@ export class Inbox {
 
   /** Lets go of a transfer that nobody wants any more. */
   drop(transfer: number): void {
+    const item = this.#transfers.get(transfer);
+    if (item?.parts !== undefined) this.#bytes -= item.total;
     this.#transfers.delete(transfer);
   }
 
   clear(): void {
     this.#transfers.clear();
+    this.#bytes = 0;
   }
 }
 

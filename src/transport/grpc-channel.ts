@@ -1,6 +1,6 @@
 /** What both ends of a gRPC Link stream have in common: the flow of packets, from open to closed. */
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js';
-import type { Channel, ChannelHandlers, CloseReason } from './transport.ts';
+import { type Channel, type ChannelHandlers, type CloseReason, oversized } from './transport.ts';
 
 export const LINK_PATH = '/skein.v1.Worker/Link';
 
@@ -104,8 +104,8 @@ export abstract class GrpcChannel implements Channel {
     if (this.#handlers === undefined || this.#closing !== undefined || bytes.length === 0) return;
     const { maxPacketBytes } = this.#limits;
     if (bytes.length > maxPacketBytes) {
-      const message = `A packet of ${bytes.length} bytes arrived; the limit is ${maxPacketBytes}.`;
-      return this.#fail({ code: 'protocol', message });
+      const cause = oversized(bytes.length, maxPacketBytes);
+      return this.#fail({ code: 'protocol', message: cause.message, cause });
     }
     try {
       this.#handlers.packet(bytes);

@@ -8,8 +8,10 @@
  */
 import type { WorkerAbout } from '../discovery/discovery.ts';
 import type { Env, Timer } from '../env.ts';
-import { ProtocolError, type SerializationError, ValueTooLarge } from '../errors.ts';
+import { LimitExceeded, ProtocolError, type SerializationError, ValueTooLarge } from '../errors.ts';
+import { exceeded } from '../security/breaches.ts';
 import {
+  type Breach,
   CHUNK_OVERHEAD_BYTES,
   decodeEnvelope,
   EnvelopeWriter,
@@ -20,6 +22,7 @@ import {
   type Hello,
   type OutChunk,
   type OutFrame,
+  type OutGoodbye,
   type OutValue,
   PROTOCOL_VERSION,
   type Value,
@@ -58,6 +61,8 @@ export interface LinkHandlers {
   pong?(): void;
   /** An envelope came once more, and was dropped. */
   duplicate?(): void;
+  /** The other side has exceeded a limit of this one, which ends the link, or the call that brings a value too large. */
+  breached?(error: LimitExceeded | ValueTooLarge): void;
   /** The link ended. Called exactly once. */
   closed(reason: CloseReason): void;
 }
@@ -77,6 +82,10 @@ export interface LinkOptions {
 
 /** Frames are cut into envelopes of about this size. */
 const ENVELOPE_BYTES = 64 * 1024;
+/** So many frames of no use are due for each call: what crosses with its end, and its Ack. */
+const STRAYS_OF_CALL = 4;
+/** And for each second: pings. */
+const STRAYS_OF_SECOND = 100;
 /** Frames that follow others so soon are taken for a part of the same burst. */
 const BURST_MS = 0.025;
 
@@ -106,6 +115,15 @@ export class Link {
   #seenTask = 0;
   #packets = 0;
   #pongDue = false;
+  /** Tasks that went out, or came. */
+  #tasks = 0;
+  /** Frames that were of no use. */
+  #strays = 0;
+  readonly #since: number;
+  /** Waits whether a slow reader takes something. */
+  #reading: Timer | undefined;
+  /** Changes whenever the other side has taken something. */
+  #taken = 0;
   #room = 256;
   #finishing: (() => void) | undefined;
   /** Buffers for chunks, used again when the channel has let go of them. */
@@ -117,16 +135,19 @@ export class Link {
     this.#handlers = handlers;
     this.#inbox = new Inbox(options.limits);
     this.#outbox = new Outbox(options.limits);
-    this.#greeting = options.env.timer(options.limits.helloTimeoutMs, () =>
-      this.#fail('unreachable', `no Hello within ${options.limits.helloTimeoutMs} ms`),
-    );
+    this.#since = options.env.now();
+    this.#greeting = options.env.timer(options.limits.helloTimeoutMs, () => this.#ungreeted());
     channel.open({
       packet: (bytes) => this.#receive(bytes),
       drain: () => {
         this.#full = false;
+        this.#taken += 1;
         this.#flush();
       },
-      closed: (reason) => this.#end(reason),
+      closed: (reason) => {
+        if (reason.cause instanceof LimitExceeded) this.#tellBreach(reason.cause);
+        this.#end(reason);
+      },
     });
     this.send({
       call: 0,
@@ -136,6 +157,7 @@ export class Link {
         expects: options.expects ?? '',
         max_value_bytes: options.limits.maxValueBytes,
         window: options.limits.windowBytes,
+        ...(options.accepts && { max_calls: mostCalls(options.limits) }),
         about: options.about && toAbout(options.about),
       },
     });
@@ -175,7 +197,10 @@ export class Link {
     this.#writer ??= new EnvelopeWriter(this.#room);
     this.#writer.add(frame);
     if (frame.call !== 0) this.#outbox.share();
-    if ('task' in frame) this.#lastTask = frame.call;
+    if ('task' in frame) {
+      this.#lastTask = frame.call;
+      this.#tasks += 1;
+    }
     if (this.#writer.bytes >= ENVELOPE_BYTES) this.#seal();
     this.#schedule();
   }
@@ -246,6 +271,7 @@ export class Link {
       },
     );
     this.#schedule();
+    this.#checkHeld();
     return () => abandon(this.#outbox.abandon(transfer));
   }
 
@@ -276,12 +302,51 @@ export class Link {
 
   /** Ends the link on purpose; `closed` follows. */
   close(reason: GoodbyeReason = GoodbyeReason.CLOSED, message = 'closed'): void {
+    const isSure = reason === GoodbyeReason.DRAINING || reason === GoodbyeReason.IDLE;
+    this.#bid({ reason, message, ...(isSure && { last_call: this.#seenTask }) });
+  }
+
+  /** Ends the link since the other side has exceeded a limit; `closed` follows. */
+  cutOff(error: LimitExceeded): void {
+    const { message, limit, value, max } = error;
+    this.#tellBreach(error);
+    this.#bid({ reason: GoodbyeReason.LIMIT, message, breach: { limit, value, max } });
+    this.#end({ code: 'protocol', message, cause: error });
+  }
+
+  #bid(goodbye: OutGoodbye): void {
     if (this.#state === 'closed') return;
-    const last = reason === GoodbyeReason.DRAINING ? { last_call: this.#seenTask } : {};
-    this.send({ call: 0, goodbye: { reason, message, ...last } });
+    this.send({ call: 0, goodbye });
     this.#full = false;
     this.#flush();
-    this.#channel.close({ code: 'closed', message });
+    this.#channel.close({ code: 'closed', message: goodbye.message });
+  }
+
+  #tellBreach(error: LimitExceeded | ValueTooLarge): void {
+    if (this.#state !== 'closed') this.#handlers.breached?.(error);
+  }
+
+  #ungreeted(): void {
+    const { helloTimeoutMs: ms } = this.#options.limits;
+    const message = `no Hello within ${ms} ms`;
+    if (!this.#options.accepts) return this.#fail('unreachable', message);
+    this.cutOff(exceeded('helloTimeoutMs', ms, ms, `there was ${message}`));
+  }
+
+  /**
+   * Frames have come that are of no use: of calls that are over, or that say nothing.
+   *
+   * @throws LimitExceeded when they are too many
+   */
+  stray(frames = 1): void {
+    this.#strays += frames;
+    const { maxStrayFrames } = this.#options.limits;
+    if (this.#strays <= maxStrayFrames) return;
+    const seconds = (this.#options.env.now() - this.#since) / 1_000;
+    const due = this.#tasks * STRAYS_OF_CALL + seconds * STRAYS_OF_SECOND;
+    if (this.#strays <= maxStrayFrames + due) return;
+    const what = `${this.#strays} frames came that are of no use`;
+    throw exceeded('maxStrayFrames', this.#strays, maxStrayFrames, what);
   }
 
   /** Ends the link at once: the other side is taken for gone. `closed` follows, with the code `lost`. */
@@ -299,9 +364,11 @@ export class Link {
     if (this.#state === 'closed') return;
     this.#packets += 1;
     try {
-      const { frames, sequence } = decodeEnvelope(bytes);
+      const { frames, sequence } = decodeEnvelope(bytes, this.#options.limits);
       if (this.#isNext(sequence)) for (const frame of frames) this.#handle(frame);
+      else this.stray(frames.length + 1);
     } catch (error) {
+      if (error instanceof LimitExceeded) return this.cutOff(error);
       if (!(error instanceof ProtocolError)) throw error;
       this.close(GoodbyeReason.PROTOCOL, error.message);
       this.#end({ code: 'protocol', message: error.message, cause: error });
@@ -342,17 +409,23 @@ export class Link {
       case 'goodbye':
         return this.#farewell(frame.goodbye);
       case 'chunk':
+        if (!frame.chunk.data?.length) this.stray();
         return this.#inbox.take(frame.chunk);
       case 'credit':
+        if (frame.credit.bytes === 0) this.stray();
+        this.#taken += 1;
         this.#outbox.credit(frame.credit.bytes);
         return this.#schedule();
       case 'ping':
+        this.stray();
         this.#pongDue = true;
         return this.#schedule();
       case 'pong':
+        this.stray();
         return this.#handlers.pong?.();
       case 'task':
         this.#seenTask = frame.call;
+        this.#tasks += 1;
     }
     this.#outbox.share();
     this.#handlers.frame(frame);
@@ -392,15 +465,18 @@ export class Link {
     const { reason, _last_call: last } = goodbye;
     const message = plain(goodbye.message);
     if (last !== undefined) this.#writtenTask = Math.min(this.#writtenTask, goodbye.last_call);
-    const code =
-      reason === GoodbyeReason.CLOSED
-        ? 'closed'
-        : reason === GoodbyeReason.PROTOCOL
-          ? 'protocol'
-          : 'refused';
+    const code = CODES.get(reason) ?? 'refused';
     const stopping = reason === GoodbyeReason.DRAINING;
+    const idle = reason === GoodbyeReason.IDLE;
+    const cause = goodbye.breach && breachOf(goodbye.breach, message);
     this.#channel.close({ code, message });
-    this.#end({ code, message, ...(stopping && { stopping }) });
+    this.#end({
+      code,
+      message,
+      ...(cause && { cause }),
+      ...(stopping && { stopping }),
+      ...(idle && { idle }),
+    });
   }
 
   #fail(code: CloseReason['code'], message: string): void {
@@ -412,6 +488,7 @@ export class Link {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#greeting?.cancel();
+    this.#reading?.cancel();
     this.#writer = undefined;
     this.#sealed = [];
     this.#backlog = 0;
@@ -512,6 +589,7 @@ export class Link {
   #balance(): void {
     if (!this.#options.accepts) return;
     const { maxBacklogBytes } = this.#options.limits;
+    if (this.#backlog > maxBacklogBytes) this.#checkHeld();
     if (!this.#paused && this.#backlog > maxBacklogBytes) {
       this.#paused = true;
       this.#channel.pause();
@@ -519,6 +597,22 @@ export class Link {
       this.#paused = false;
       this.#channel.resume();
     }
+  }
+
+  /** A caller that takes nothing must not have answers pile up without end. */
+  #checkHeld(): void {
+    const { accepts, env, limits } = this.#options;
+    const { maxHeldBytes, readTimeoutMs } = limits;
+    if (!accepts || this.#reading !== undefined || this.backlog <= maxHeldBytes) return;
+    const taken = this.#taken;
+    this.#reading = env.timer(readTimeoutMs, () => {
+      this.#reading = undefined;
+      const held = this.backlog;
+      if (this.#state === 'closed' || held <= maxHeldBytes) return;
+      if (this.#taken !== taken) return this.#checkHeld();
+      const what = `${held} bytes of answers wait, and nothing was taken for ${readTimeoutMs} ms`;
+      this.cutOff(exceeded('maxHeldBytes', held, maxHeldBytes, what));
+    });
   }
 
   /**
@@ -530,10 +624,19 @@ export class Link {
   received(value: Value | undefined): Received | undefined {
     if (value === undefined) return undefined;
     if (value.transfer === 0) return value.item || value.context ? value : undefined;
-    const { item, attachments } = this.#inbox.collect(value.transfer, value.lengths);
+    const { item, attachments } = this.#collect(value);
     if (!value.context_last) return { item, attachments };
     const context = attachments.pop();
     return context === undefined ? { attachments, context: item } : { item, attachments, context };
+  }
+
+  #collect({ transfer, lengths }: Value) {
+    try {
+      return this.#inbox.collect(transfer, lengths);
+    } catch (error) {
+      if (error instanceof ValueTooLarge) this.#tellBreach(error);
+      throw error;
+    }
   }
 
   /** Lets go of what a frame that nobody wants any more brought with it. */
@@ -541,6 +644,23 @@ export class Link {
     const transfer = carriedBy(frame)?.transfer;
     if (transfer) this.#inbox.drop(transfer);
   }
+}
+
+/** How the receiver of a Goodbye ends; with what is not here, by `refused`. */
+const CODES: ReadonlyMap<GoodbyeReason, CloseReason['code']> = new Map([
+  [GoodbyeReason.CLOSED, 'closed'],
+  [GoodbyeReason.IDLE, 'closed'],
+  [GoodbyeReason.PROTOCOL, 'protocol'],
+  [GoodbyeReason.LIMIT, 'protocol'],
+]);
+
+function breachOf({ limit, value, max }: Breach, message: string): LimitExceeded {
+  return new LimitExceeded(message, { limit: plain(limit), value, max });
+}
+
+/** As Hello can hold it. */
+function mostCalls({ maxCallsPerLink }: Limits): number {
+  return maxCallsPerLink > 0xffff_ffff ? 0 : maxCallsPerLink;
 }
 
 function carriedBy(frame: Frame): Value | undefined {

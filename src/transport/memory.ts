@@ -1,13 +1,14 @@
 /** Links within one process: for a worker that calls its own routines, and for simulations. */
 import { type Env, systemEnv, type Timer } from '../env.ts';
 import { ListenError } from '../errors.ts';
-import type {
-  BaseTransport,
-  Channel,
-  ChannelHandlers,
-  CloseReason,
-  Listener,
-  ListenerService,
+import {
+  type BaseTransport,
+  type Channel,
+  type ChannelHandlers,
+  type CloseReason,
+  type Listener,
+  type ListenerService,
+  oversized,
 } from './transport.ts';
 
 export interface MemoryTransport extends BaseTransport {
@@ -220,8 +221,8 @@ class MemoryChannel implements Channel {
 
   #deliver(handlers: ChannelHandlers, packet: Uint8Array): void {
     if (packet.length > MAX_PACKET_BYTES) {
-      const message = `A packet of ${packet.length} bytes arrived; the limit is ${MAX_PACKET_BYTES}.`;
-      return this.#fail({ code: 'protocol', message });
+      const cause = oversized(packet.length, MAX_PACKET_BYTES);
+      return this.#fail({ code: 'protocol', message: cause.message, cause });
     }
     try {
       handlers.packet(packet);

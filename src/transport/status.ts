@@ -5,6 +5,7 @@ import type { AuthkeyGiven } from '../security/authkey.ts';
 import type { CredentialsGiven } from '../security/credentials.ts';
 import { CredentialSource } from '../security/source.ts';
 import { readStatusReply } from '../wire/generated/worker.js';
+import { plain } from '../wire/plain.ts';
 import { fromAbout } from './about.ts';
 import { withoutWildcard } from './address.ts';
 import { type CallWorkerOptions, callWorker } from './call-worker.ts';
@@ -34,6 +35,8 @@ export interface WorkerStatusReport {
   readonly concurrency: number | undefined;
   /** Where its beat answers, which `stopWorker` takes; undefined for none. */
   readonly beat: string | undefined;
+  /** How often its peers have exceeded each of its limits; those that never were are left out. */
+  readonly breaches: Readonly<Record<string, number>>;
 }
 
 export interface WorkerStatusOptions {
@@ -113,6 +116,7 @@ function read(bytes: Uint8Array): WorkerStatus {
     uptimeMs: reply.uptime_ms,
     draining: reply.draining,
     about: reply.about && fromAbout(reply.about),
+    breaches: Object.fromEntries(reply.breaches.map(({ limit, count }) => [plain(limit), count])),
   };
 }
 
@@ -122,7 +126,7 @@ function read(bytes: Uint8Array): WorkerStatus {
  * @param reached where the worker was reached
  */
 export function reportOf(status: WorkerStatus, reached = ''): WorkerStatusReport {
-  const { uid, inFlight, idleMs, uptimeMs, draining, about = {} } = status;
+  const { uid, inFlight, idleMs, uptimeMs, draining, about = {}, breaches = {} } = status;
   const { host, pid, version, tags = [], extra = {}, beat, channel } = about;
   return {
     uid,
@@ -137,5 +141,6 @@ export function reportOf(status: WorkerStatus, reached = ''): WorkerStatusReport
     extra,
     concurrency: channel?.concurrency,
     beat: beat && withoutWildcard(beat, reached),
+    breaches,
   };
 }

@@ -8,7 +8,7 @@
  */
 
 import type { WorkerAbout } from '../discovery/discovery.ts';
-import { ProtocolError } from '../errors.ts';
+import { LimitExceeded, ProtocolError } from '../errors.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
 import type { PeerIdentity } from '../security/names.ts';
 
@@ -29,6 +29,8 @@ export interface CloseReason {
   readonly cause?: unknown;
   /** With `refused`: the worker stops, and nothing is wrong. */
   readonly stopping?: boolean;
+  /** With `closed`: the worker had nothing to do on the link for long, and takes a new one at any time. */
+  readonly idle?: boolean;
 }
 
 /**
@@ -112,6 +114,8 @@ export interface WorkerStatus {
   /** Milliseconds since it started. */
   readonly uptimeMs: number;
   readonly about?: WorkerAbout | undefined;
+  /** How often peers have exceeded its limits, by the names of these. */
+  readonly breaches?: Readonly<Record<string, number>> | undefined;
 }
 
 export interface Listener {
@@ -203,6 +207,12 @@ export interface Transport extends BaseTransport {
    * have no beat there, and one whose tasks block it for longer than `lostAfter` is taken for dead.
    */
   beat?(listening: string): BeatRecipe;
+}
+
+/** Why a channel ends on which a packet came that is larger than it takes. */
+export function oversized(bytes: number, most: number): LimitExceeded {
+  const message = `A packet of ${bytes} bytes arrived; the limit is ${most}.`;
+  return new LimitExceeded(message, { limit: 'maxEnvelopeBytes', value: bytes, max: most });
 }
 
 /** The scheme of an address: `tcp` of `tcp://host:port`. */

@@ -1,6 +1,6 @@
 /** The encoder and the decoder with all kinds, kept for the next value. */
 
-import { SerializationError } from '../errors.ts';
+import { LimitExceeded, SerializationError } from '../errors.ts';
 import { boxedKinds } from './boxed.ts';
 import { byteKinds } from './bytes.ts';
 import { collectionKinds } from './collections.ts';
@@ -90,6 +90,7 @@ export function withoutStacks<T>(hideText: HideText, fn: () => T): T {
  * Decodes a value.
  *
  * @throws SerializationError when the bytes are not an encoded value
+ * @throws LimitExceeded when it is nested too deeply
  * @throws UnknownName when it names something that is not known here
  */
 export function decode(
@@ -103,7 +104,9 @@ export function decode(
     return decoder.decode(bytes, attachments, options);
   } catch (error) {
     // The engine's own: a RegExp with a bad pattern, an invalid length, a stack that was full before.
-    throw error instanceof SerializationError ? error : damaged(String(error), error);
+    if (error instanceof LimitExceeded) options?.exceeded?.(error);
+    if (error instanceof SerializationError || error instanceof LimitExceeded) throw error;
+    throw damaged(String(error), error);
   } finally {
     decoder.reset();
     idleDecoder = decoder;

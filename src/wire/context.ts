@@ -1,5 +1,5 @@
 /** The message Context of `proto/skein/v1/worker.proto`: what a chain sends along with a frame. */
-import { SerializationError } from '../errors.ts';
+import { LimitExceeded, SerializationError } from '../errors.ts';
 import { isVariableKey, MAX_TOKENS, type VariableKey } from './context-kinds.ts';
 import * as generated from './generated/worker.js';
 import { Reader, Writer } from './pbf.ts';
@@ -19,10 +19,23 @@ export { TokenState } from './generated/worker.js';
 export type ReceivedVariable = generated.Variable;
 export type ReceivedToken = generated.Token;
 
+/** How much a Context may have that comes. */
+export interface ContextLimits {
+  readonly maxContextVars: number;
+  readonly maxContextTokens: number;
+  readonly maxSpentTokens: number;
+}
+
 /** What one Context may have. */
 export const MAX_VARIABLES = 10_000;
 /** And so many ids of tokens that were used. */
 export const MAX_SPENT = 100_000;
+
+const MOST: ContextLimits = {
+  maxContextVars: MAX_VARIABLES,
+  maxContextTokens: MAX_TOKENS,
+  maxSpentTokens: MAX_SPENT,
+};
 
 /** A Context that was received. Values are not decoded. */
 export interface ReceivedContext {
@@ -90,16 +103,20 @@ const reader = new Reader(new Uint8Array());
  * Reads a Context. `bytes` may be changed afterwards. When it has the same variables as the one before, it
  * has the same array of them.
  *
- * @throws SerializationError when the bytes are none, or it has more than a Context may have
+ * @param limits Default: what any Context may have
+ * @throws SerializationError when the bytes are none
+ * @throws LimitExceeded when it has more than the limits allow
  */
-export function decodeContext(bytes: Uint8Array): ReceivedContext {
-  if (recent !== undefined && startsWith(bytes, recent.fields)) {
-    const rest = read(bytes, recent.fields.length);
-    if (rest.variables.length === 0) return { ...rest, variables: recent.variables };
+export function decodeContext(bytes: Uint8Array, limits = MOST): ReceivedContext {
+  const known = recent;
+  if (known !== undefined && startsWith(bytes, known.fields)) {
+    const isFew = known.variables.length <= limits.maxContextVars;
+    const rest = isFew ? read(bytes, known.fields.length, limits) : undefined;
+    if (rest?.variables.length === 0) return { ...rest, variables: known.variables };
   }
-  if (bytes.length > MAX_RECENT_BYTES) return readApart(bytes);
+  if (bytes.length > MAX_RECENT_BYTES) return readApart(bytes, limits);
   const own = Buffer.from(bytes);
-  const context = read(own, 0);
+  const context = read(own, 0, limits);
   const { variables, leading, end } = context;
   if (leading > 0 && leading === variables.length) {
     recent = { fields: own.subarray(0, end), variables };
@@ -108,8 +125,8 @@ export function decodeContext(bytes: Uint8Array): ReceivedContext {
 }
 
 /** A large one, whose values get memory of their own: a small one must not keep what was beside it. */
-function readApart(bytes: Uint8Array): ReceivedContext {
-  const context = read(bytes, 0);
+function readApart(bytes: Uint8Array, limits: ContextLimits): ReceivedContext {
+  const context = read(bytes, 0, limits);
   for (const variable of context.variables) {
     if (variable.value !== undefined) variable.value = new Uint8Array(variable.value);
   }
@@ -127,7 +144,7 @@ interface Read extends generated.Context {
   end: number;
 }
 
-function read(bytes: Uint8Array, from: number): Read {
+function read(bytes: Uint8Array, from: number, limits: ContextLimits): Read {
   const context: Read = {
     chain: '',
     whole: false,
@@ -142,21 +159,22 @@ function read(bytes: Uint8Array, from: number): Read {
   reader.begin(bytes, from);
   try {
     for (let field = reader.nextField(); field !== 0; field = reader.nextField()) {
-      readField(field, context);
+      readField(field, context, limits);
       fields += 1;
       if (context.variables.length !== fields) continue;
       context.leading = fields;
       context.end = reader.pos;
     }
   } catch (cause) {
-    throw cause instanceof SerializationError ? cause : malformed('it is no message', cause);
+    if (cause instanceof SerializationError || cause instanceof LimitExceeded) throw cause;
+    throw malformed('it is no message', cause);
   }
   if (reader.pos !== bytes.length) throw malformed('a length is wrong');
   return context;
 }
 
 // One that has too much is refused before its objects have taken their memory.
-function readField(field: number, context: Read): void {
+function readField(field: number, context: Read, limits: ContextLimits): void {
   const { variables, tokens, spent } = context;
   switch (field) {
     case 1:
@@ -166,21 +184,31 @@ function readField(field: number, context: Read): void {
       context.whole = reader.readBoolean();
       break;
     case 3:
-      add(variables, readVariable(), MAX_VARIABLES, 'variables');
+      add(variables, readVariable(), limits, 'maxContextVars', 'variables');
       break;
     case 4:
-      add(tokens, readToken(), MAX_TOKENS, 'tokens');
+      add(tokens, readToken(), limits, 'maxContextTokens', 'tokens');
       break;
     case 5:
-      add(spent, reader.readString(), MAX_SPENT, 'spent tokens');
+      add(spent, reader.readString(), limits, 'maxSpentTokens', 'spent tokens');
       break;
     case 6:
       context.lost = reader.readBoolean();
   }
 }
 
-function add<T>(list: T[], item: T, most: number, what: string): void {
-  if (list.length >= most) throw malformed(`it has more than ${most} ${what}`);
+function add<T>(
+  list: T[],
+  item: T,
+  limits: ContextLimits,
+  limit: keyof ContextLimits,
+  what: string,
+): void {
+  const max = limits[limit];
+  if (list.length >= max) {
+    const message = `a context came that has more than ${max} ${what} (${limit})`;
+    throw new LimitExceeded(message, { limit, value: list.length + 1, max });
+  }
   list.push(item);
 }
 

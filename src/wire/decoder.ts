@@ -3,6 +3,7 @@
  * prototype, nest without limit, or make the decoder allocate for more than they contain.
  */
 
+import { LimitExceeded } from '../errors.ts';
 import {
   ALLOCATED_ITEMS,
   arrayCost,
@@ -49,6 +50,10 @@ export interface DecodeOptions {
   readonly lenient?: boolean;
   /** Whether the value was thrown, so that something of it must arrive. */
   readonly thrown?: boolean;
+  /** Levels that it may be nested. Default, and most: 1,000. */
+  readonly maxDepth?: number;
+  /** Told when it is nested more deeply. */
+  readonly exceeded?: (error: LimitExceeded) => void;
 }
 
 export class Decoder extends CborReader implements ValueSource {
@@ -59,6 +64,7 @@ export class Decoder extends CborReader implements ValueSource {
   openErrors = 0;
   notes = 0;
   #depth = 0;
+  #maxDepth = MAX_DEPTH;
   #attachments = nothing;
   #attached = 0;
   /** All objects so far, each at its number; undefined when the value has no references. */
@@ -74,10 +80,11 @@ export class Decoder extends CborReader implements ValueSource {
   decode(
     bytes: Uint8Array,
     attachments: readonly Uint8Array[] = nothing,
-    { lenient = false, thrown = false }: DecodeOptions = {},
+    { lenient = false, thrown = false, maxDepth = MAX_DEPTH }: DecodeOptions = {},
   ): unknown {
     this.lenient = lenient;
     this.thrown = thrown;
+    this.#maxDepth = maxDepth;
     this.notes = 0;
     let beside = 0;
     for (const { length } of attachments) beside += length;
@@ -369,7 +376,7 @@ export class Decoder extends CborReader implements ValueSource {
 
   #enter(levels: number): void {
     this.#depth += levels;
-    if (this.#depth > MAX_DEPTH) throw damaged(`it is nested more than ${MAX_DEPTH} levels deep`);
+    if (this.#depth > this.#maxDepth) throw tooDeep(this.#depth, this.#maxDepth);
   }
 
   /** Skips a tag that stands before the value, if it is there. */
@@ -380,6 +387,11 @@ export class Decoder extends CborReader implements ValueSource {
     this.position = position + 3;
     return true;
   }
+}
+
+function tooDeep(value: number, max: number): LimitExceeded {
+  const message = `a value came that is nested more than ${max} levels deep (maxDepth)`;
+  return new LimitExceeded(message, { limit: 'maxDepth', value, max });
 }
 
 function negative(n: number | bigint): number | bigint {

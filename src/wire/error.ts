@@ -1,6 +1,7 @@
 /** Errors as bytes: whatever a routine throws. */
 import { SerializationError } from '../errors.ts';
 import { decode, encode } from './codec.ts';
+import type { DecodeOptions } from './decoder.ts';
 import type { StackText } from './kinds.ts';
 
 export { type ReviveError, registerErrorClass } from './error-classes.ts';
@@ -34,11 +35,13 @@ export function encodeError(error: unknown, options: EncodeErrorOptions = {}): U
  *
  * @param lenient whether what is not known here by its name is replaced by a note, since an error must
  * arrive
+ * @param options how deeply it may be nested. Default: as deeply as values may be
  * @throws SerializationError when the bytes are not those of a value
+ * @throws LimitExceeded when it is nested too deeply
  * @throws UnknownName when it names a routine or a class that is not known here
  */
-export function decodeError(bytes: Uint8Array, lenient = false): unknown {
-  return decode(bytes, undefined, { lenient, thrown: true });
+export function decodeError(bytes: Uint8Array, lenient = false, options?: DecodeOptions): unknown {
+  return decode(bytes, undefined, { ...options, lenient, thrown: true });
 }
 
 function inOnePart(value: unknown, stacks: boolean | StackText): Uint8Array {

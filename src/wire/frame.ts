@@ -1,8 +1,8 @@
 /**
  * Frames and envelopes: the protocol of `proto/skein/v1/worker.proto` as values of TypeScript.
  */
-import { PbfWriter } from 'pbf';
-import { ProtocolError } from '../errors.ts';
+import { PbfReader, PbfWriter } from 'pbf';
+import { LimitExceeded, ProtocolError } from '../errors.ts';
 import * as generated from './generated/worker.js';
 import { Reader, Writer } from './pbf.ts';
 import { SharedContexts } from './shared-contexts.ts';
@@ -12,6 +12,7 @@ export type {
   Chunk,
   Dispatch,
   Goodbye,
+  GoodbyeBreach as Breach,
   Hello,
   Nack,
   Result,
@@ -47,6 +48,9 @@ export type OutFrame = {
 /** A value to be sent, as it stands in a frame. */
 export type OutValue = generated.Init<generated.Value>;
 
+/** The end of a link, to be sent. */
+export type OutGoodbye = generated.Init<generated.Goodbye> & { readonly message: string };
+
 /** What a worker says of itself, to be sent. */
 export type OutAbout = generated.Init<generated.About>;
 
@@ -57,12 +61,22 @@ export interface Envelope {
   readonly sequence: number;
 }
 
+/** What an envelope may have. */
+export interface EnvelopeLimits {
+  readonly maxEnvelopeBytes: number;
+  readonly maxFrameBytes: number;
+  readonly maxFramesPerEnvelope: number;
+}
+
 /**
  * Reads one packet.
  *
+ * @param limits Default: none
  * @throws ProtocolError when the bytes are not an envelope, or a frame in it has no body known here.
+ * @throws LimitExceeded when it has more than the limits allow; nothing of it was read
  */
-export function decodeEnvelope(bytes: Uint8Array): Envelope {
+export function decodeEnvelope(bytes: Uint8Array, limits?: EnvelopeLimits): Envelope {
+  if (limits !== undefined) checkEnvelope(bytes, limits);
   const reader = new Reader(bytes);
   let envelope: generated.Envelope;
   try {
@@ -78,6 +92,48 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
     if (frame.task?.args?.context !== undefined) contexts.restore(frame.task, frame.task.args);
   }
   return envelope as unknown as Envelope;
+}
+
+/** Bytes of an empty frame: there are no more frames than half of the bytes. */
+const LEAST_FRAME_BYTES = 2;
+
+/** Before its frames are made, of which each takes a hundred times as much in memory as in bytes. */
+function checkEnvelope(bytes: Uint8Array, limits: EnvelopeLimits): void {
+  const { maxEnvelopeBytes, maxFrameBytes, maxFramesPerEnvelope } = limits;
+  const { length } = bytes;
+  if (length > maxEnvelopeBytes) {
+    throw tooMuch('maxEnvelopeBytes', length, maxEnvelopeBytes, `an envelope of ${length} bytes`);
+  }
+  // Almost all are so small.
+  if (length <= maxFrameBytes && length <= maxFramesPerEnvelope * LEAST_FRAME_BYTES) return;
+  const reader = new PbfReader(bytes);
+  let frames = 0;
+  try {
+    for (let field = reader.nextField(); field !== 0; field = reader.nextField()) {
+      if (field !== FRAMES_FIELD) continue;
+      const size = reader.readVarint();
+      reader.pos += size;
+      frames += 1;
+      if (size > maxFrameBytes) {
+        throw tooMuch('maxFrameBytes', size, maxFrameBytes, `a frame of ${size} bytes`);
+      }
+      if (frames > maxFramesPerEnvelope) {
+        const what = `an envelope of more than ${maxFramesPerEnvelope} frames`;
+        throw tooMuch('maxFramesPerEnvelope', frames, maxFramesPerEnvelope, what);
+      }
+    }
+  } catch (error) {
+    if (error instanceof LimitExceeded) throw error;
+    throw new ProtocolError('malformed envelope', { cause: error });
+  }
+}
+
+function tooMuch(limit: string, value: number, max: number, what: string): LimitExceeded {
+  return new LimitExceeded(`${what} came, and the limit is ${max} (${limit})`, {
+    limit,
+    value,
+    max,
+  });
 }
 
 // Where what is written by hand stands in its message; a test holds this equal to the generated code.

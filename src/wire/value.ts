@@ -6,9 +6,12 @@
  * The format is CBOR (RFC 8949) with the tags of `tags.ts`.
  */
 import { decode, encode } from './codec.ts';
+import type { DecodeOptions } from './decoder.ts';
 import type { Encoded } from './encoder.ts';
 
+export type { DecodeOptions } from './decoder.ts';
 export type { Encoded } from './encoder.ts';
+export { MAX_DEPTH } from './tags.ts';
 
 const OPTIONS = { stacks: true, attachments: true };
 const ALONE = { ...OPTIONS, attachments: false };
@@ -62,9 +65,15 @@ export function sizeOf(encoded: Encoded | undefined): number {
  *
  * `bytes` may be changed afterwards. Attachments become the memory of the decoded arrays.
  *
+ * @param options Default: nested as deeply as values may be
  * @throws SerializationError when the bytes or the attachments are not those of a value
+ * @throws LimitExceeded when it is nested too deeply
  * @throws UnknownName when it names a routine or a class that is not known here
  */
-export function decodeValue(bytes: Uint8Array, attachments?: readonly Uint8Array[]): unknown {
-  return decode(bytes, attachments);
+export function decodeValue(
+  bytes: Uint8Array,
+  attachments?: readonly Uint8Array[],
+  options?: DecodeOptions,
+): unknown {
+  return decode(bytes, attachments, options);
 }

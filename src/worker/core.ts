@@ -11,6 +11,7 @@ import type { WorkerAddress } from '../actors/peer.ts';
 import { PoolProxy } from '../actors/proxy.ts';
 import { Session, type SessionPorts } from '../actors/session.ts';
 import { defineChart, type EventOf, toLogic } from '../actors/statechart.ts';
+import { shortUid } from '../actors/steps.ts';
 import { roundRobin } from '../balancing/policies.ts';
 import type { ContextHome } from '../context/home.ts';
 import type { DiscoveryLike, WorkerAbout } from '../discovery/discovery.ts';
@@ -18,7 +19,8 @@ import { parseAbout } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { type ModulePolicy, withoutFiles } from '../routine/whereabouts.ts';
-import type { Limits } from '../transport/link.ts';
+import { Breaches, exceeded } from '../security/breaches.ts';
+import { type Limits, Link } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import { probe } from '../transport/probe.ts';
 import {
@@ -180,6 +182,7 @@ export class WorkerCore {
   readonly #keeper: ProxyKeeper;
   readonly #memory: BaseTransport;
   readonly #admission = new Admission();
+  readonly #breaches: Breaches;
   readonly #declines: SessionPorts['declines'];
   readonly #stopped: Promise<void>;
   #resolveStopped = () => {};
@@ -207,7 +210,11 @@ export class WorkerCore {
     this.#stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
-    const { env, inspect, backpressure: hook } = options;
+    const { env, inspect, backpressure: hook, warn = () => {} } = options;
+    this.#breaches = new Breaches({
+      env,
+      warn: (message) => warn(`worker ${shortUid(this.uid)}: ${message}`),
+    });
     this.#declines = hook && asker({ env, hook, inFlight: () => this.#running });
     this.#actor = createActor(toLogic(workerChart, this.#effects()), {
       id: `worker ${this.uid}`,
@@ -225,6 +232,7 @@ export class WorkerCore {
       ],
       eager: !lazy,
       modules: ({ hearsay }) => (hearsay ? policy && withoutFiles(policy) : policy),
+      breached: (error, worker) => this.#breaches.note(error, worker),
       awaited: () => this.#keeper.awaited(),
       gone: (uid, refusal) => this.#keeper.finder?.gone(uid, refusal),
       failed: (uid, reason) => this.#keeper.finder?.failed(uid, reason),
@@ -361,6 +369,7 @@ export class WorkerCore {
       draining: this.#draining,
       uptimeMs: this.#options.env.now() - this.#startedAt,
       about: this.#about,
+      breaches: this.#breaches.counts,
     };
   }
 
@@ -391,6 +400,10 @@ export class WorkerCore {
 
   #accept(channel: Channel, concurrency: number, place: Place | undefined): void {
     const nested = place === undefined;
+    const { maxLinks } = this.#options.limits;
+    if (!nested && this.#sessions.size - this.#nested.size >= maxLinks) {
+      return this.#turnAway(channel);
+    }
     const { allowInline = false, modules } = this.#options;
     const { resolve = resolver(allowInline, modules) } = this.#options;
     const session = new Session(this.#actor, channel, {
@@ -413,6 +426,8 @@ export class WorkerCore {
         if (this.#running === 0) this.#idleSince = this.#options.env.now();
         if (nested) this.#checkIdle();
       },
+      lasting: nested,
+      breached: (error, remote) => this.#breaches.note(error, remote),
       closed: (ended) => {
         this.#sessions.delete(ended);
         this.#nested.delete(ended);
@@ -422,6 +437,23 @@ export class WorkerCore {
     this.#sessions.add(session);
     if (nested) this.#nested.add(session);
     if (this.#draining && (!nested || this.#isDone())) session.send({ type: 'drain' });
+  }
+
+  /** One link too many. */
+  #turnAway(channel: Channel): void {
+    const { env, limits } = this.#options;
+    const { maxLinks } = limits;
+    const link = new Link(
+      channel,
+      { env, limits, uid: this.uid, accepts: true },
+      {
+        up: () => {},
+        frame: () => {},
+        closed: () => {},
+        breached: (error) => this.#breaches.note(error, channel.remote),
+      },
+    );
+    link.cutOff(exceeded('maxLinks', maxLinks + 1, maxLinks, `${maxLinks + 1} links at a time`));
   }
 
   #takePlace(concurrency: number): boolean {

@@ -148,6 +148,11 @@ export class Worker implements AsyncDisposable {
     return reportOf({ ...this.#core.status, about }, this.address);
   }
 
+  /** How often its peers have exceeded each of its limits; those that never were are left out. */
+  get breaches(): Readonly<Record<string, number>> {
+    return this.#core.status.breaches ?? {};
+  }
+
   /** Resolves when it has stopped: by `stop`, or since somebody asked it by `stopWorker`. */
   get stopped(): Promise<void> {
     return this.#stopped;

@@ -43,7 +43,8 @@ function send(message: FromWorker, sent = () => {}): void {
 async function start(setup: WorkerSetup): Promise<void> {
   try {
     // Its steps are lines of this process's output, which the pool forwards.
-    const inspect = inspectorOf(new RuntimeLog(undefined, logLevel(process.env.SKEIN_LOG)));
+    const log = new RuntimeLog(undefined, logLevel(process.env.SKEIN_LOG));
+    const inspect = inspectorOf(log);
     packages = new PackageNews(setup, send);
     for (const module of setup.modules) await loadLocal(module, packages.policy);
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
@@ -75,6 +76,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       home: processHome,
       strictContext: isStrict(process.env.SKEIN_CONTEXT) || setup.strict,
       backpressure,
+      warn: (message) => log.warn(message),
       ...(inspect && { inspect }),
       stop: leave,
     });

@@ -612,7 +612,12 @@ describe.each(subjects)('$name', ({ name, make, hasty, place, deserted, bad }) =
   test('Stop and Status are answered', async () => {
     const worker = await listen(make(), place());
     const about = { host: 'a', pid: 7, tags: ['gpu'], extra: { zone: 'b' }, channel: {} };
-    worker.status = { uid: 'w7', inFlight: 3, idleMs: 0, draining: true, uptimeMs: 9, about };
+    const breaches = { maxLinks: 2 };
+    worker.status = {
+      ...{ uid: 'w7', inFlight: 3, idleMs: 0, draining: true, uptimeMs: 9 },
+      about,
+      breaches,
+    };
     const status = await unary(worker.address, '/skein.v1.Worker/Status', new Uint8Array());
     expect(readStatusReply(new PbfReader(status))).toEqual({
       uid: 'w7',
@@ -630,6 +635,7 @@ describe.each(subjects)('$name', ({ name, make, hasty, place, deserted, bad }) =
         extra: [{ key: 'zone', value: 'b' }],
         secure: false,
       },
+      breaches: [{ limit: 'maxLinks', count: 2 }],
     });
 
     await unary(worker.address, '/skein.v1.Worker/Stop', stopRequest(250));

@@ -34,6 +34,7 @@ const none = fc.constant({});
 const reason = fc.record({
   code: fc.constantFrom('closed', 'unreachable', 'lost', 'protocol', 'refused'),
   message: text,
+  idle: fc.boolean(),
 });
 const graceMs = fc.constantFrom(undefined, 0, 0, 100);
 
@@ -95,6 +96,7 @@ describe('each chart of the runtime', () => {
     task: fc.record({ frame: opaque }),
     drain: none,
     idle: none,
+    rest: none,
     stop: fc.record({ error: opaque }),
     down: fc.record({ reason }),
   });

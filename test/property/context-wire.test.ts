@@ -143,7 +143,7 @@ describe('a Context', () => {
     decodeContext(full);
     const more = Buffer.concat(new Array<Buffer>(2_000_000).fill(one));
     const before = process.memoryUsage().heapUsed;
-    expect(() => decodeContext(more)).toThrow(`it has more than ${most} ${what}`);
+    expect(() => decodeContext(more)).toThrow(`that has more than ${most} ${what}`);
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024);
   });
 

@@ -86,6 +86,7 @@ const rooms: readonly Walkable[] = [
       peerChart,
       { type: 'down', reason: { code: 'refused', message: '' } },
       { type: 'down', reason: { code: 'lost', message: '' } },
+      { type: 'down', reason: { code: 'closed', message: '', idle: true } },
       { type: 'unlisted', free: true },
       { type: 'unlisted', free: false },
     ),

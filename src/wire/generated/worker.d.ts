@@ -48,6 +48,7 @@ export interface Hello {
   window: number;
   expects: string;
   about: About | undefined;
+  max_calls: number;
 }
 export function readHello(pbf: PbfReader, end?: number): Hello;
 export function writeHello(obj: Init<Hello>, pbf: PbfWriter): void;
@@ -76,6 +77,7 @@ export interface Goodbye {
   reason: GoodbyeReason;
   message: string;
   last_call: number;
+  breach: GoodbyeBreach | undefined;
   _last_call: 'last_call' | undefined;
 }
 export function readGoodbye(pbf: PbfReader, end?: number): Goodbye;
@@ -89,7 +91,17 @@ export const GoodbyeReason: {
   readonly WRONG_WORKER: 2;
   readonly PROTOCOL: 3;
   readonly DRAINING: 4;
+  readonly LIMIT: 5;
+  readonly IDLE: 6;
 };
+
+export interface GoodbyeBreach {
+  limit: string;
+  value: number;
+  max: number;
+}
+export function readGoodbyeBreach(pbf: PbfReader, end?: number): GoodbyeBreach;
+export function writeGoodbyeBreach(obj: Init<GoodbyeBreach>, pbf: PbfWriter): void;
 
 export interface Routine {
   number: number;
@@ -288,6 +300,14 @@ export interface StatusReply {
   draining: boolean;
   about: About | undefined;
   uptime_ms: number;
+  breaches: StatusReplyBreaches[];
 }
 export function readStatusReply(pbf: PbfReader, end?: number): StatusReply;
 export function writeStatusReply(obj: Init<StatusReply>, pbf: PbfWriter): void;
+
+export interface StatusReplyBreaches {
+  limit: string;
+  count: number;
+}
+export function readStatusReplyBreaches(pbf: PbfReader, end?: number): StatusReplyBreaches;
+export function writeStatusReplyBreaches(obj: Init<StatusReplyBreaches>, pbf: PbfWriter): void;

@@ -62,7 +62,7 @@ export function writeFrame(obj, pbf) {
 }
 
 export function readHello(pbf, end) {
-    const obj = {version: 0, uid: "", max_value_bytes: 0, window: 0, expects: "", about: undefined};
+    const obj = {version: 0, uid: "", max_value_bytes: 0, window: 0, expects: "", about: undefined, max_calls: 0};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.version = pbf.readVarint();
@@ -71,6 +71,7 @@ export function readHello(pbf, end) {
         else if (field === 4) obj.window = pbf.readVarint();
         else if (field === 5) obj.expects = pbf.readString();
         else if (field === 6) obj.about = readAbout(pbf, pbf.readVarint() + pbf.pos);
+        else if (field === 7) obj.max_calls = pbf.readVarint();
     }
     return obj;
 }
@@ -81,6 +82,7 @@ export function writeHello(obj, pbf) {
     if (obj.window) pbf.writeVarintField(4, obj.window);
     if (obj.expects) pbf.writeStringField(5, obj.expects);
     if (obj.about) pbf.writeMessage(6, writeAbout, obj.about);
+    if (obj.max_calls) pbf.writeVarintField(7, obj.max_calls);
 }
 
 export function readAbout(pbf, end) {
@@ -124,12 +126,13 @@ export function writeAboutEntry(obj, pbf) {
 }
 
 export function readGoodbye(pbf, end) {
-    const obj = {reason: 0, message: "", last_call: 0, _last_call: undefined};
+    const obj = {reason: 0, message: "", last_call: 0, _last_call: undefined, breach: undefined};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.reason = pbf.readVarint();
         else if (field === 2) obj.message = pbf.readString();
         else if (field === 3) { obj.last_call = pbf.readVarint(); obj._last_call = "last_call"; }
+        else if (field === 4) obj.breach = readGoodbyeBreach(pbf, pbf.readVarint() + pbf.pos);
     }
     return obj;
 }
@@ -137,6 +140,7 @@ export function writeGoodbye(obj, pbf) {
     if (obj.reason) pbf.writeVarintField(1, obj.reason);
     if (obj.message) pbf.writeStringField(2, obj.message);
     if (obj.last_call != null) pbf.writeVarintField(3, obj.last_call);
+    if (obj.breach) pbf.writeMessage(4, writeGoodbyeBreach, obj.breach);
 }
 
 export const GoodbyeReason = {
@@ -144,8 +148,26 @@ export const GoodbyeReason = {
     "VERSION": 1,
     "WRONG_WORKER": 2,
     "PROTOCOL": 3,
-    "DRAINING": 4
+    "DRAINING": 4,
+    "LIMIT": 5,
+    "IDLE": 6
 };
+
+export function readGoodbyeBreach(pbf, end) {
+    const obj = {limit: "", value: 0, max: 0};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.limit = pbf.readString();
+        else if (field === 2) obj.value = pbf.readDouble();
+        else if (field === 3) obj.max = pbf.readDouble();
+    }
+    return obj;
+}
+export function writeGoodbyeBreach(obj, pbf) {
+    if (obj.limit) pbf.writeStringField(1, obj.limit);
+    if (obj.value) pbf.writeDoubleField(2, obj.value);
+    if (obj.max) pbf.writeDoubleField(3, obj.max);
+}
 
 export function readRoutine(pbf, end) {
     const obj = {number: 0, module: "", name: ""};
@@ -479,7 +501,7 @@ export function readStatusRequest(pbf, end) {
 export function writeStatusRequest(obj, pbf) {}
 
 export function readStatusReply(pbf, end) {
-    const obj = {uid: "", in_flight: 0, idle_ms: 0, draining: false, about: undefined, uptime_ms: 0};
+    const obj = {uid: "", in_flight: 0, idle_ms: 0, draining: false, about: undefined, uptime_ms: 0, breaches: []};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.uid = pbf.readString();
@@ -488,6 +510,7 @@ export function readStatusReply(pbf, end) {
         else if (field === 4) obj.draining = pbf.readBoolean();
         else if (field === 5) obj.about = readAbout(pbf, pbf.readVarint() + pbf.pos);
         else if (field === 6) obj.uptime_ms = pbf.readDouble();
+        else if (field === 7) obj.breaches.push(readStatusReplyBreaches(pbf, pbf.readVarint() + pbf.pos));
     }
     return obj;
 }
@@ -498,4 +521,19 @@ export function writeStatusReply(obj, pbf) {
     if (obj.draining) pbf.writeBooleanField(4, obj.draining);
     if (obj.about) pbf.writeMessage(5, writeAbout, obj.about);
     if (obj.uptime_ms) pbf.writeDoubleField(6, obj.uptime_ms);
+    if (obj.breaches) for (const item of obj.breaches) pbf.writeMessage(7, writeStatusReplyBreaches, item);
+}
+
+export function readStatusReplyBreaches(pbf, end) {
+    const obj = {limit: "", count: 0};
+    let field;
+    while ((field = pbf.nextField(end))) {
+        if (field === 1) obj.limit = pbf.readString();
+        else if (field === 2) obj.count = pbf.readVarint();
+    }
+    return obj;
+}
+export function writeStatusReplyBreaches(obj, pbf) {
+    if (obj.limit) pbf.writeStringField(1, obj.limit);
+    if (obj.count) pbf.writeVarintField(2, obj.count);
 }

@@ -227,7 +227,8 @@ export class PeerRig implements Rig {
       if (this.#variant > 0) return this.world.fire(defaultLimits.helloTimeoutMs);
       return wire?.end({ code: 'unreachable', message: 'nobody answers' });
     }
-    const leaves = from === 'ready' ? final : this.#variant > 0;
+    if (from === 'ready' && final) return this.#tire();
+    const leaves = from === 'ready' ? name.endsWith(' 1') : this.#variant > 0;
     if (!leaves && this.#variant > 0) {
       return wire?.tell({ call: 0, goodbye: { reason: GoodbyeReason.CLOSED, message: 'closed' } });
     }
@@ -235,6 +236,18 @@ export class PeerRig implements Rig {
     this.#unseen = true;
     const reason = GoodbyeReason.DRAINING;
     wire?.tell({ call: 0, goodbye: { reason, message: 'the worker stops', last_call: 0 } });
+  }
+
+  /** The worker has had nothing to do for long. A call may be on its way there. */
+  #tire(): void {
+    const { length } = this.#offered;
+    this.#answerAll();
+    if (this.#variant > 0) this.#offer();
+    this.#unseen = true;
+    const last_call = length;
+    const reason = GoodbyeReason.IDLE;
+    this.#wire?.tell({ call: 0, goodbye: { reason, message: 'idle', last_call } });
+    this.#wire?.end({ code: 'closed', message: 'idle' });
   }
 
   #drained(from: string): void {

@@ -1,5 +1,6 @@
 /** A session on its chart: the caller's frames, the worker's wish to stop, and the end of the wire. */
 import { expect } from 'vitest';
+import { defaultLimits } from '../../../src/transport/link.ts';
 import { GoodbyeReason, NackReason } from '../../../src/wire/frame.ts';
 import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
@@ -45,6 +46,8 @@ export class SessionRig implements Rig {
         return side.session.send({ type: 'stop', error: new Error(LARGE) });
       case 'idle':
         return side.endBodies(LARGE);
+      case 'rest':
+        return this.#rest();
       case 'down':
         return this.#down(from);
       default:
@@ -80,6 +83,16 @@ export class SessionRig implements Rig {
     if (!this.#side.wire.isOpen) throw new Impossible('the link is closed');
     if (from !== 'open') this.#late += 1;
     this.#side.offer(false);
+  }
+
+  /** The time of an idle link passes, a part after the other. */
+  #rest(): void {
+    if (this.#side.session.inFlight > 0) throw new Impossible('a task runs');
+    for (let part = 0; part < 5 && this.#side.closed === 0; part += 1) {
+      this.world.fire(defaultLimits.idleLinkTimeoutMs / 4);
+    }
+    const [goodbye] = this.#side.wire.framesOf('goodbye');
+    expect(goodbye?.goodbye).toMatchObject({ reason: GoodbyeReason.IDLE, last_call: 0 });
   }
 
   #down(from: string): void {

@@ -4,7 +4,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import fc from 'fast-check';
-import { SerializationError } from '../../../src/errors.ts';
+import { LimitExceeded, SerializationError } from '../../../src/errors.ts';
 import { Random } from '../../../src/testing/random.ts';
 import { decodeError, encodeError } from '../../../src/wire/error.ts';
 import { decodeValue, encodeValue } from '../../../src/wire/value.ts';
@@ -232,7 +232,7 @@ function decodesOrRefuses([item, ...attachments]: Parts): string | undefined {
     else decodeValue(item, attachments);
     return undefined;
   } catch (error) {
-    if (error instanceof SerializationError) return undefined;
+    if (error instanceof SerializationError || error instanceof LimitExceeded) return undefined;
     return `throws ${error instanceof Error ? error.stack : String(error)}`;
   }
 }

@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import { Decoder, Encoder } from 'cbor-x';
 import { describe, expect, test } from 'vitest';
-import { SerializationError } from '../../../src/errors.ts';
+import { LimitExceeded, SerializationError } from '../../../src/errors.ts';
 import { decodeValue, encodeArgs, encodeValue } from '../../../src/wire/value.ts';
 import { hex, parts, refusal, roundTrip, single } from './helpers.ts';
 
@@ -623,11 +623,26 @@ describe('damaged bytes are refused', () => {
   });
 
   test('nesting beyond 1,000 levels', () => {
-    refusal(() => decodeValue(new Uint8Array(1_000_000).fill(0x81)));
-    refusal(() => decodeValue(hex('a16161'.repeat(2_000))));
-    refusal(() => decodeValue(hex('d9010281'.repeat(2_000))));
-    refusal(() => decodeValue(hex('c1'.repeat(100_000))));
-    deepStrictEqual(decodeValue(hex('01')), 1);
+    const deep = [
+      new Uint8Array(1_000_000).fill(0x81),
+      hex('a16161'.repeat(2_000)),
+      hex('d9010281'.repeat(2_000)),
+      hex('c1'.repeat(100_000)),
+    ];
+    for (const bytes of deep) {
+      expect(() => decodeValue(bytes)).toThrow(LimitExceeded);
+      deepStrictEqual(decodeValue(hex('01')), 1);
+    }
+  });
+
+  test('nesting beyond what is asked for', () => {
+    const nested = (levels: number) => hex(`${'81'.repeat(levels)}01`);
+    expect(decodeValue(nested(20), [], { maxDepth: 20 })).toBeInstanceOf(Array);
+    const told: LimitExceeded[] = [];
+    const read = () =>
+      decodeValue(nested(21), [], { maxDepth: 20, exceeded: (error) => told.push(error) });
+    expect(read).toThrow(LimitExceeded);
+    expect(told).toMatchObject([{ limit: 'maxDepth', value: 21, max: 20 }]);
   });
 
   test('a large bigint takes no more than its length in time', () => {
