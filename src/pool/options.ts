@@ -93,7 +93,7 @@ export interface PoolOptions {
    * Default: those in docs/security.md, with `maxValueBytes`, the largest argument list or result, at 256 MiB.
    */
   readonly limits?: Partial<PeerLimits>;
-  /** Whether errors take the worker's stack along; leave it out where callers are not trusted. Default: true. */
+  /** Whether errors take the worker's stack along, and paths in their texts; false where callers are not trusted. Default: true. */
   readonly exposeStacks?: boolean;
   /**
    * Whether the workers run functions by value (`routine.inline`): code that whoever can call them sends,

@@ -56,8 +56,8 @@ export interface WorkerCoreOptions {
    */
   readonly concurrency?: number | undefined;
   /**
-   * Whether errors that tasks throw, give and yield take their stacks along to the caller; leave them
-   * out where callers are not trusted. Default: true.
+   * Whether errors that tasks throw, give and yield take their stacks along to the caller, and paths in their texts;
+   * false where callers are not trusted. Default: true.
    */
   readonly exposeStacks?: boolean;
   /** How the beats of the pool's other workers are reached. Default: not at all. */

@@ -72,7 +72,7 @@ export interface WorkerOptions {
    * in docs/security.md, with `maxValueBytes`, the largest argument list or result, at 256 MiB.
    */
   readonly limits?: Partial<PeerLimits>;
-  /** Whether errors take its stack along; leave it out where callers are not trusted. Default: true. */
+  /** Whether errors take its stack along, and paths in their texts; false where callers are not trusted. Default: true. */
   readonly exposeStacks?: boolean;
   /**
    * Whether it runs functions by value (`routine.inline`): code that whoever can call it sends. Default:

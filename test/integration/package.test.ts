@@ -197,6 +197,7 @@ describe('the installed package', () => {
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'dist',
       'docs',
       'examples',
@@ -207,6 +208,8 @@ describe('the installed package', () => {
     expect(paths).toContain('docs/discovery.md');
     expect(paths).toContain('docs/nats.md');
     expect(paths).toContain('examples/nats/nats-server.conf');
+    expect(paths).toContain('docs/security.md');
+    expect(paths).toContain('examples/security/issue.sh');
     expect(paths).toContain('docs/values.md');
     expect(paths).toContain('docs/simulation.md');
     expect(paths).toContain('docs/statecharts.md');
