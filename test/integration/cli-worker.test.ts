@@ -69,6 +69,7 @@ describe('a worker', () => {
     const { child, says } = skein(['worker', '--json', '--tag', 'a', '--tag', 'b'], { cwd });
     const [line] = await says(/^\{.*\}$/m);
     expect(JSON.parse(line)).toMatchObject({ tags: ['a', 'b'], pid: child.pid, version: '0.1.0' });
+    expect(line).not.toContain('beat');
     child.kill('SIGTERM');
   });
 

@@ -27,6 +27,7 @@ import {
   workerStatus,
 } from '../../src/index.ts';
 import { natsTransport } from '../../src/nats/index.ts';
+import { secretOf } from '../../src/security/own-workers.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { defaultLimits } from '../../src/transport/link.ts';
 import { TAG_CLASS, TAG_INSTANCE, TAG_ROUTINE } from '../../src/wire/tags.ts';
@@ -175,7 +176,7 @@ describe('a name that somebody calls a module by', () => {
     'is hidden': 'app/.env',
     'is an addon': 'app/lib/addon.node',
     'is of Skein': 'skein/src/worker/main.ts',
-    'is very long': `app/${'a/'.repeat(40_000)}x.mjs`,
+    'is very long': `app/${'a/'.repeat(2_000)}x.mjs`,
     'is empty': '',
     'means something to JavaScript': '__proto__',
     'is of another alphabet': 'app/lib/х.mjs',
@@ -354,6 +355,26 @@ describe('a secret shows nowhere', () => {
       }),
     });
     expect([lines.length > 20, events.length > 20]).toEqual([true, true]);
+  });
+
+  test('that a pool has made for its own workers', async () => {
+    const pool = await WorkerPool.open({ size: 1, transport: 'tcp', logger, inspect: observe });
+    cleanups.push(() => pool.close({ grace: 0 }));
+    expect(await nested.on(pool)(1)).toMatchObject({ sum: 2 });
+    const [{ address, pid }] = pool.workers as [PoolWorker];
+    const secret = Buffer.from(secretOf(address) as Uint8Array);
+    expect(secret.length).toBe(32);
+    const forms = [secret.toString('base64').slice(0, -1), secret.toString('hex')];
+    const first = secret.subarray(0, 8);
+    expectNone([...forms, [...first].join(', '), inspect(first).slice(8, -1)], {
+      lines: lines.join('\n'),
+      events: deep(events),
+      pool: deep(pool),
+      ...(process.platform === 'linux' && {
+        cmdline: readFileSync(`/proc/${pid}/cmdline`, 'utf8'),
+        environ: readFileSync(`/proc/${pid}/environ`, 'utf8'),
+      }),
+    });
   });
 
   test('of NATS: the transport, and why it does not connect', async () => {
