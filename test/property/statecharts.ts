@@ -70,24 +70,21 @@ export interface Snapshot {
 export class Run<E extends { type: string }> {
   readonly calls: Called[] = [];
   readonly #actor: AnyActorRef;
+  readonly #told: E | undefined;
   #tellings = 0;
 
+  constructor(told: E | undefined, { holder, create }: Compiled<E>, input: unknown) {
+    this.#told = told;
+    holder.run = this;
+    this.#actor = create(input);
+  }
+
   /** An effect called `tell` sends `told` to its own actor, a few times. */
-  constructor(
-    names: readonly string[],
-    told: E | undefined,
-    create: (effects: Effects<unknown, E>) => AnyActorRef,
-  ) {
-    const effects: Effects<unknown, E> = {};
-    for (const name of names) {
-      effects[name] = (context, event, self) => {
-        this.calls.push(called(name, context, event, self === this.#actor));
-        if (name !== 'tell' || told === undefined || this.#tellings === 3) return;
-        this.#tellings += 1;
-        self.send(told);
-      };
-    }
-    this.#actor = create(effects);
+  call(name: string, context: unknown, event: { type: string }, self: AnyActorRef): void {
+    this.calls.push(called(name, context, event, self === this.#actor));
+    if (name !== 'tell' || this.#told === undefined || this.#tellings === 3) return;
+    this.#tellings += 1;
+    self.send(this.#told);
   }
 
   start(): void {
@@ -113,6 +110,50 @@ function called(name: string, context: unknown, event: { type: string }, self: b
 
 const parent = createActor(fromCallback(() => {}));
 
+/** A chart that has been compiled; its effects are calls of the run that was made of it last. */
+interface Compiled<E extends { type: string }> {
+  readonly holder: { run?: { call: Run<E>['call'] } };
+  readonly create: (input: unknown) => AnyActorRef;
+}
+
+/** By chart and by what compiles it: that takes more time than a walk. */
+const known = new WeakMap<object, Map<unknown, unknown>>();
+
+function compiled<C, E extends { type: string }, I, O>(
+  chart: Chart<C, E, I, O>,
+  compile: Compile<C, E, I, O>,
+): readonly Compiled<E>[] {
+  const all = known.get(chart) ?? new Map<unknown, unknown>();
+  known.set(chart, all);
+  const found = all.get(compile);
+  if (found) return found as readonly Compiled<E>[];
+  const names = effectsOf(chart);
+  const make = (prepare: (effects: Effects<C, E>) => (input: I) => AnyActorRef): Compiled<E> => {
+    const holder: Compiled<E>['holder'] = {};
+    const effects: Effects<C, E> = {};
+    for (const name of names) {
+      effects[name] = (context, event, self) => holder.run?.call(name, context, event, self);
+    }
+    return { holder, create: prepare(effects) as Compiled<E>['create'] };
+  };
+  const list = [
+    make((effects) => {
+      const machine = toMachine(chart, effects);
+      return (input) => createActor(machine, { input });
+    }),
+    make((effects) => {
+      const logic = compile(chart, effects);
+      return (input) => createActor(logic, { input }) as AnyActorRef;
+    }),
+    make((effects) => {
+      const logic = compile(chart, effects);
+      return (input) => createLightActor(logic, parent, input);
+    }),
+  ];
+  all.set(compile, list);
+  return list;
+}
+
 /** The chart as XState's machine, as compiled logic in XState's actor, and the same in a light one. */
 export function runsOf<C, E extends { type: string }, I, O>(
   chart: Chart<C, E, I, O>,
@@ -120,14 +161,8 @@ export function runsOf<C, E extends { type: string }, I, O>(
   told?: E,
   compile: Compile<C, E, I, O> = toLogic,
 ): [machine: Run<E>, logic: Run<E>, light: Run<E>] {
-  const names = effectsOf(chart);
-  const make = (create: (effects: Effects<C, E>) => AnyActorRef) =>
-    new Run<E>(names, told, (effects) => create(effects as Effects<C, E>));
-  return [
-    make((effects) => createActor(toMachine(chart, effects), { input })),
-    make((effects) => createActor(compile(chart, effects), { input }) as AnyActorRef),
-    make((effects) => createLightActor(compile(chart, effects), parent, input)),
-  ];
+  const runs = compiled(chart, compile).map((one) => new Run<E>(told, one, input));
+  return runs as [Run<E>, Run<E>, Run<E>];
 }
 
 /**
@@ -159,7 +194,7 @@ export function walk<C, E extends { type: string }, I, O>(
 
 type Visit = (transition: string) => void;
 
-function compare([machine, ...others]: [Run<never>, ...Run<never>[]]): void {
+function compare<E extends { type: string }>([machine, ...others]: [Run<E>, ...Run<E>[]]): void {
   // Only the calls since the last comparison: the earlier ones are known to be equal.
   const snapshot = machine.snapshot;
   const calls = machine.calls.splice(0);

@@ -1,5 +1,5 @@
 /** A call on its chart, in a real proxy: scripted workers answer as the path says. */
-import { expect } from 'vitest';
+
 import { createActor, fromCallback } from 'xstate';
 import { PoolProxy } from '../../../src/actors/proxy.ts';
 import { roundRobin } from '../../../src/balancing/policies.ts';
@@ -14,6 +14,7 @@ import {
   PROTOCOL_VERSION,
 } from '../../../src/wire/frame.ts';
 import { encodeArgs, encodeValue } from '../../../src/wire/value.ts';
+import { expect } from './expect.ts';
 import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
 import { Impossible, type Rig } from './walk.ts';

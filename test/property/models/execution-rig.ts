@@ -1,7 +1,8 @@
 /** An execution on its chart, in a real session: one task, whose loading and steps the test holds. */
-import { expect } from 'vitest';
+
 import { RoutineNotFound } from '../../../src/errors.ts';
 import type { OutFrame } from '../../../src/wire/frame.ts';
+import { expect } from './expect.ts';
 import type { Inspected, Inspector } from './inspector.ts';
 import type { Step } from './paths.ts';
 import type { Rig } from './walk.ts';

@@ -1,5 +1,5 @@
 /** A peer on its chart: a scripted worker, a balancer and calls that note what they are told. */
-import { expect } from 'vitest';
+
 import { createActor, fromCallback } from 'xstate';
 import type { BalancerEvent } from '../../../src/actors/balancer.ts';
 import type { Call, CallEvent } from '../../../src/actors/call.ts';
@@ -8,6 +8,7 @@ import { processHome } from '../../../src/context/home.ts';
 import { defaultLimits } from '../../../src/transport/link.ts';
 import { GoodbyeReason, NackReason, PROTOCOL_VERSION } from '../../../src/wire/frame.ts';
 import { encodeArgs } from '../../../src/wire/value.ts';
+import { expect } from './expect.ts';
 import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
 import { Impossible, type Rig } from './walk.ts';

@@ -1,7 +1,7 @@
 /** A session on its chart: the caller's frames, the worker's wish to stop, and the end of the wire. */
-import { expect } from 'vitest';
 import { defaultLimits } from '../../../src/transport/link.ts';
 import { GoodbyeReason, NackReason } from '../../../src/wire/frame.ts';
+import { expect } from './expect.ts';
 import type { Inspected, Inspector } from './inspector.ts';
 import type { Path, Step } from './paths.ts';
 import { Impossible, type Rig } from './walk.ts';

@@ -1,9 +1,10 @@
 /** A watch on its chart: a link that is heard or not, a beat that answers or not, and ticks. */
-import { expect } from 'vitest';
+
 import { createActor, fromCallback } from 'xstate';
 import { Watch } from '../../../src/actors/watch.ts';
 import type { Channel, ChannelHandlers } from '../../../src/transport/transport.ts';
 import { encodeBeat } from '../../../src/wire/beat.js';
+import { expect } from './expect.ts';
 import type { Inspected, Inspector } from './inspector.ts';
 import type { Step } from './paths.ts';
 import type { Rig } from './walk.ts';
