@@ -77,12 +77,17 @@ export class GrpcCaller implements Disposable {
     const options = proving(this.#client, this.#authkey);
     return new Promise((resolve, reject) => {
       let late = false;
+      let failure: ServiceError | undefined;
       let timer: NodeJS.Timeout | undefined;
       const answer = (error: ServiceError | null, reply: Buffer | undefined) => {
+        failure = error ?? undefined;
+        if (error !== null && !late) return this.#fail(tidy(error), settle);
+        settle(error === null ? undefined : timeout(error, timeoutMs), reply);
+      };
+      const settle = (error: CallError | undefined, reply?: Buffer) => {
         clearTimeout(timer);
-        if (error === null) resolve(reply as Buffer);
-        else if (late) reject(timeout(error, timeoutMs));
-        else this.#fail(tidy(error), reject);
+        if (error) reject(error);
+        else resolve(reply as Buffer);
       };
       const call = this.#client.makeUnaryRequest(
         path,
@@ -96,6 +101,8 @@ export class GrpcCaller implements Disposable {
       if (timeoutMs > LONGEST_TIMER_MS) return;
       timer = setTimeout(() => {
         late = true;
+        // It is being found out why it has failed: that takes too long.
+        if (failure) settle(timeout(failure, timeoutMs));
         call.cancel();
       }, timeoutMs);
     });

@@ -87,13 +87,26 @@ class SecureListener {
     });
     this.server.on('connection', (socket) => {
       socket.on('error', () => {});
+      // Asked for once, Node knows it when the connection has ended, too.
+      void socket.remoteAddress;
       handlers.accepted(socket);
     });
-    this.server.on('tlsClientError', (error, { _parent: raw }: WithParent) => {
+    this.server.on('tlsClientError', (error, socket) => {
+      const raw = below(socket);
       // A port that is looked at, whether it is open, gets no handshake.
       if (raw.bytesRead > 0) this.#failed(raw, wordsOf(error));
     });
-    this.server.on('secureConnection', (socket) => this.#secured(socket));
+    this.server.on('secureConnection', (socket) => {
+      // Whoever uses it notices its end.
+      socket.on('error', () => {});
+      try {
+        this.#secured(socket);
+      } catch (error) {
+        // Whatever a stranger's certificate has in it, nobody else feels it.
+        socket.destroy();
+        this.#failed(below(socket), String(error));
+      }
+    });
   }
 
   /** New connections are made with these; those that are open go on. */
@@ -109,12 +122,11 @@ class SecureListener {
   }
 
   #secured(socket: TLSSocket): void {
-    // Whoever uses it notices its end.
-    socket.on('error', () => {});
-    const { _parent: raw } = socket as WithParent;
+    if (socket.destroyed) return;
+    const raw = below(socket);
     const verdict = this.#mutual ? verdictOn(socket) : VERDICT_OK;
     if (socket.alpnProtocol === ALPN_VERDICT) {
-      socket.end(`${verdict}\n`);
+      socket.resume().end(`${verdict}\n`);
     } else if (verdict !== VERDICT_OK) {
       socket.destroy();
       this.#failed(raw, verdict === VERDICT_NONE ? 'it has shown no certificate' : verdict);
@@ -142,8 +154,10 @@ class SecureListener {
   }
 }
 
-/** What Node keeps of the socket below. */
-type WithParent = TLSSocket & { readonly _parent: Socket };
+/** The socket that was accepted. */
+function below(socket: TLSSocket): Socket {
+  return (socket as TLSSocket & { readonly _parent?: Socket })._parent ?? socket;
+}
 
 function verdictOn(socket: TLSSocket): string {
   if (socket.authorized) return VERDICT_OK;
@@ -155,5 +169,6 @@ function wordsOf(error: NodeJS.ErrnoException & { reason?: string }): string {
   if (/HTTP_REQUEST|WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD/.test(error.code ?? '')) {
     return 'it does not speak TLS';
   }
+  if (error.code === 'ECONNRESET') return 'it hung up';
   return error.reason ?? error.message;
 }

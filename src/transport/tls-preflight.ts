@@ -110,8 +110,16 @@ function handshakeProblem(error: TlsFailure | undefined): TlsProblem | undefined
       'it speaks plain text, and credentials are given here: give it credentials, too, or none here';
     return { reason: 'plaintext', message };
   }
-  if (!error || !/^(?:ERR_SSL|ERR_TLS|EPROTO|ECONNRESET)/.test(code)) return undefined;
-  return { reason: 'handshake', message: `the TLS handshake fails: ${wordsOf(error)}` };
+  return otherProblem(error);
+}
+
+/** Who hangs up without a word may have other reasons. */
+function otherProblem(error: TlsFailure | undefined): TlsProblem | undefined {
+  if (!error || !/^(?:ERR_SSL|ERR_TLS|EPROTO)/.test(error.code ?? '')) return undefined;
+  return {
+    reason: 'handshake',
+    message: `the TLS handshake fails: ${plain(error.reason ?? error.message)}`,
+  };
 }
 
 function workerProblem(
@@ -170,8 +178,7 @@ function callerProblem({ verdict, error }: Seen, material: Material): TlsProblem
     return { reason: 'caller-wrong-ca', message };
   }
   if (problem === 'other') return { reason: 'handshake', message: `${what}: ${verdict}` };
-  if (error === undefined) return undefined;
-  return { reason: 'handshake', message: `the TLS handshake fails: ${wordsOf(error)}` };
+  return otherProblem(error);
 }
 
 const WRONG_CA = new Set([
@@ -194,10 +201,6 @@ function problemOf(code: string): 'expired' | 'not-yet-valid' | 'wrong-ca' | 'ot
 
 function isAlert(error: TlsFailure | undefined): boolean {
   return /^ERR_SSL_.*ALERT/.test(error?.code ?? '');
-}
-
-function wordsOf({ message, reason }: TlsFailure): string {
-  return plain(reason ?? message);
 }
 
 function day(date: string): string {

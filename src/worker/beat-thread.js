@@ -182,12 +182,10 @@ async function createSecureServer(material) {
   });
   server.on('connection', accept);
   server.on('secureConnection', (socket) => {
-    if (socket.alpnProtocol !== ALPN_BEAT) socket.destroy();
-    else
-      talk(
-        socket,
-        /** @type {typeof socket & { _parent: import('node:net').Socket }} */ (socket)._parent,
-      );
+    const { _parent = socket } =
+      /** @type {typeof socket & { _parent?: import('node:net').Socket }} */ (socket);
+    if (socket.alpnProtocol !== ALPN_BEAT || socket.destroyed) socket.destroy();
+    else talk(socket, _parent);
   });
   parentPort?.on('message', (/** @type {Material} */ next) => {
     try {

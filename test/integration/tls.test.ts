@@ -259,6 +259,25 @@ describe('a link does not come up', () => {
     expect(code).toBe('unreachable');
   });
 
+  test('and a call takes no longer than it may to find out why', async () => {
+    const connections: Socket[] = [];
+    const server = createServer((socket) => {
+      // The first is that of the call.
+      if (connections.push(socket) === 1) socket.destroy();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    cleanups.push(() => server.close());
+    const { port } = server.address() as { port: number };
+    const credentials = WorkerCredentials.fromBytes(good);
+    const start = performance.now();
+    const asked = workerStatus(`tcp://127.0.0.1:${port}`, { credentials, timeout: 300 });
+    const error = await rejection(asked);
+    expect(String(error)).toContain('it gave no answer within 300 ms');
+    expect(performance.now() - start).toBeLessThan(1_500);
+    expect(connections).toHaveLength(2);
+    for (const socket of connections) socket.destroy();
+  });
+
   test('to one who does not shake hands, as soon as its owner gives up', async () => {
     const connections: Socket[] = [];
     const server = createServer((socket) => connections.push(socket)).listen(0, '127.0.0.1');
