@@ -5,6 +5,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import type { Material } from '../security/material.ts';
 import type { CredentialSource } from '../security/source.ts';
 import { ALPN_BEAT, BeatReader, TOKEN_BYTES } from '../wire/beat.js';
 import { type Address, parseAddress } from './address.ts';
@@ -47,7 +48,7 @@ export function tokenOf(address: string): Uint8Array {
 }
 
 export interface BeatTransportOptions {
-  /** What its connections are made with; they must be `ready`. Default: they are not by TLS. */
+  /** What its connections are made with, by TLS. Default: they are in plain text. */
   readonly credentials?: CredentialSource | undefined;
 }
 
@@ -79,16 +80,26 @@ class BeatChannel implements Channel {
 
   open(handlers: ChannelHandlers): void {
     this.#handlers = handlers;
-    let socket: Socket;
+    const fail = (cause: unknown) => {
+      const { message } = cause as Error;
+      setImmediate(() => this.#end({ code: 'unreachable', message, cause }));
+    };
+    let target: Address;
     let token: Uint8Array;
     try {
       token = tokenOf(this.#address);
-      socket = dial(parseAddress(beatTarget(this.remote)), this.#credentials);
+      target = parseAddress(beatTarget(this.remote));
     } catch (cause) {
-      const { message } = cause as Error;
-      setImmediate(() => this.#end({ code: 'unreachable', message, cause }));
-      return;
+      return fail(cause);
     }
+    if (this.#credentials === undefined) return this.#use(connect(placeOf(target)), token);
+    this.#credentials
+      .fresh()
+      .then((material) => dial(target, material))
+      .then((socket) => this.#use(socket, token), fail);
+  }
+
+  #use(socket: Socket, token: Uint8Array): void {
     this.#socket = socket;
     // Whoever waits for something keeps the process alive; this does not.
     socket.unref();
@@ -120,14 +131,17 @@ class BeatChannel implements Channel {
         this.#end({ code: 'unreachable', message, cause });
       }
     });
+    if (this.#closing) socket.destroy();
   }
 
   send(packet: Uint8Array, released?: () => void): boolean {
-    if (this.#socket === undefined || this.#closing !== undefined) return false;
+    if (this.#handlers === undefined || this.#closing !== undefined) return false;
     if (packet.length === 0) throw new TypeError('A packet has at least one byte.');
-    if (this.#waiting === undefined) return this.#socket.write(packet, () => released?.());
-    this.#waiting.push([packet, released]);
-    return true;
+    if (this.#waiting) {
+      this.#waiting.push([packet, released]);
+      return true;
+    }
+    return this.#socket?.write(packet, () => released?.()) ?? false;
   }
 
   pause(): void {
@@ -153,12 +167,14 @@ class BeatChannel implements Channel {
   }
 }
 
-/** @throws CredentialsError when there are none */
-function dial(target: Address, credentials: CredentialSource | undefined): Socket {
-  const place = target.scheme === 'unix' ? { path: target.path } : target;
-  if (credentials === undefined) return connect(place);
-  const options = clientOptions(credentials.material, target);
-  const socket = connectTls({ ...place, ...options, ALPNProtocols: [ALPN_BEAT] });
+function placeOf(target: Address) {
+  return target.scheme === 'unix' ? { path: target.path } : target;
+}
+
+/** @throws CredentialsError when OpenSSL does not take the certificates */
+function dial(target: Address, material: Material): Socket {
+  const options = { ...clientOptions(material, target), ALPNProtocols: [ALPN_BEAT] };
+  const socket = connectTls({ ...placeOf(target), ...options });
   const late = new Error(`the TLS handshake took longer than ${HANDSHAKE_MS} ms`);
   const timer = setTimeout(() => socket.destroy(late), HANDSHAKE_MS).unref();
   socket.once('secureConnect', () => clearTimeout(timer));

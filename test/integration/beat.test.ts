@@ -234,6 +234,9 @@ describe('the beat of a worker with credentials', () => {
       expect((await closed).code).toBe(given ? 'unreachable' : 'lost');
       expect(beats).toEqual([]);
     }
+    const fickle = dial(address, sourceOf(good));
+    fickle.channel.close({ code: 'closed', message: 'enough' });
+    expect(await fickle.closed).toEqual({ code: 'closed', message: 'enough' });
     const friend = dial(address, sourceOf(good));
     for (let i = 0; i < 3; i += 1) friend.channel.send(encodeBeat('poke'));
     await until(() => expect(friend.beats).toHaveLength(3));
