@@ -107,6 +107,8 @@ export interface BalancerOptions {
   readonly hopeless?: () => boolean;
   /** Why there may be no workers, for people. Default: nothing is said. */
   readonly why?: () => string;
+  /** The error behind that, if there is one. Default: none. */
+  readonly cause?: () => unknown;
   /** Whether the worker is there, as far as is known. Default: each is. */
   readonly isSure?: (uid: string) => boolean;
   /** Finds out whether the worker is there. Default: nothing is done. */
@@ -129,6 +131,7 @@ export class Balancer {
   readonly #patienceMs: number;
   readonly #isHopeless: () => boolean;
   readonly #why: () => string;
+  readonly #cause: () => unknown;
   readonly #isSure: (uid: string) => boolean;
   readonly #tryOut: (uid: string) => void;
   readonly #workers = new Map<string, WorkerView>();
@@ -149,6 +152,7 @@ export class Balancer {
     this.#patienceMs = options.patienceMs ?? Number.POSITIVE_INFINITY;
     this.#isHopeless = options.hopeless ?? (() => false);
     this.#why = options.why ?? (() => '');
+    this.#cause = options.cause ?? (() => undefined);
     this.#isSure = options.isSure ?? (() => true);
     this.#tryOut = options.tryOut ?? (() => {});
     const logic = toLogic(balancerChart, {
@@ -335,9 +339,9 @@ export class Balancer {
 
   /** It waits for a worker to come, though not for ever. */
   #bear(call: Call): void {
-    if (this.#patienceMs === Number.POSITIVE_INFINITY) return;
     const hopeless = this.#isHopeless();
     const ms = hopeless ? Math.min(HOPELESS_MS, this.#patienceMs) : this.#patienceMs;
+    if (ms === Number.POSITIVE_INFINITY) return;
     if (call.hunger) {
       if (!hopeless || call.hunger.due <= this.#env.now() + ms) return;
       this.#deadlines.remove(call.hunger);
@@ -357,7 +361,7 @@ export class Balancer {
       ? 'no worker can be reached'
       : `no worker was there for ${this.#patienceMs} ms`;
     const message = `${what}${why && `: ${why}`}`;
-    const error = new NoWorkersAvailable(message);
+    const error = new NoWorkersAvailable(message, { cause: this.#cause() });
     if (waits) call.actor?.send({ type: 'unavailable', error });
     // It waits for a link that is not up.
     else call.actor?.send({ type: 'cancel', error, reason: CancelReason.ABORTED });

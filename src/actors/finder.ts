@@ -10,10 +10,12 @@ import {
 } from '../discovery/discovery.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
+import { AuthenticationError } from '../errors.ts';
 import type { WorkerPlace } from '../transport/probe.ts';
-import { CannotAsk, type CloseReason } from '../transport/transport.ts';
+import { CannotAsk, type CloseReason, schemeOf } from '../transport/transport.ts';
 import type { WorkerAddress } from './peer.ts';
 import type { ProxyEvent } from './proxy.ts';
+import { WorkerWarnings } from './worker-warnings.ts';
 
 export interface FinderOptions {
   readonly env: Env;
@@ -30,11 +32,16 @@ export interface FinderOptions {
   readonly own?: (uid: string) => boolean;
   /** Why none of the addresses of a worker can be dialed from here. Default: one can. */
   readonly unserved?: (place: WorkerPlace) => string | undefined;
+  /**
+   * Whether links over gRPC are by TLS: workers that announce the other are left out, as no link to them
+   * would come up. Default: it is not looked at.
+   */
+  readonly secure?: boolean | undefined;
   /** `isHopeless` has become true. */
   readonly despair?: () => void;
   /** The version of Skein here: a worker of another one is left out. */
   readonly version: string;
-  /** Something that people should know; never with the same words twice in a row for one worker. */
+  /** Something that people should know; of one worker at most once a minute. */
   readonly warn: (message: string) => void;
 }
 
@@ -50,7 +57,10 @@ interface Candidate {
   state: 'new' | 'asked' | 'ready' | 'taken' | 'out';
   failures: number;
   timer: Timer | undefined;
+  /** What is wrong with it, for people; empty for nothing. */
   warned: string;
+  /** Why it is not trusted, or does not trust this side. */
+  distrust: AuthenticationError | undefined;
   /** Its link was up. */
   met: boolean;
 }
@@ -58,9 +68,6 @@ interface Candidate {
 /** The pause after a first failure, and the longest, in milliseconds. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
-/** Workers are warned of one by one, so many within a time in milliseconds. */
-const WARNINGS = 10;
-const WARNING_MS = 10_000;
 
 export class Finder {
   readonly #options: FinderOptions;
@@ -74,19 +81,18 @@ export class Finder {
   readonly #silent = new Set<Candidate>();
   /** Those that can't be reached for a reason on this side. */
   readonly #hopeless = new Set<Candidate>();
+  readonly #warnings: WorkerWarnings;
   readonly #began: Promise<void>;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #events: AsyncIterator<DiscoveryEvent> | undefined;
   #pause: Timer | undefined;
   #failure: unknown;
   #failures = 0;
-  /** Since when warnings are counted, and how many there were. */
-  #warnedAt = Number.NEGATIVE_INFINITY;
-  #warnings = 0;
   #over = false;
 
   constructor(options: FinderOptions) {
     this.#options = options;
+    this.#warnings = new WorkerWarnings(options.env, options.warn);
     this.#lease = options.lease ?? Number.POSITIVE_INFINITY;
     this.#began = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -111,6 +117,7 @@ export class Finder {
     this.#over = true;
     this.#pause?.cancel();
     for (const key of [...this.#candidates.keys()]) this.#drop(key);
+    this.#warnings.end();
     this.#settle?.resolve();
     // Whether the discovery ends in peace matters to nobody any more.
     void Promise.resolve(this.#events?.return?.()).catch(() => {});
@@ -137,6 +144,12 @@ export class Finder {
     return this.#hopeless.size > 0 && this.#hopeless.size === this.#candidates.size;
   }
 
+  /** Where it is hopeless: why one of the workers is not trusted, or does not trust this side, if one is so. */
+  get distrust(): AuthenticationError | undefined {
+    const distrusts = [...this.#hopeless].map(({ distrust }) => distrust);
+    return this.isHopeless ? distrusts.findLast((distrust) => distrust !== undefined) : undefined;
+  }
+
   /** Why there may be no workers, for people. */
   get why(): string {
     if (this.#failure !== undefined) return `discovery failed: ${describe(this.#failure)}`;
@@ -159,6 +172,7 @@ export class Finder {
     this.#taken.delete(uid);
     this.#silent.delete(candidate);
     const wrong = refusal?.stopping !== true;
+    if (refusal?.cause instanceof AuthenticationError) this.#judge(candidate, refusal.cause);
     if (candidate.metadata.uid === undefined) {
       // Another worker may be there now.
       if (refusal && wrong) this.#warn(candidate, `it refused the link: ${refusal.message}`);
@@ -180,7 +194,7 @@ export class Finder {
     if (candidate === undefined) return;
     const silence = silenceOf(reason.cause);
     const what = reason.code === 'protocol' ? 'what answers is no worker' : silence;
-    this.#judge(candidate, reason.cause instanceof CannotAsk);
+    this.#judge(candidate, reason.cause);
     this.#warn(candidate, `${what}: ${bare(reason.message)}`);
     this.#silent.add(candidate);
     this.#fill();
@@ -191,7 +205,7 @@ export class Finder {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
     this.#silent.delete(candidate);
-    this.#judge(candidate, false);
+    this.#judge(candidate, undefined);
     candidate.met = true;
     candidate.failures = 0;
   }
@@ -251,6 +265,7 @@ export class Finder {
         failures: 0,
         timer: undefined,
         warned: '',
+        distrust: undefined,
         met: false,
       };
       this.#candidates.set(key, candidate);
@@ -270,6 +285,7 @@ export class Finder {
     if (candidate === undefined) return;
     const wasHopeless = this.isHopeless;
     this.#candidates.delete(key);
+    this.#clear(candidate);
     this.#hopeless.delete(candidate);
     this.#leave(candidate);
     if (this.isHopeless && !wasHopeless && !this.#over) this.#options.despair?.();
@@ -318,15 +334,41 @@ export class Finder {
 
   #isServed(candidate: Candidate): boolean {
     const why = this.#options.unserved?.(knownOf(candidate));
-    this.#judge(candidate, why !== undefined);
-    if (why !== undefined) this.#warn(candidate, `it can't be reached, and is left out: ${why}`);
-    return why === undefined;
+    if (why !== undefined) {
+      this.#judge(candidate, new CannotAsk(why));
+      this.#warn(candidate, `it can't be reached, and is left out: ${why}`);
+      return false;
+    }
+    const mismatch = this.#mismatch(knownOf(candidate));
+    this.#judge(candidate, mismatch);
+    if (mismatch) this.#warn(candidate, `it is left out: ${mismatch.message}`);
+    return mismatch === undefined;
   }
 
-  #judge(candidate: Candidate, isHopeless: boolean): void {
+  /** Why no link over gRPC can come up with a worker that has announced how it takes them. */
+  #mismatch({
+    secure,
+    address,
+    alternatives = [],
+  }: WorkerMetadata): AuthenticationError | undefined {
+    const here = this.#options.secure;
+    if (here === undefined || secure === undefined || secure === here) return undefined;
+    const schemes = [address, ...alternatives].map(schemeOf);
+    if (!schemes.includes('tcp') && !schemes.includes('unix')) return undefined;
+    return secure
+      ? new AuthenticationError('it takes TLS only: give credentials here, too', { reason: 'tls' })
+      : new AuthenticationError(
+          'it speaks plain text, and credentials are given here: give it credentials, too, or none here',
+          { reason: 'plaintext' },
+        );
+  }
+
+  /** @param cause why it can't be used; undefined, or another one than these, where another try may help */
+  #judge(candidate: Candidate, cause: unknown): void {
     const before = this.isHopeless;
-    if (isHopeless) this.#hopeless.add(candidate);
-    else if (this.#hopeless.delete(candidate)) candidate.warned = '';
+    candidate.distrust = cause instanceof AuthenticationError ? cause : undefined;
+    if (candidate.distrust || cause instanceof CannotAsk) this.#hopeless.add(candidate);
+    else if (this.#hopeless.delete(candidate)) this.#clear(candidate);
     if (this.isHopeless && !before) this.#options.despair?.();
   }
 
@@ -374,7 +416,7 @@ export class Finder {
       const answer = await this.#options.probe({ address, alternatives });
       if (!this.#isCurrent(candidate)) return;
       candidate.failures = 0;
-      this.#judge(candidate, false);
+      this.#judge(candidate, undefined);
       // It need not know by which of its addresses it is reached.
       candidate.answer = { ...answer, address: candidate.metadata.address };
       this.#consider(candidate);
@@ -383,7 +425,7 @@ export class Finder {
       if (!this.#isCurrent(candidate)) return;
       candidate.answer = undefined;
       const { cause } = error as Error;
-      this.#judge(candidate, cause instanceof CannotAsk);
+      this.#judge(candidate, cause);
       this.#warn(candidate, `${silenceOf(cause)}: ${bare(describe(error))}`);
       this.#retry(candidate);
     }
@@ -421,23 +463,17 @@ export class Finder {
   }
 
   #warn(candidate: Candidate, message: string): void {
-    if (candidate.warned === message) return;
+    const isNew = candidate.warned !== message;
     candidate.warned = message;
-    const { env, warn } = this.#options;
-    if (env.now() >= this.#warnedAt + WARNING_MS) {
-      this.#warnedAt = env.now();
-      this.#warnings = 0;
+    // What mends itself is not said again. Who is not trusted may be an attack, or be forgotten.
+    if (isNew || candidate.distrust) {
+      this.#warnings.tell(workerKey(candidate.metadata), knownOf(candidate), message);
     }
-    this.#warnings += 1;
-    if (this.#warnings > WARNINGS + 1) return;
-    if (this.#warnings > WARNINGS) {
-      return warn(
-        `more workers can't be used; nothing is said of them for ${WARNING_MS / 1_000} s`,
-      );
-    }
-    const { uid, address } = knownOf(candidate);
-    const name = uid === undefined ? 'the worker' : `worker ${uid.slice(0, 8)}`;
-    warn(`${name} at ${address}: ${message}`);
+  }
+
+  #clear(candidate: Candidate): void {
+    candidate.warned = '';
+    this.#warnings.clear(workerKey(candidate.metadata));
   }
 }
 
@@ -483,6 +519,7 @@ function bare(message: string): string {
 }
 
 function silenceOf(cause: unknown): string {
+  if (cause instanceof AuthenticationError) return 'it is not used';
   return cause instanceof CannotAsk ? "it can't be asked" : 'it does not answer';
 }
 

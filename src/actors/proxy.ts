@@ -124,6 +124,8 @@ export interface ProxyOptions {
   readonly hopeless?: () => boolean;
   /** Why there may be no workers, for that error. Default: nothing is said. */
   readonly why?: () => string;
+  /** Its cause. Default: none. */
+  readonly cause?: () => unknown;
   /**
    * Which modules are imported because a worker names them, in what it answers: all, or none but those of
    * packages. Default: as for the process.

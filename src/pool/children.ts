@@ -8,6 +8,7 @@ import { systemEnv, type Timer } from '../env.ts';
 import type { RuntimeLog } from '../logger.ts';
 import { encodeAuthkey } from '../security/authkey.ts';
 import { forgetSecret, rememberSecret } from '../security/own-workers.ts';
+import type { CredentialSource } from '../security/source.ts';
 import { formatAddress, withoutWildcard } from '../transport/address.ts';
 import { toBeatAddress } from '../transport/beat.ts';
 import { VERSION } from '../transport/version.ts';
@@ -19,9 +20,11 @@ import { makeFolder } from '../worker/sockets.ts';
 
 export interface ChildrenOptions {
   /** What each worker is told, but for where it listens. */
-  readonly setup: Omit<WorkerSetup, 'address' | 'beat' | 'packages' | 'secret'>;
+  readonly setup: Omit<WorkerSetup, 'address' | 'beat' | 'packages' | 'secret' | 'material'>;
   /** What they want to be shown, where they are for nobody but the pool. */
   readonly secret: Uint8Array | undefined;
+  /** Their certificates, which must be `ready`. Undefined: all is in plain text. */
+  readonly credentials: CredentialSource | undefined;
   readonly startTimeoutMs: number;
   /** For gRPC: Unix sockets, or TCP on this host; undefined: nowhere. */
   readonly listen: { readonly unix: true } | { readonly host: string } | undefined;
@@ -79,6 +82,8 @@ export class Children {
   readonly #output: WorkerOutput;
   /** Where they have their sockets, if they have some. */
   readonly #folder: string | undefined;
+  /** Ends the news of certificates. */
+  readonly #unwatch: (() => void) | undefined;
   #nextSlot = 0;
   /** By slot: how many in a row did not come up in this place. */
   readonly #failures = new Map<number, number>();
@@ -91,6 +96,9 @@ export class Children {
     this.#options = options;
     this.#output = new WorkerOutput(options.log, options.output);
     if (options.listen && 'unix' in options.listen) this.#folder = makeFolder();
+    this.#unwatch = options.credentials?.watch((material) => {
+      for (const { process } of this.#slots.values()) process.send({ skein: 'renew', material });
+    });
   }
 
   get size(): number {
@@ -118,46 +126,43 @@ export class Children {
     this.#nextSlot += 1;
     const slot = this.#nextSlot;
     this.#failures.set(slot, failures);
-    const { setup, secret, startTimeoutMs, reach, started: told, leaving, exited } = this.#options;
+    const { setup, secret, credentials, startTimeoutMs, reach, leaving, exited } = this.#options;
+    const keys = { secret: secret && encodeAuthkey(secret), material: credentials?.material };
     const beatAddress = this.#address(slot, 'beat');
     const listen = {
       address: this.#address(slot, 'sock'),
       beat: beatAddress && toBeatAddress(beatAddress),
     };
     const options = { startTimeoutMs, killTimeoutMs: KILL_TIMEOUT_MS, output: this.#output };
-    const process = new WorkerProcess(
-      { ...setup, secret: secret && encodeAuthkey(secret), ...listen },
-      options,
-      {
-        started: (started) => {
-          const { uid, address, alternatives, beat } = started;
-          const child = this.#slots.get(slot);
-          if (child) {
-            child.since = systemEnv.now();
-            child.worker = {
-              uid,
-              address: reach(here(address)),
-              ...(alternatives.length > 0 && { alternatives: alternatives.map(reach) }),
-              beat: beat === undefined ? undefined : reach(here(beat)),
-              tags: setup.tags,
-              capacity: setup.concurrency,
-            };
-            if (secret) rememberSecret(addressesOf(child.worker), secret);
-            this.#publish(child, started);
-          }
-          told(slot);
-        },
-        leaving: () => {
-          this.#withdraw(this.#slots.get(slot));
-          this.#judge(slot);
-          leaving(slot);
-        },
-        exited: (why) => {
-          this.#judge(slot);
-          exited(slot, why);
-        },
+    const process = new WorkerProcess({ ...setup, ...keys, ...listen }, options, {
+      started: (started) => {
+        const { uid, address, alternatives, beat } = started;
+        const child = this.#slots.get(slot);
+        if (child) {
+          child.since = systemEnv.now();
+          child.worker = {
+            uid,
+            address: reach(here(address)),
+            ...(alternatives.length > 0 && { alternatives: alternatives.map(reach) }),
+            beat: beat === undefined ? undefined : reach(here(beat)),
+            tags: setup.tags,
+            capacity: setup.concurrency,
+          };
+          if (secret) rememberSecret(addressesOf(child.worker), secret);
+          this.#publish(child, started);
+        }
+        this.#options.started(slot);
       },
-    );
+      leaving: () => {
+        this.#withdraw(this.#slots.get(slot));
+        this.#judge(slot);
+        leaving(slot);
+      },
+      exited: (why) => {
+        this.#judge(slot);
+        exited(slot, why);
+      },
+    });
     this.#slots.set(slot, { process, worker: undefined, since: 0, announced: undefined });
   }
 
@@ -237,6 +242,7 @@ export class Children {
 
   /** For a process that ends, with whatever else is left of them. */
   cleanUp(): void {
+    this.#unwatch?.();
     this.#output.drain();
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -255,6 +261,11 @@ export class Children {
     return formatAddress({ scheme: 'tcp', host, port: 0 });
   }
 
+  /** Whether gRPC takes connections by TLS alone. */
+  get #isSecure(): boolean {
+    return this.#options.credentials !== undefined && this.#options.listen !== undefined;
+  }
+
   #publish(child: Child, { address, alternatives, beat }: StartedWorker): void {
     const { publisher, setup } = this.#options;
     const { worker, process } = child;
@@ -270,6 +281,7 @@ export class Children {
       tags: setup.tags,
       ...(setup.extra && { extra: setup.extra }),
       ...(setup.concurrency && { channel: { concurrency: setup.concurrency } }),
+      secure: this.#isSecure,
     };
     this.#tell('worker-added', child.announced);
   }

@@ -16,6 +16,7 @@ import {
   given,
 } from '../routine/options.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { type CredentialsGiven, checkCredentials } from '../security/credentials.ts';
 import { limitsOf, type PeerLimits } from '../security/limits.ts';
 import { checkRecipes, type TransportGiven, takeTransports } from '../transport/given.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
@@ -48,6 +49,12 @@ export interface PoolOptions {
    * of take calls from the pool and each other alone; whoever reaches another one may use it.
    */
   readonly authkey?: AuthkeyGiven;
+  /**
+   * Certificates: connections over gRPC, those of beats included, are by TLS then, and spawned workers take no
+   * others; they are shown the same ones. Workers that are found must have credentials, too. Default: none, and
+   * all is plain text. Transports of their own, such as NATS, have their own options for it.
+   */
+  readonly credentials?: CredentialsGiven;
   /**
    * Modules that each spawned worker imports before it takes tasks: paths from the current folder, or names
    * such as `my-app/src/routines.ts`. Default: none, and each is imported with the first task that needs it.
@@ -168,6 +175,7 @@ const POOL_OPTIONS = [
   'tags',
   'extra',
   'authkey',
+  'credentials',
   'modules',
   'root',
   'lazy',
@@ -218,6 +226,7 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   checkTime('proxyTtl', options.proxyTtl);
   const { filter, host, lazy, extra, authkey } = options;
   if (authkey !== undefined) new Authkey(authkey);
+  if (options.credentials !== undefined) checkCredentials(options.credentials);
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError('filter must be a function that takes the metadata of a worker');
   }

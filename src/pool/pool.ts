@@ -28,6 +28,7 @@ import { ownPackages, withoutFiles } from '../routine/whereabouts.ts';
 import { type AuthkeyGiven, encodeAuthkey } from '../security/authkey.ts';
 import { Breaches } from '../security/breaches.ts';
 import { limitsOf } from '../security/limits.ts';
+import { CredentialSource } from '../security/source.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { takeTransports } from '../transport/given.ts';
 import { grpcTransport } from '../transport/grpc.ts';
@@ -39,7 +40,6 @@ import { VERSION } from '../transport/version.ts';
 import { atExit } from '../worker/at-exit.ts';
 import { guardAll } from '../worker/beside.ts';
 import { foundOnNetwork } from '../worker/options.ts';
-
 import { Children, type ChildrenOptions, type ReplacedWorker } from './children.ts';
 import {
   type ConnectOptions,
@@ -47,6 +47,7 @@ import {
   checkOptions,
   type PoolOptions,
 } from './options.ts';
+import { checkSpawnable } from './own-certificate.ts';
 
 /** A worker of a pool. */
 export interface PoolWorker {
@@ -135,12 +136,20 @@ type Settings = PoolOptions &
       | 'filter'
       | 'extra'
       | 'authkey'
+      | 'credentials'
       | 'root'
       | 'host'
       | 'limits'
       | 'transport'
     >
   >;
+
+/** What was made for a pool before itself. */
+interface PoolMeans {
+  readonly log: RuntimeLog;
+  readonly discovery: OwnedDiscovery | undefined;
+  readonly credentials: CredentialSource | undefined;
+}
 
 /**
  * Worker processes that run routines.
@@ -166,6 +175,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #secret: Uint8Array | undefined;
   readonly #replacing: PoolParts['replacing'];
   readonly #discovery: OwnedDiscovery | undefined;
+  readonly #credentials: CredentialSource | undefined;
   readonly #finder: Finder | undefined;
   /** Takes back what is left to do when the process ends. */
   readonly #atExit: () => void;
@@ -199,6 +209,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    *
    * @throws WorkerStartError when one does not come up, or there is no folder for their sockets
    * @throws DiscoveryError, or what else the discovery fails with at once
+   * @throws CredentialsError when a provider gives none, or workers that were spawned with them could not be reached
    * @throws MainModuleError when a worker that imports the program's main module comes here
    * @throws RangeError, TypeError when an option is wrong, or `SKEIN_CONTEXT` or `SKEIN_LOG` is
    */
@@ -211,7 +222,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
    * it for them. Closing this pool leaves the other one as it is.
    *
    * @throws PoolUnreachable when nobody answers there, or something that is no pool
-   * @throws AuthenticationError when it has another authkey, or only one side has one
+   * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates
+   * @throws CredentialsError when a provider gives none
    * @throws RangeError, TypeError when an option is wrong
    * @example
    * ```ts
@@ -221,7 +233,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   static async connect(options: ConnectOptions = {}): Promise<WorkerPool> {
     checkConnectOptions(options);
     const { host, port, ...others } = options;
-    const place = { host, port, authkey: options.authkey };
+    const { authkey, credentials } = options;
+    const place = { host, port, authkey, credentials };
     // So that who has mistaken the place or the key learns of it here.
     await new ControlClient(place).ping();
     const log = new RuntimeLog(options.logger, logLevel(process.env.SKEIN_LOG));
@@ -239,10 +252,15 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       );
     }
     const checked = checkOptions(options);
+    const log = new RuntimeLog(checked.logger, logLevel(process.env.SKEIN_LOG));
+    const { credentials: given } = checked;
+    const warn = (message: string) => log.warn(message, 'SkeinSecurityWarning');
+    const credentials = given && new CredentialSource(given, { warn });
+    await credentials?.ready();
     const discovery = checked.discovery && (await takeDiscovery(checked.discovery));
     let pool: WorkerPool;
     try {
-      pool = new WorkerPool(checked, parts, discovery);
+      pool = new WorkerPool(checked, parts, { log, discovery, credentials });
     } catch (error) {
       await discovery?.[Symbol.asyncDispose]();
       throw error;
@@ -257,10 +275,11 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   private constructor(
     options: PoolOptions,
     parts: PoolParts,
-    discovery: OwnedDiscovery | undefined,
+    { log, discovery, credentials }: PoolMeans,
   ) {
     this.#discovery = discovery;
-    this.#log = new RuntimeLog(options.logger, logLevel(process.env.SKEIN_LOG));
+    this.#credentials = credentials;
+    this.#log = log;
     this.#breaches = new Breaches({ env: systemEnv, warn: (message) => this.#log.warn(message) });
     this.#options = {
       size: discovery === undefined ? availableParallelism() : 0,
@@ -334,6 +353,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       // Those that were spawned may have died, and come again.
       hopeless: () => size === 0 && this.#finder?.isHopeless === true,
       why: () => this.#finder?.why ?? '',
+      cause: () => this.#finder?.distrust,
     });
     this.#finder = discovery && this.#makeFinder(discovery, foundTransports, limits, reach);
     this.#atExit = atExit(() => this.#children.cleanUp());
@@ -519,7 +539,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   #transports(authkey: AuthkeyGiven | undefined): readonly Dialer[] {
     const { others } = takeTransports(this.#options.transport);
     // Those given come before the beats of gRPC: they may have a way of their own to these.
-    return [grpcTransport({ authkey }), ...guardAll(others, authkey), beatTransport()];
+    const credentials = this.#credentials;
+    const grpc = grpcTransport({ authkey, credentials });
+    return [grpc, ...guardAll(others, authkey), beatTransport({ credentials })];
   }
 
   #makeChildren(
@@ -527,6 +549,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     { output, steadyAfterMs = 0 }: PoolParts,
   ): Children {
     const {
+      size,
       tags,
       extra,
       concurrency,
@@ -546,6 +569,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     } = this.#options;
     const publisher = this.#discovery?.discovery.publisher;
     const isShared = publisher !== undefined || root !== undefined;
+    const listen = listenOf(this.#options, publisher?.bindHost);
+    const isSecure = size > 0 && this.#credentials !== undefined;
+    if (isSecure && listen) checkSpawnable(this.#credentials.material, listen);
     return new Children({
       setup: {
         tags,
@@ -568,8 +594,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         transports: takeTransports(transport).others.flatMap(({ recipe }) => recipe ?? []),
       },
       secret: this.#secret,
+      credentials: isSecure ? this.#credentials : undefined,
       startTimeoutMs: startTimeout,
-      listen: listenOf(this.#options, publisher?.bindHost),
+      listen,
       reach,
       publisher,
       started: (slot) => this.#send({ type: 'started', slot }),
@@ -600,6 +627,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       },
       accept,
       lease,
+      secure: this.#credentials !== undefined,
       own: (uid) => this.#children.find(uid) !== undefined,
       unserved: ({ address, alternatives }) =>
         unserved(transports, { address: reach(address), alternatives: alternatives?.map(reach) }),

@@ -7,6 +7,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { AuthenticationError } from '../errors.ts';
 import type { Authkey } from '../security/authkey.ts';
 import type { CredentialSource } from '../security/source.ts';
 import { plain } from '../wire/plain.ts';
@@ -128,7 +129,8 @@ export class ClientChannel extends GrpcChannel {
       const refusal = error && authenticationProblem(error, given);
       if (refusal !== undefined) {
         const message = `There is no link with the worker at ${this.remote}: ${refusal}.`;
-        return { code: 'refused', message, cause: error };
+        const cause = new AuthenticationError(`${this.remote}: ${refusal}`, { cause: error });
+        return { code: 'refused', message, cause };
       }
       const message = `No worker answers at ${this.remote}: ${connectProblem(error)}.`;
       return { code: 'unreachable', message, cause: error };

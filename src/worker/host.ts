@@ -9,12 +9,14 @@ import type { AnnouncedWorker, DiscoveryPublisher } from '../discovery/discovery
 import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
 import { parseAnnounced } from '../discovery/metadata.ts';
 import { systemEnv } from '../env.ts';
-import { MainModuleError, WorkerStartError } from '../errors.ts';
+import { CredentialsError, MainModuleError, WorkerStartError } from '../errors.ts';
 import { logLevel, RuntimeLog } from '../logger.ts';
 import { MAIN_MODULE_ADVICE, setHomeDispatcher } from '../routine/gate.ts';
 import { isImporting, loadLocal } from '../routine/modules.ts';
 import { type ModulePolicy, setModulePolicy } from '../routine/whereabouts.ts';
 import { limitsOf, type PeerLimits } from '../security/limits.ts';
+import { dateProblem } from '../security/own-certificate.ts';
+import { CredentialSource } from '../security/source.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTransport, toBeatAddress } from '../transport/beat.ts';
 import { takeTransports } from '../transport/given.ts';
@@ -73,6 +75,9 @@ export class Worker implements AsyncDisposable {
   readonly #core: WorkerCore;
   readonly #log: RuntimeLog;
   readonly #policy: ModulePolicy;
+  readonly #credentials: CredentialSource | undefined;
+  /** Whether it listens for gRPC, by TLS and nothing else. */
+  readonly #isSecure: boolean;
   /** Beside gRPC. */
   readonly #transports: readonly Transport[];
   readonly #stopped: Promise<void>;
@@ -97,9 +102,14 @@ export class Worker implements AsyncDisposable {
       this.#resolveStopped = resolve;
     });
     const { tags = [], extra, inspect, backpressure, exposeStacks } = this.#options;
-    const { authkey, transport } = this.#options;
+    const { authkey, credentials: given, transport } = this.#options;
     this.#transports = guardAll(takeTransports(transport).others, authkey);
     this.#log = new RuntimeLog(this.#options.logger, logLevel(process.env.SKEIN_LOG));
+    const warn = (message: string) => this.#log.warn(message, 'SkeinSecurityWarning');
+    const credentials = given && new CredentialSource(given, { warn });
+    this.#credentials = credentials;
+    this.#isSecure = given !== undefined && grpcOf(this.#options) !== undefined;
+    const who = { host: hostname() || 'localhost', pid: process.pid, version: VERSION };
     const inspector = inspectorOf(this.#log, inspect);
     this.#policy = { root: resolve(this.#options.root ?? '.'), files: false };
     if (parts.ownProcess) setModulePolicy(this.#policy);
@@ -107,10 +117,10 @@ export class Worker implements AsyncDisposable {
       modules: this.#policy,
       env: systemEnv,
       limits: { ...defaultLimits, ...this.#limits },
-      transports: [grpcTransport({ authkey }), ...this.#transports],
-      beats: [beatTransport()],
+      transports: [grpcTransport({ authkey, credentials, warn }), ...this.#transports],
+      beats: [beatTransport({ credentials })],
       tags,
-      about: { host: hostname() || 'localhost', pid: process.pid, version: VERSION, extra },
+      about: { ...who, extra, secure: this.#isSecure },
       concurrency: this.#options.concurrency,
       exposeStacks: exposeStacks ?? true,
       allowInline: this.#options.allowInline ?? false,
@@ -163,6 +173,7 @@ export class Worker implements AsyncDisposable {
    *
    * @returns where others reach it
    * @throws ListenError when the address can't be used
+   * @throws CredentialsError when a provider gives none, or the certificate is not valid now
    * @throws WorkerStartError when one of its modules does not load, or it was stopped before
    * @throws MainModuleError when a worker that imports the program's main module comes here
    * @throws DiscoveryError, or whatever the discovery fails with, when it can't be announced
@@ -201,6 +212,7 @@ export class Worker implements AsyncDisposable {
     }
     this.#checkWanted();
     try {
+      await this.#checkCredentials();
       const { discovery: given } = this.#options;
       if (given !== undefined) this.#discovery = await takeDiscovery(given);
       await this.#loadModules();
@@ -221,6 +233,20 @@ export class Worker implements AsyncDisposable {
       await this.#end();
       throw error;
     }
+  }
+
+  /** @throws CredentialsError when nobody would take what it shows */
+  async #checkCredentials(): Promise<void> {
+    await this.#credentials?.ready();
+    if (this.#credentials === undefined || !this.#isSecure) return;
+    const { material } = this.#credentials;
+    if (material.cert === undefined) {
+      throw new CredentialsError(
+        'cert and key are missing: a worker shows a certificate, also where mutual is false',
+      );
+    }
+    const problem = dateProblem(material);
+    if (problem) throw new CredentialsError(`the worker does not start: ${problem.message}`);
   }
 
   /** @throws WorkerStartError when it was stopped meanwhile */
@@ -247,7 +273,11 @@ export class Worker implements AsyncDisposable {
     this.#checkWanted();
     const { ownProcess = false } = this.#parts;
     if (grpc || also.length > 0) {
-      this.#beat = await startBeat(grpc?.beat, { mayKill: ownProcess, also });
+      this.#beat = await startBeat(grpc?.beat, {
+        mayKill: ownProcess,
+        also,
+        credentials: this.#credentials,
+      });
       this.#checkWanted();
     }
     if (grpc === undefined) {

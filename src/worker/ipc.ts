@@ -2,6 +2,7 @@
 import type { WorkerAddress } from '../actors/peer.ts';
 import type { HookName } from '../routine/hook.ts';
 import type { PeerLimits } from '../security/limits.ts';
+import type { Material } from '../security/material.ts';
 import type { TransportRecipe } from '../transport/transport.ts';
 
 /** From the pool to its worker. */
@@ -13,6 +14,8 @@ export type ToWorker =
   | { skein: 'packages'; packages: Readonly<Record<string, string>> }
   /** The answer to `where` for a package that the pool does not know. */
   | { skein: 'nowhere'; package: string }
+  /** What new connections are made with from now on. */
+  | { skein: 'renew'; material: Material }
   /** Whether its event loop turns; answered by `pong`. */
   | { skein: 'ping' }
   | { skein: 'stop'; graceMs: number | undefined };
@@ -49,6 +52,8 @@ export interface WorkerSetup {
    * do not have it. Undefined where there is an authkey, or others may call.
    */
   readonly secret: string | undefined;
+  /** What its connections over gRPC are made with, by TLS and no others; undefined: they are in plain text. */
+  readonly material: Material | undefined;
   /** A caller is given up that was silent for so many milliseconds; undefined for those of a parent. */
   readonly callerLostAfterMs: number | undefined;
   /** What else it says of itself. */

@@ -10,6 +10,7 @@ import { logLevel, RuntimeLog } from '../logger.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
 import { loadLocal } from '../routine/modules.ts';
 import { decodeAuthkey } from '../security/authkey.ts';
+import { CredentialSource } from '../security/source.ts';
 import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
@@ -32,6 +33,7 @@ const folder = poolFolder(process.argv.splice(2)[0]);
 
 let worker: WorkerCore | undefined;
 let packages: PackageNews | undefined;
+let credentials: CredentialSource | undefined;
 let stopping = false;
 let alone = false;
 
@@ -45,6 +47,9 @@ async function start(setup: WorkerSetup): Promise<void> {
     // Its steps are lines of this process's output, which the pool forwards.
     const log = new RuntimeLog(undefined, logLevel(process.env.SKEIN_LOG));
     const inspect = inspectorOf(log);
+    const warn = (message: string) => log.warn(message, 'SkeinSecurityWarning');
+    credentials = setup.material && CredentialSource.pushed(setup.material);
+    const secure = credentials !== undefined && setup.address !== undefined;
     packages = new PackageNews(setup, send);
     for (const module of setup.modules) await loadLocal(module, packages.policy);
     const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
@@ -52,7 +57,8 @@ async function start(setup: WorkerSetup): Promise<void> {
     const given = await makeTransports(setup.transports);
     const keyed = (key: string | undefined) => {
       const authkey = key === undefined ? undefined : decodeAuthkey(key);
-      return { grpc: grpcTransport({ authkey }), others: guardAll(given, authkey) };
+      const grpc = grpcTransport({ authkey, credentials, warn });
+      return { grpc, others: guardAll(given, authkey) };
     };
     const { authkey, secret = authkey } = setup;
     const { grpc, others } = keyed(secret);
@@ -62,11 +68,11 @@ async function start(setup: WorkerSetup): Promise<void> {
       limits: { ...defaultLimits, ...setup.limits },
       transports: [grpc, ...others],
       foundTransports: found && [found.grpc, ...found.others],
-      beats: [beatTransport()],
+      beats: [beatTransport({ credentials })],
       lostAfterMs: setup.lostAfterMs,
       callerLostAfterMs: setup.callerLostAfterMs,
       tags: setup.tags,
-      about: { host: hostname(), pid: process.pid, version: VERSION, extra: setup.extra },
+      about: { host: hostname(), pid: process.pid, version: VERSION, extra: setup.extra, secure },
       concurrency: setup.concurrency,
       exposeStacks: setup.exposeStacks,
       allowInline: setup.allowInline,
@@ -96,7 +102,12 @@ async function start(setup: WorkerSetup): Promise<void> {
     if (known && own) own.beat = setup.beat;
     if (known) tell();
     const orphan = { parent: process.ppid, folder };
-    const beat = await startBeat(setup.beat, { mayKill: true, orphan, also: beside.also });
+    const beat = await startBeat(setup.beat, {
+      mayKill: true,
+      orphan,
+      also: beside.also,
+      credentials,
+    });
     if (own) own.beat = beat.address;
     if (!known) tell();
   } catch (error) {
@@ -141,6 +152,7 @@ process.on('message', (message: ToWorker) => {
     if (message.sourceMaps) process.setSourceMapsEnabled(true);
     void start(message.setup);
   } else if (message.skein === 'roster') worker?.roster(message.workers, message.found);
+  else if (message.skein === 'renew') credentials?.push(message.material);
   else if (message.skein === 'ping') send({ skein: 'pong' });
   else if (message.skein === 'stop') void stop(message.graceMs);
   else packages?.receive(message);

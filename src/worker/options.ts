@@ -13,6 +13,7 @@ import {
   given,
 } from '../routine/options.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
+import { type CredentialsGiven, checkCredentials } from '../security/credentials.ts';
 import { limitsOf, type PeerLimits } from '../security/limits.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { type TransportGiven, takeTransports } from '../transport/given.ts';
@@ -114,6 +115,11 @@ export interface WorkerOptions {
    * that its tasks call must have the same. Default: whoever reaches its address is let in.
    */
   readonly authkey?: AuthkeyGiven;
+  /**
+   * Certificates: it takes connections over gRPC by TLS then, and no others, and its tasks call other workers in the
+   * same way. Default: none, and all is plain text.
+   */
+  readonly credentials?: CredentialsGiven;
   /** Takes its warnings and steps: a logger of pino, say. Default: process warnings, and what `SKEIN_LOG` says. */
   readonly logger?: Logger;
   /** XState's inspector: sees all actors of the worker. */
@@ -144,6 +150,7 @@ const WORKER_OPTIONS = [
   'lostAfter',
   'callerLostAfter',
   'authkey',
+  'credentials',
   'lazy',
   'proxyTtl',
   'logger',
@@ -195,6 +202,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkMs('callerLostAfter', callerLostAfter, LEAST_LOST_AFTER_MS);
   checkMs('proxyTtl', options.proxyTtl, 1);
   checkBooleans({ exposeStacks, allowInline, strict, lazy: options.lazy });
+  if (options.credentials !== undefined) checkCredentials(options.credentials);
   if (options.logger !== undefined) checkLogger(options.logger);
   if (backpressure !== undefined) hookOf(backpressure);
   if (inspect !== undefined && typeof inspect !== 'function') {

@@ -346,6 +346,7 @@ test.each(['unix', 'tcp'])(
           backpressure: undefined,
           authkey: undefined,
           secret: undefined,
+          material: undefined,
           callerLostAfterMs: undefined,
           extra: undefined,
           modules: [],

@@ -8,7 +8,8 @@ import type {
   WorkerMetadata,
 } from '../../src/discovery/discovery.ts';
 import { StaticDiscovery } from '../../src/discovery/static.ts';
-import { systemEnv } from '../../src/env.ts';
+import { type Env, systemEnv } from '../../src/env.ts';
+import { AuthenticationError } from '../../src/errors.ts';
 import { MemoryDiscovery } from '../../src/testing/memory-discovery.ts';
 import { CannotAsk } from '../../src/transport/transport.ts';
 import { until } from '../integration/helpers.ts';
@@ -45,6 +46,29 @@ function look(options: Partial<FinderOptions> = {}) {
   const { publish } = discovery.publisher;
   const has = (...uids: string[]) => until(() => expect([...taken].sort()).toEqual(uids.sort()));
   return { finder, publish, events, warnings, has };
+}
+
+/** Time goes on by `advance` alone. */
+function stoppedClock() {
+  const timers: { at: number; fn: (() => void) | undefined }[] = [];
+  let time = 0;
+  const env: Env = {
+    ...systemEnv,
+    now: () => time,
+    timer: (ms, fn) => {
+      const timer = { at: time + ms, fn: fn as (() => void) | undefined };
+      timers.push(timer);
+      return { cancel: () => (timer.fn = undefined) };
+    },
+  };
+  const advance = (ms: number) => {
+    time += ms;
+    for (const timer of timers.filter(({ at }) => at <= time)) {
+      timer.fn?.();
+      timer.fn = undefined;
+    }
+  };
+  return { env, advance };
 }
 
 describe('a pool takes', () => {
@@ -362,6 +386,93 @@ describe('a discovery that fails', () => {
     const { finder } = look({ discovery: failing(Number.POSITIVE_INFINITY) });
     finder.stop();
     await finder.began.catch(() => {});
+  });
+});
+
+describe('workers that are not trusted', () => {
+  const expired = new AuthenticationError('its certificate has expired', {
+    reason: 'worker-expired',
+  });
+  const unreachable = (cause: AuthenticationError) =>
+    ({ code: 'unreachable', message: `No worker answers at x: ${cause.message}.`, cause }) as const;
+
+  test.each([
+    [true, 'plaintext', 'it speaks plain text, and credentials are given here'],
+    [false, 'tls', 'it takes TLS only'],
+  ])('are left out that announce the other than TLS: %s here', async (secure, reason, words) => {
+    const { publish, has, finder, warnings } = look({ secure });
+    await publish('worker-added', worker('a', { secure: !secure }));
+    await until(() => expect(finder.distrust).toMatchObject({ reason }));
+    expect(finder.isHopeless).toBe(true);
+    expect(warnings).toEqual([
+      expect.stringContaining(`worker a at tcp://10.0.0.7:4097: it is left out: ${words}`),
+    ]);
+    await publish('worker-added', worker('b', { secure }));
+    await publish('worker-added', worker('c', { secure: !secure, address: 'nats://a/b/c' }));
+    await has('b', 'c');
+    expect(finder.isHopeless).toBe(false);
+    expect(finder.distrust).toBeUndefined();
+    await publish('worker-updated', worker('a', { secure }));
+    await has('a', 'b', 'c');
+    finder.stop();
+  });
+
+  test('are kept when a handshake fails, and hopeless until it does not', async () => {
+    let despairs = 0;
+    const { publish, has, finder, warnings } = look({ despair: () => (despairs += 1) });
+    await publish('worker-added', worker('a'));
+    await has('a');
+    finder.failed('a', unreachable(expired));
+    expect(finder.isHopeless).toBe(true);
+    expect(finder.distrust).toBe(expired);
+    expect(despairs).toBe(1);
+    expect(warnings).toEqual([
+      'worker a at tcp://10.0.0.7:4097: it is not used: its certificate has expired',
+    ]);
+    await has('a');
+    finder.answered('a');
+    expect(finder.isHopeless).toBe(false);
+    finder.stop();
+  });
+
+  test('are out, and hopeless, when they refuse', async () => {
+    const { publish, has, finder } = look();
+    await publish('worker-added', worker('a'));
+    await has('a');
+    const cause = new AuthenticationError('it does not let this side in', {
+      reason: 'unauthorized',
+    });
+    finder.gone('a', { code: 'refused', message: cause.message, cause });
+    expect(finder.isHopeless).toBe(true);
+    expect(finder.distrust).toBe(cause);
+    finder.stop();
+  });
+
+  test('are warned of once a minute, each on its own', async () => {
+    const clock = stoppedClock();
+    const { publish, has, finder, warnings } = look({ env: clock.env });
+    await publish('worker-added', worker('a'));
+    await publish('worker-added', worker('b'));
+    await has('a', 'b');
+    const fail = (uid: string, message = 'expired') =>
+      finder.failed(uid, unreachable(new AuthenticationError(message)));
+    const said = () => warnings.splice(0).map((line) => line.replace(/ at .* used/, ''));
+    for (let second = 0; second < 59; second += 1) {
+      for (const uid of ['a', 'b']) fail(uid);
+      clock.advance(1_000);
+    }
+    expect(said()).toEqual(['worker a: expired', 'worker b: expired']);
+    clock.advance(1_000);
+    for (const uid of ['a', 'b', 'a']) fail(uid);
+    expect(said()).toEqual(['worker a: expired', 'worker b: expired']);
+    // What has changed is said when its time has come, if it is so still.
+    for (const uid of ['a', 'b']) fail(uid, 'wrong CA');
+    finder.answered('b');
+    clock.advance(59_999);
+    expect(said()).toEqual([]);
+    clock.advance(1);
+    expect(said()).toEqual(['worker a: wrong CA']);
+    finder.stop();
   });
 });
 
