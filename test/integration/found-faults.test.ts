@@ -65,7 +65,9 @@ const announced = (uid: string, fields: Partial<AnnouncedWorker> = {}): Announce
 let well: AnnouncedWorker;
 let others: WorkerPool;
 beforeAll(async () => {
-  others = await WorkerPool.open({ size: 1, transport: 'tcp' });
+  // Announced, and so for others, too.
+  const discovery = new MemoryDiscovery();
+  others = await WorkerPool.open({ size: 1, transport: 'tcp', discovery });
   const [{ uid, address, pid = 0 }] = others.workers as readonly [PoolWorker];
   well = announced(uid, { address, pid });
 });
