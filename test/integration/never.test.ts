@@ -209,6 +209,14 @@ describe('a name that somebody calls a module by', () => {
     expect(hits).toBe(0);
   });
 
+  test('leads to no other function of a module that is there, by whatever name', async () => {
+    const asked = ['__proto__', 'constructor', 'hasOwnProperty', 'then', 'default', 'add.local'];
+    for (const name of [...asked, 'add.constructor', 'add\0', ' add', 'ADD', '', 'prototype']) {
+      const error = await rejection(caller.ask(MATH, name));
+      expect(error, name).toBeInstanceOf(RoutineNotFound);
+    }
+  });
+
   test('leads to those inside', async () => {
     for (const module of ['app/lib/x.mjs', 'dep/x.mjs']) {
       expect(String(await rejection(caller.ask(module, 'run')))).toContain(
