@@ -33,7 +33,7 @@ import { defaultLimits } from '../../src/transport/link.ts';
 import { TAG_CLASS, TAG_INSTANCE, TAG_ROUTINE } from '../../src/wire/tags.ts';
 import { encodeArgs } from '../../src/wire/value.ts';
 import { Authority } from './certificates.ts';
-import { ROOT, rejection, scratchFolder, thrown } from './helpers.ts';
+import { ROOT, rejection, scratchFolder, thrown, until } from './helpers.ts';
 import { gives, kinds, leaks, recall, refuses, tells, yields } from './routines/leaky.ts';
 import { nested } from './routines/math.ts';
 
@@ -402,6 +402,39 @@ describe('a secret shows nowhere', () => {
       lines: lines.join('\n'),
       events: deep(events),
       wrong: deep(wrong),
+    });
+  });
+
+  test('of a pool that gives its certificate to its workers, and renews it', async () => {
+    const authority = await Authority.make();
+    const issued = [await authority.issue(), await authority.issue()];
+    const secrets = issued.flatMap(({ key }) => key.split('\n').slice(1, -2));
+    let given = 0;
+    const provider = {
+      reloadable: true,
+      credentials: () => WorkerCredentials.fromBytes(issued[Math.min(given++, 1)] as never),
+    };
+    const options = { size: 1, transport: 'tcp', credentials: provider, logger } as const;
+    const pool = await WorkerPool.open({ ...options, inspect: observe });
+    cleanups.push(() => pool.close({ grace: 0 }));
+    expect(await nested.on(pool)(1)).toMatchObject({ sum: 2 });
+    await until(() => expect(given).toBeGreaterThan(2));
+    const [{ address, pid }] = pool.workers as [PoolWorker];
+    const refused = await rejection(workerStatus(address));
+    const wrong = await Authority.make().then((other) => other.issue());
+    const credentials = WorkerCredentials.fromBytes(wrong);
+    const unknown = await rejection(workerStatus(address, { credentials }));
+    expectNone([...secrets, ...wrong.key.split('\n').slice(1, -2)], {
+      lines: lines.join('\n'),
+      events: deep(events),
+      pool: deep(pool),
+      provider: deep(provider),
+      refused: deep(refused),
+      unknown: deep(unknown),
+      ...(process.platform === 'linux' && {
+        cmdline: readFileSync(`/proc/${pid}/cmdline`, 'utf8'),
+        environ: readFileSync(`/proc/${pid}/environ`, 'utf8'),
+      }),
     });
   });
 
