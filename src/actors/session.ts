@@ -317,7 +317,13 @@ export class Session {
   /** Frames for calls that are over may have been on their way; those for calls that never were are lies. */
   #drop(frame: Frame): void {
     this.#link.discard(frame);
-    this.#link.stray();
+    try {
+      this.#link.stray();
+    } catch (error) {
+      // In an effect it would end this actor and no more.
+      if (!(error instanceof LimitExceeded)) throw error;
+      this.#link.cutOff(error);
+    }
   }
 
   /** An outcome in the same envelope says that the task was taken; only the others need an Ack. */
@@ -362,6 +368,7 @@ export class Session {
       return this.#nack(call, NackReason.BUSY, 'the worker has as many tasks as it may');
     }
     const execution = this.#execution(call, task, declared);
+    this.#link.took();
     this.#waited.set(call, execution);
     this.#executions.add(execution);
     const actor = createLightActor(this.#executionLogic, this.#actor, execution);

@@ -540,7 +540,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const { others } = takeTransports(this.#options.transport);
     // Those given come before the beats of gRPC: they may have a way of their own to these.
     const credentials = this.#credentials;
-    const grpc = grpcTransport({ authkey, credentials });
+    const limits = limitsOf(this.#options.limits);
+    const grpc = grpcTransport({ authkey, credentials, limits });
     return [grpc, ...guardAll(others, authkey), beatTransport({ credentials })];
   }
 

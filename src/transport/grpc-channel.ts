@@ -40,8 +40,8 @@ export abstract class GrpcChannel implements Channel {
   /** Gives the stream up at once; the peer sees a loss. */
   protected abstract cut(reason: CloseReason): void;
 
-  /** The channel has ended: gives back what belongs to it. */
-  protected abstract release(): void;
+  /** The channel has ended, for the reason: gives back what belongs to it. */
+  protected abstract release(reason: CloseReason): void;
 
   /** Starts the flow. Part of `open`. */
   protected start(stream: LinkStream, handlers: ChannelHandlers): void {
@@ -95,8 +95,9 @@ export abstract class GrpcChannel implements Channel {
     this.#stream = undefined;
     clearTimeout(this.#deadline);
     this.#deadline = undefined;
-    this.release();
-    handlers.closed(this.#closing ?? reason);
+    const why = this.#closing ?? reason;
+    this.release(why);
+    handlers.closed(why);
   }
 
   protected receive(bytes: Buffer): void {

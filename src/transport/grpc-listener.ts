@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
-import { ListenError } from '../errors.ts';
+import { type LimitExceeded, ListenError } from '../errors.ts';
 import type { Authkey } from '../security/authkey.ts';
+import { exceeded } from '../security/breaches.ts';
 import { Challenges } from '../security/challenges.ts';
+import { defaultPeerLimits, type PeerLimits } from '../security/limits.ts';
 import type { PeerIdentity } from '../security/names.ts';
 import type { CredentialSource } from '../security/source.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
@@ -18,6 +20,7 @@ import type { Listener } from './transport.ts';
 
 export interface ServerSettings {
   readonly limits: ChannelLimits;
+  readonly peerLimits?: PeerLimits | undefined;
   /** What is shown to callers; undefined for plain text. */
   readonly credentials?: CredentialSource | undefined;
   readonly options: ServerOptions;
@@ -32,16 +35,18 @@ export interface GrpcService {
   register(server: Server, connections: Connections): void;
   /** Ends the calls that go on by themselves; the server waits for it before it cuts connections. */
   end(): Promise<unknown>;
+  /** Somebody has exceeded a limit. Default: nobody counts. */
+  breached?(error: LimitExceeded, remote: string): void;
 }
+
+/** Streams at a time on one connection: a link, and some questions. */
+const MAX_STREAMS = 32;
 
 /**
  * TCP's own keepalive: the kernel of the caller's host answers it, however busy the caller is. One
  * whose host or network is gone is noticed after this time and some ten seconds of probes.
  */
 const TCP_KEEPALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 };
-
-/** Calls at a time on one connection, where not everyone may call. */
-const MAX_GUARDED_CALLS = 32;
 
 /**
  * Listens on the address, and serves there.
@@ -57,7 +62,11 @@ export async function listenGrpc(
   const address = listenAddress(text);
   const { credentials, warn = () => {} } = settings;
   await credentials?.ready();
-  const connections = new Connections(settings.authkey !== undefined);
+  const { peerLimits = defaultPeerLimits } = settings;
+  const strangers = new Strangers(peerLimits, (error, { remoteAddress = 'this machine' }) =>
+    service.breached?.(error, `${address.scheme}://${remoteAddress}`),
+  );
+  const connections = new Connections(settings.authkey !== undefined, strangers);
   const server = new Server(serverOptions(settings, connections));
   // A server socket of our own in place of grpc-js's bind: it gives plain errors, writes nothing to
   // stderr, and knows its connections, so that one whose caller no longer reads can be cut. TLS is done
@@ -74,6 +83,13 @@ export async function listenGrpc(
     },
   };
   const net = createListener(credentials, TCP_KEEPALIVE, handlers, warn);
+  const { maxLinks, maxStrangers } = peerLimits;
+  net.maxConnections = maxLinks + maxStrangers;
+  net.on('drop', ({ remoteAddress = 'this machine' } = {}) => {
+    const what = `${net.maxConnections + 1} connections at a time`;
+    const error = exceeded('maxLinks', net.maxConnections + 1, maxLinks, what);
+    service.breached?.(error, `${address.scheme}://${remoteAddress}`);
+  });
   await bind(net, address);
   let closed: Promise<void> | undefined;
   const close = async () => {
@@ -101,10 +117,10 @@ export async function listenGrpc(
 }
 
 function serverOptions({ options, authkey }: ServerSettings, connections: Connections) {
-  if (authkey === undefined) return options;
+  const all = { 'grpc.max_concurrent_streams': MAX_STREAMS, ...options };
+  if (authkey === undefined) return all;
   return {
-    ...options,
-    'grpc.max_concurrent_streams': MAX_GUARDED_CALLS,
+    ...all,
     interceptors: [
       guard(
         authkey,
@@ -130,12 +146,13 @@ export class Connections {
   readonly #open = new Set<Socket>();
   readonly #known = new Map<string, Connection>();
   readonly #guarded: boolean;
-  readonly #strangers = new Strangers();
+  readonly #strangers: Strangers;
   #named = 0;
 
   /** @param guarded whether callers must show an authkey */
-  constructor(guarded: boolean) {
+  constructor(guarded: boolean, strangers: Strangers) {
     this.#guarded = guarded;
+    this.#strangers = strangers;
   }
 
   /** @param secure whether a TLS handshake follows */

@@ -39,7 +39,8 @@ export async function serveGrpc(
     for (const channel of links) channel.close(LISTENER_CLOSED);
     await Promise.all(ends);
   };
-  return await listenGrpc(text, { register, end }, settings);
+  const breached = service.breached?.bind(service);
+  return await listenGrpc(text, { register, end, ...(breached && { breached }) }, settings);
 }
 
 interface Caller {
@@ -60,6 +61,7 @@ class ServerChannel extends GrpcChannel {
   readonly released: Promise<void>;
   readonly #stream: ServerDuplexStream<Buffer, Buffer>;
   readonly #socket: Socket | undefined;
+  readonly #closeTimeoutMs: number;
   #release: () => void = () => {};
   #marked = false;
 
@@ -73,6 +75,7 @@ class ServerChannel extends GrpcChannel {
     this.remote = caller.remote;
     this.peer = caller.peer;
     this.#stream = stream;
+    this.#closeTimeoutMs = limits.closeTimeoutMs;
     this.#socket = caller.socket;
     links.add(this);
     this.released = new Promise((resolve) => {
@@ -111,8 +114,12 @@ class ServerChannel extends GrpcChannel {
     this.#socket?.destroy();
   }
 
-  protected release(): void {
+  protected release({ code }: CloseReason): void {
     this.#release();
+    // Who breaks the protocol need not end its side of the stream, or the connection.
+    if (code !== 'protocol') return;
+    const socket = this.#socket;
+    setTimeout(() => socket?.destroy(), this.#closeTimeoutMs).unref();
   }
 
   #lost(): void {

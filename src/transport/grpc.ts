@@ -1,5 +1,6 @@
 /** Links over gRPC, on TCP (`tcp://host:port`) and on Unix sockets (`unix:///path`). */
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
+import { defaultPeerLimits, type PeerLimits } from '../security/limits.ts';
 import type { CredentialSource } from '../security/source.ts';
 import { CLIENT_OPTIONS, ClientChannel } from './grpc-client.ts';
 import { serveGrpc } from './grpc-server.ts';
@@ -10,9 +11,16 @@ export interface GrpcOptions {
   /**
    * Largest packet that is taken from a peer, in bytes. One that is larger closes the channel.
    *
-   * @default 8 MiB: far more than the envelopes of a link
+   * @default as `limits` says, or 8 MiB: far more than the envelopes of a link
    */
   readonly maxPacketBytes?: number;
+  /**
+   * What peers may ask for: sizes of packets, links, and connections of strangers. `maxPacketBytes` holds, where it is
+   * given.
+   *
+   * @default the defaults of all limits
+   */
+  readonly limits?: PeerLimits | undefined;
   /**
    * Bytes that may wait to be written before a channel says that it is full.
    *
@@ -43,12 +51,16 @@ export interface GrpcOptions {
 }
 
 const MiB = 1024 * 1024;
+/** An envelope that is larger than the limit by no more than this comes to its link, which says Goodbye. */
+const BEYOND_BYTES = 64 * 1024;
 
 /** @throws TypeError when the authkey is empty, or no key */
 export function grpcTransport(options: GrpcOptions = {}): Transport {
   const authkey = options.authkey === undefined ? undefined : new Authkey(options.authkey);
+  const { limits: peerLimits = defaultPeerLimits } = options;
+  const most = options.limits ? options.limits.maxEnvelopeBytes + BEYOND_BYTES : 8 * MiB;
   const limits = {
-    maxPacketBytes: options.maxPacketBytes ?? 8 * MiB,
+    maxPacketBytes: options.maxPacketBytes ?? most,
     maxUnsentBytes: options.maxUnsentBytes ?? MiB,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
@@ -72,7 +84,12 @@ export function grpcTransport(options: GrpcOptions = {}): Transport {
     authkey,
     credentials,
     warn,
-    options: common,
+    peerLimits,
+    options: {
+      ...common,
+      // One on which nothing is asked.
+      'grpc.max_connection_idle_ms': 2 * peerLimits.strangerMs,
+    },
   };
   return {
     schemes: ['tcp', 'unix'],

@@ -115,7 +115,7 @@ export class Link {
   #seenTask = 0;
   #packets = 0;
   #pongDue = false;
-  /** Tasks that went out, or came. */
+  /** Tasks that went out, or were taken. */
   #tasks = 0;
   /** Frames that were of no use. */
   #strays = 0;
@@ -319,7 +319,9 @@ export class Link {
     this.send({ call: 0, goodbye });
     this.#full = false;
     this.#flush();
-    this.#channel.close({ code: 'closed', message: goodbye.message });
+    const { reason, message } = goodbye;
+    const isFault = reason === GoodbyeReason.PROTOCOL || reason === GoodbyeReason.LIMIT;
+    this.#channel.close({ code: isFault ? 'protocol' : 'closed', message });
   }
 
   #tellBreach(error: LimitExceeded | ValueTooLarge): void {
@@ -331,6 +333,11 @@ export class Link {
     const message = `no Hello within ${ms} ms`;
     if (!this.#options.accepts) return this.#fail('unreachable', message);
     this.cutOff(exceeded('helloTimeoutMs', ms, ms, `there was ${message}`));
+  }
+
+  /** A task was taken that has come: more frames are due for it. */
+  took(): void {
+    this.#tasks += 1;
   }
 
   /**
@@ -425,7 +432,6 @@ export class Link {
         return this.#handlers.pong?.();
       case 'task':
         this.#seenTask = frame.call;
-        this.#tasks += 1;
     }
     this.#outbox.share();
     this.#handlers.frame(frame);

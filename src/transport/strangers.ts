@@ -3,24 +3,39 @@
  * a short time, and with few bytes.
  */
 import type { Socket } from 'node:net';
+import type { LimitExceeded } from '../errors.ts';
+import { exceeded } from '../security/breaches.ts';
+import type { PeerLimits } from '../security/limits.ts';
 
-/** So many at a time: with one more, the oldest ends. */
-export const MAX_STRANGERS = 256;
-/** Milliseconds from the connect on in which the handshake must be over, and the authkey be shown. */
-export const STRANGER_MS = 10_000;
 /** What the handshake, the exchange, and a check of health take is far less. */
 const MAX_BYTES = 64 * 1024;
 /** Until then more bytes than that can be held in memory. */
 const LOOK_MS = 50;
 
+export type StrangerLimits = Pick<PeerLimits, 'maxStrangers' | 'strangerMs'>;
+
 export class Strangers {
   /** When each came, the oldest first. */
   readonly #since = new Map<Socket, number>();
+  readonly #limits: StrangerLimits;
+  readonly #breached: (error: LimitExceeded, socket: Socket) => void;
   #timer: NodeJS.Timeout | undefined;
+
+  /** @param breached told of those that end since there are too many, or since they take too long */
+  constructor(
+    limits: StrangerLimits,
+    breached: (error: LimitExceeded, socket: Socket) => void = () => {},
+  ) {
+    this.#limits = limits;
+    this.#breached = breached;
+  }
 
   add(socket: Socket): void {
     for (const oldest of this.#since.keys()) {
-      if (this.#since.size < MAX_STRANGERS) break;
+      const { maxStrangers } = this.#limits;
+      if (this.#since.size < maxStrangers) break;
+      const what = `${maxStrangers + 1} strangers at a time`;
+      this.#breached(exceeded('maxStrangers', maxStrangers + 1, maxStrangers, what), oldest);
       this.#end(oldest);
     }
     this.#since.set(socket, performance.now());
@@ -36,9 +51,14 @@ export class Strangers {
   }
 
   #look(): void {
-    const due = performance.now() - STRANGER_MS;
+    const { strangerMs } = this.#limits;
+    const due = performance.now() - strangerMs;
     for (const [socket, since] of this.#since) {
-      if (since < due || socket.bytesRead > MAX_BYTES) this.#end(socket);
+      if (since < due) {
+        const what = `a stranger did not show who it is within ${strangerMs} ms`;
+        this.#breached(exceeded('strangerMs', strangerMs, strangerMs, what), socket);
+        this.#end(socket);
+      } else if (socket.bytesRead > MAX_BYTES) this.#end(socket);
     }
   }
 

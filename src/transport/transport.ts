@@ -102,6 +102,8 @@ export interface ListenerService {
    */
   stop(grace: number | undefined): Promise<void>;
   status(): WorkerStatus;
+  /** Somebody has exceeded a limit that holds before there is a link. Default: nobody counts. */
+  breached?(error: LimitExceeded, remote: string): void;
 }
 
 export interface WorkerStatus {

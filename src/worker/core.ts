@@ -389,6 +389,7 @@ export class WorkerCore {
   #service(concurrency: number, place: Place | undefined): ListenerService {
     return {
       link: (channel) => this.#accept(channel, concurrency, place),
+      breached: (error, remote) => this.#breaches.note(error, remote),
       // `stop` itself waits for the listener, and that for the answer to this call.
       stop: (grace) => {
         const { stop = (graceMs) => this.stop(graceMs) } = this.#options;

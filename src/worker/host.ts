@@ -117,7 +117,10 @@ export class Worker implements AsyncDisposable {
       modules: this.#policy,
       env: systemEnv,
       limits: { ...defaultLimits, ...this.#limits },
-      transports: [grpcTransport({ authkey, credentials, warn }), ...this.#transports],
+      transports: [
+        grpcTransport({ authkey, credentials, warn, limits: this.#limits }),
+        ...this.#transports,
+      ],
       beats: [beatTransport({ credentials })],
       tags,
       about: { ...who, extra, secure: this.#isSecure },

@@ -57,7 +57,7 @@ async function start(setup: WorkerSetup): Promise<void> {
     const given = await makeTransports(setup.transports);
     const keyed = (key: string | undefined) => {
       const authkey = key === undefined ? undefined : decodeAuthkey(key);
-      const grpc = grpcTransport({ authkey, credentials, warn });
+      const grpc = grpcTransport({ authkey, credentials, warn, limits: setup.limits });
       return { grpc, others: guardAll(given, authkey) };
     };
     const { authkey, secret = authkey } = setup;

@@ -11,9 +11,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { InspectionEvent } from 'xstate';
 import { AuthenticationError, type PoolWorker } from '../../src/index.ts';
 import { Authkey } from '../../src/security/authkey.ts';
+import { defaultPeerLimits } from '../../src/security/limits.ts';
 import { grpcTransport } from '../../src/transport/grpc.ts';
 import { GrpcCaller } from '../../src/transport/grpc-caller.ts';
-import { MAX_STRANGERS } from '../../src/transport/strangers.ts';
 import type { Channel, CloseReason, Transport } from '../../src/transport/transport.ts';
 import { readChallengeReply, writeChallengeReply } from '../../src/wire/generated/auth.js';
 import { rejection, until } from './helpers.ts';
@@ -427,7 +427,7 @@ describe('who has not shown the authkey', () => {
     const { answers, closed } = dial(grpcTransport({ authkey: secret }), worker.address);
     await until(() => expect(answers).toEqual(['answer']));
     const { port } = new URL(worker.address.replace('tcp:', 'http:'));
-    const strangers = Array.from({ length: MAX_STRANGERS + 20 }, () => {
+    const strangers = Array.from({ length: defaultPeerLimits.maxStrangers + 20 }, () => {
       const socket = connectSocket(Number(port), '127.0.0.1').resume();
       socket.on('error', () => {});
       cleanups.push(() => socket.destroy());

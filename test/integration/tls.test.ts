@@ -11,10 +11,10 @@ import {
   WorkerCredentials,
   workerStatus,
 } from '../../src/index.ts';
+import { defaultPeerLimits } from '../../src/security/limits.ts';
 import type { CertificateBytes } from '../../src/security/material.ts';
 import { CredentialSource } from '../../src/security/source.ts';
 import { type GrpcOptions, grpcTransport } from '../../src/transport/grpc.ts';
-import { MAX_STRANGERS } from '../../src/transport/strangers.ts';
 import type { Channel, CloseReason } from '../../src/transport/transport.ts';
 import { startBeat } from '../../src/worker/beat.ts';
 import { Authority, type Certificates } from './certificates.ts';
@@ -442,7 +442,7 @@ describe('a stranger', () => {
 
   test('one of many that do not shake hands makes room for who does', async () => {
     const worker = await serve();
-    const strangers = Array.from({ length: MAX_STRANGERS + 10 }, () =>
+    const strangers = Array.from({ length: defaultPeerLimits.maxStrangers + 10 }, () =>
       connectSocket(portOf(worker), '127.0.0.1'),
     );
     const closed = strangers.map((socket) => ended(socket));
@@ -452,7 +452,7 @@ describe('a stranger', () => {
         open -= 1;
       });
     }
-    await until(() => expect(open).toBeLessThanOrEqual(MAX_STRANGERS));
+    await until(() => expect(open).toBeLessThanOrEqual(defaultPeerLimits.maxStrangers));
     const end = dial(transportOf(good), worker);
     await until(() => expect(end.heard).toEqual(['hello']));
     for (const socket of strangers) socket.destroy();
