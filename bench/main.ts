@@ -15,9 +15,10 @@ import { context } from './suites/context/index.ts';
 import { core } from './suites/core/index.ts';
 import { discovery } from './suites/discovery/index.ts';
 import { nats } from './suites/nats/index.ts';
+import { security } from './suites/security/index.ts';
 import { values } from './suites/values/index.ts';
 
-const suites: readonly Suite[] = [core, values, context, discovery, nats];
+const suites: readonly Suite[] = [core, values, context, discovery, nats, security];
 
 function usage(): string {
   const lines = suites.flatMap(({ name, about, measurements }) => [
