@@ -69,8 +69,6 @@ export function clientOptions(material: Material, address: Address): ConnectionO
   const name = expectedName(material, address);
   return {
     secureContext: contextOf(material),
-    // Said, since the default is a matter of NODE_TLS_REJECT_UNAUTHORIZED.
-    rejectUnauthorized: true,
     // For what stands between and chooses by it; an IP address is no name there.
     ...(address.scheme === 'tcp' && isIP(address.host) === 0 && { servername: address.host }),
     checkServerIdentity: (_host, { subjectaltname }) => {

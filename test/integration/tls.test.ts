@@ -307,18 +307,6 @@ test('no warning of Node comes with addresses that are no names', async () => {
   expect(warnings).toEqual([]);
 });
 
-test('no setting of Node has certificates pass unseen', async () => {
-  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
-  cleanups.push(() => {
-    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
-  });
-  const worker = await serve(transportOf({ ...(await other.issue()), ca: authority.ca }));
-  const { cause } = await refusal(transportOf(good), worker);
-  expect(cause.reason).toBe('worker-wrong-ca');
-  const caller = transportOf({ ...(await other.issue()), ca: authority.ca });
-  expect((await refusal(caller, await serve())).cause.reason).toBe('caller-wrong-ca');
-});
-
 test('credentials and an authkey are asked for both', async () => {
   const authkey = 'correct horse battery staple';
   const worker = await serve(transportOf(good, { authkey }));
