@@ -302,6 +302,19 @@ describe('a worker that exposes no stacks', () => {
     expect(String(await rejection(refuses.on(pool)()))).toContain('no [path not sent]');
   });
 
+  test('nor why it does not stop, or say how it is', async () => {
+    const failed = () => {
+      throw new Error(`can't remove '${scratch}/x' of ${process.execPath}`);
+    };
+    const service = { link: () => {}, stop: async () => failed(), status: failed };
+    const listener = await grpcTransport().listen('tcp://127.0.0.1:0', service);
+    cleanups.push(() => listener.close());
+    for (const ask of [stopWorker, workerStatus]) {
+      const { message } = (await rejection(ask(listener.address))) as Error;
+      expect(message).toContain("can't remove '[path not sent]' of [path not sent]");
+    }
+  });
+
   test('nor to workers that its tasks call', async () => {
     const heard = await tells.on(pool)();
     expect(heard).toMatchObject({ message: 'about [path not sent]' });
