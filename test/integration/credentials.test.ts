@@ -15,6 +15,7 @@ import {
 } from '../../src/index.ts';
 import { Authority, type Certificates } from './certificates.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
+import { block } from './routines/busy.ts';
 import { family, once, pid } from './routines/tasks.ts';
 
 const folder = scratchFolder();
@@ -140,6 +141,19 @@ describe('spawned workers with certificates', () => {
     const error = (await rejection(WorkerPool.open({ size: 1, credentials: bad }))) as Error;
     expect(error).toBeInstanceOf(CredentialsError);
     expect(error.message).toMatch(words);
+  });
+
+  test('are asked by TLS whether they live, with the certificates of that time', async () => {
+    const { provider, change } = changing(good);
+    const options = { size: 1, transport: 'tcp', credentials: provider, lostAfter: 1_000 } as const;
+    const pool = await open(options);
+    const [worker] = pool.workers;
+    const next = await other.issue();
+    change(next);
+    const renewed = { credentials: WorkerCredentials.fromBytes(next) };
+    await until(() => workerStatus(worker?.address as string, renewed));
+    const file = trace(folder);
+    expect(await block.on(pool)(file.path, 2_500)).toBe(worker?.pid);
   });
 
   test('are none where the pool alone is to show no certificate', async () => {
