@@ -256,7 +256,8 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const { credentials: given } = checked;
     const warn = (message: string) => log.warn(message, 'SkeinSecurityWarning');
     const credentials = given && new CredentialSource(given, { warn });
-    await credentials?.ready();
+    // Without them the workers begin to start at once.
+    if (credentials) await credentials.ready();
     const discovery = checked.discovery && (await takeDiscovery(checked.discovery));
     let pool: WorkerPool;
     try {
