@@ -7,8 +7,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Logger,
   type PeerLimits,
+  StaticDiscovery,
   Worker,
   type WorkerOptions,
+  WorkerPool,
   workerStatus,
 } from '../../src/index.ts';
 import { encodeContext, encodeVariable } from '../../src/wire/context.ts';
@@ -26,7 +28,7 @@ import {
   type TaskFrame,
   taskOf,
 } from './raw-link.ts';
-import { begun, releaseAll } from './routines/hostile.ts';
+import { begun, echo, releaseAll } from './routines/hostile.ts';
 
 const KiB = 1024;
 const workers: Worker[] = [];
@@ -429,6 +431,34 @@ describe('the time', () => {
     expect((await busy.goodbye()).reason).toBe(GoodbyeReason.IDLE);
     expect(worker.breaches).toEqual({});
   });
+
+  test.each([true, false])(
+    'of the link of a pool, which has another one for its next call (lazy: %s)',
+    async (lazy) => {
+      let links = 0;
+      const worker = await serve(
+        { idleLinkTimeoutMs: 100 },
+        {
+          inspect: (event) => {
+            if (event.type === '@xstate.event' && event.event.type === 'up') links += 1;
+          },
+        },
+      );
+      const discovery = new StaticDiscovery([addressOf(worker)]);
+      await using pool = await WorkerPool.open({ discovery, lazy });
+      expect(await echo.on(pool)(1)).toBe(1);
+      const before = links;
+      // Where it is lazy it connects with the call, and else by itself.
+      await until(() => {
+        const { via } = pool.workers[0] ?? {};
+        if (lazy) expect(via).toBeUndefined();
+        else expect(links).toBeGreaterThan(before);
+      });
+      expect(await echo.on(pool)(2)).toBe(2);
+      expect(links).toBeGreaterThan(before);
+      expect(pool.workers).toMatchObject([{ unreachable: false }]);
+    },
+  );
 
   test('of connections that ask nothing', async () => {
     const worker = await serve({ strangerMs: 300 });

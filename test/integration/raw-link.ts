@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   decodeEnvelope,
   EnvelopeWriter,
@@ -21,10 +22,22 @@ import {
   PROTOCOL_VERSION,
 } from '../../src/wire/frame.ts';
 import { encodeArgs } from '../../src/wire/value.ts';
-import { until } from './helpers.ts';
 
 const LINK = '/skein.v1.Worker/Link';
 export const MODULE = 'skein/test/integration/routines/hostile.ts';
+
+/** Polls until `check` does not throw. As in `helpers.ts`, which is for the processes of tests alone. */
+async function until<T>(check: () => T, timeoutMs = 15_000): Promise<T> {
+  const due = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      return check();
+    } catch (error) {
+      if (performance.now() > due) throw error;
+    }
+    await sleep(2);
+  }
+}
 
 /** A message of gRPC: a byte that says whether it is compressed, its length, and the message. */
 export function message(bytes: Uint8Array, length = bytes.length, compressed = 0): Buffer {
