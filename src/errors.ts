@@ -259,6 +259,11 @@ export class CredentialsError extends SkeinError {
   readonly code = 'CREDENTIALS';
 }
 
+/** The worker knows who sends the task, by its certificate, and does not let it run. */
+export class AuthorizationError extends SkeinError {
+  readonly code = 'AUTHORIZATION';
+}
+
 /** A worker process did not come up, or workers died so often that the pool gave up. */
 export class WorkerStartError extends SkeinError {
   readonly code = 'WORKER_START';

@@ -31,6 +31,7 @@ export { StaticDiscovery } from './discovery/static.ts';
 export {
   AuthenticationError,
   type AuthenticationReason,
+  AuthorizationError,
   ChainContention,
   ChainSerializationError,
   ClassRegistrationError,
@@ -65,7 +66,12 @@ export {
   WorkerUnreachable,
 } from './errors.ts';
 export { consoleLogger, type Logger, type LogLevel } from './logger.ts';
-export type { BackpressureRoutine, ConnectOptions, PoolOptions } from './pool/options.ts';
+export type {
+  AuthorizeRoutine,
+  BackpressureRoutine,
+  ConnectOptions,
+  PoolOptions,
+} from './pool/options.ts';
 export { type PoolWorker, WorkerPool } from './pool/pool.ts';
 export { ContextVar } from './routine/context-var.ts';
 export type { RoutineOptions } from './routine/definition.ts';
@@ -110,6 +116,7 @@ export type {
   WorkerMethod,
   WorkerStatus,
 } from './transport/transport.ts';
+export type { Authorize, AuthorizedTask, AuthorizeHook } from './worker/authorize.ts';
 export type { Backpressure, OfferedTask } from './worker/backpressure.ts';
 export { Worker } from './worker/host.ts';
 export type { WorkerOptions } from './worker/options.ts';

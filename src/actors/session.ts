@@ -132,6 +132,11 @@ export interface SessionPorts {
    * Never throws or rejects. Undefined: it wants all.
    */
   readonly declines?: ((scope: Scope) => boolean | Promise<boolean>) | undefined;
+  /**
+   * Throws, or rejects, when the caller may not have a task run. Asked before anything of it is read or loaded.
+   * Undefined: it may have all.
+   */
+  readonly permits?: ((task: TaskScope) => Promise<void> | undefined) | undefined;
   /** A place for one more task; false when all are taken. */
   takePlace(): boolean;
   freePlace(): void;
@@ -447,7 +452,9 @@ export class Session {
       if (!Array.isArray(args)) throw new SerializationError('the arguments are no array');
       execution.args = args;
     };
-    const found = declared.found ?? this.#ports.resolve(declared.module, declared.name);
+    const find = () => declared.found ?? this.#ports.resolve(declared.module, declared.name);
+    const permitted = this.#ports.permits?.(execution.task);
+    const found = permitted === undefined ? find() : permitted.then(find);
     return found instanceof Promise ? found.then(take) : take(found);
   }
 

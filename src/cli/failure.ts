@@ -1,13 +1,18 @@
 /** How the command fails: with a message for people, and an exit code for scripts. */
-import { AuthenticationError, SkeinError } from '../errors.ts';
+import {
+  AuthenticationError,
+  CredentialsError,
+  NoWorkersAvailable,
+  SkeinError,
+} from '../errors.ts';
 
 export const EXIT = {
   /** The routine threw, nobody answers, a port is taken. */
   failed: 1,
   /** An option, an argument or a file that makes no sense. */
   usage: 2,
-  /** The authkey is wrong, or missing. */
-  authkey: 3,
+  /** The authkey or the certificate is wrong, or missing. */
+  untrusted: 3,
   SIGHUP: 129,
   SIGINT: 130,
   SIGTERM: 143,
@@ -45,7 +50,10 @@ function refuse(option: string, error: unknown): never {
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Failure) return error.exitCode;
-  if (error instanceof AuthenticationError) return EXIT.authkey;
+  const reason = error instanceof NoWorkersAvailable ? error.cause : error;
+  if (reason instanceof AuthenticationError || reason instanceof CredentialsError) {
+    return EXIT.untrusted;
+  }
   return EXIT.failed;
 }
 

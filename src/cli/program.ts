@@ -17,7 +17,7 @@ const EXIT_CODES = `Exit codes:
   0    done
   1    it failed: the routine threw, nobody answers, a port is taken
   2    an option, argument or file that makes no sense
-  3    the authkey is wrong, or missing
+  3    the authkey or the certificate is wrong, or missing
   130  ended by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP`;
 
 const ABOUT_KEYS = `Authkey:

@@ -18,8 +18,11 @@ import {
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import { type CredentialsGiven, checkCredentials } from '../security/credentials.ts';
 import { limitsOf, type PeerLimits } from '../security/limits.ts';
+import type { PeerIdentity } from '../security/names.ts';
 import { checkRecipes, type TransportGiven, takeTransports } from '../transport/given.ts';
+import { type AuthorizedTask, type AuthorizeHook, checkNamesOf } from '../worker/authorize.ts';
 import type { Backpressure, OfferedTask } from '../worker/backpressure.ts';
+import { checkAuthorizable } from '../worker/options.ts';
 
 export interface PoolOptions {
   /**
@@ -55,6 +58,14 @@ export interface PoolOptions {
    * all is plain text. Transports of their own, such as NATS, have their own options for it.
    */
   readonly credentials?: CredentialsGiven;
+  /**
+   * Whose calls spawned workers take, of those whom the `credentials` let in: names in their certificates, of which
+   * one is enough; or a routine, whose plain function each worker runs, with who calls, when somebody links with it or
+   * asks it something, and with the task, too, before each task, and that lets in with true alone. The pool's
+   * own certificate must be let in, too. It needs `mutual` credentials, and gRPC alone. Default: everyone whose
+   * certificate is valid.
+   */
+  readonly authorize?: readonly string[] | AuthorizeRoutine;
   /**
    * Modules that each spawned worker imports before it takes tasks: paths from the current folder, or names
    * such as `my-app/src/routines.ts`. Default: none, and each is imported with the first task that needs it.
@@ -146,7 +157,10 @@ export interface PoolOptions {
 
 /** Options of a pool that uses the workers of a durable one. */
 export interface ConnectOptions
-  extends Omit<PoolOptions, 'size' | 'discovery' | 'extra' | 'transport' | 'host' | 'restarts'> {
+  extends Omit<
+    PoolOptions,
+    'size' | 'discovery' | 'extra' | 'transport' | 'host' | 'restarts' | 'authorize'
+  > {
   /**
    * What reaches the workers: gRPC, which is always there, and `natsTransport(...)` of `skein/nats`, say, or several
    * in an array. The pool itself is asked over gRPC. Default: gRPC alone.
@@ -156,6 +170,12 @@ export interface ConnectOptions
   readonly host?: string;
   /** Default: 7411. */
   readonly port?: number;
+}
+
+/** What `routine(hook)` gives for a function that tells who may call, and what. */
+export interface AuthorizeRoutine {
+  (peer: PeerIdentity, task?: AuthorizedTask): Promise<boolean>;
+  readonly local: AuthorizeHook;
 }
 
 /** What `routine(hook)` gives for a function that tells of an offered task whether to refuse it. */
@@ -176,6 +196,7 @@ const POOL_OPTIONS = [
   'extra',
   'authkey',
   'credentials',
+  'authorize',
   'modules',
   'root',
   'lazy',
@@ -198,7 +219,7 @@ const POOL_OPTIONS = [
 ];
 
 /** For workers that are spawned. */
-const NOT_FOR_CONNECT = ['size', 'discovery', 'extra', 'restarts', 'proxyTtl'];
+const NOT_FOR_CONNECT = ['authorize', 'size', 'discovery', 'extra', 'restarts', 'proxyTtl'];
 
 /** @throws TypeError when there is one that `connect` does not have, or no transport; `open` checks the others */
 export function checkConnectOptions(options: ConnectOptions): void {
@@ -227,6 +248,11 @@ export function checkOptions(options: PoolOptions): PoolOptions {
   const { filter, host, lazy, extra, authkey } = options;
   if (authkey !== undefined) new Authkey(authkey);
   if (options.credentials !== undefined) checkCredentials(options.credentials);
+  if (options.authorize !== undefined) {
+    checkAuthorizable(options);
+    if (Array.isArray(options.authorize)) checkNamesOf(options.authorize);
+    else hookName('authorize', options.authorize);
+  }
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError('filter must be a function that takes the metadata of a worker');
   }

@@ -47,7 +47,7 @@ import {
   checkOptions,
   type PoolOptions,
 } from './options.ts';
-import { checkSpawnable } from './own-certificate.ts';
+import { checkAuthorizesItself, checkSpawnable } from './own-certificate.ts';
 
 /** A worker of a pool. */
 export interface PoolWorker {
@@ -137,6 +137,7 @@ type Settings = PoolOptions &
       | 'extra'
       | 'authkey'
       | 'credentials'
+      | 'authorize'
       | 'root'
       | 'host'
       | 'limits'
@@ -314,6 +315,9 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     for (const name of ['lease', 'filter'] as const) {
       if (discovery !== undefined || options[name] === undefined) continue;
       this.#log.warn(`${name} has no effect without discovery: it is for workers that are found`);
+    }
+    if (size === 0 && options.authorize !== undefined) {
+      this.#log.warn('authorize has no effect without size: it is for workers that are spawned');
     }
     const limits: Limits = { ...defaultLimits, ...limitsOf(this.#options.limits) };
     this.#isForOthers = parts.isForOthers ?? false;
@@ -563,6 +567,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       startTimeout,
       lostAfter,
       authkey,
+      authorize,
       modules,
       root,
       lazy,
@@ -573,7 +578,11 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     const isShared = publisher !== undefined || root !== undefined;
     const listen = listenOf(this.#options, publisher?.bindHost);
     const isSecure = size > 0 && this.#credentials !== undefined;
-    if (isSecure && listen) checkSpawnable(this.#credentials.material, listen);
+    if (isSecure) {
+      const { material } = this.#credentials;
+      if (listen) checkSpawnable(material, listen);
+      checkAuthorizesItself(material, authorize);
+    }
     return new Children({
       setup: {
         tags,
@@ -583,6 +592,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
         allowInline,
         strict,
         backpressure: backpressure && hookName('backpressure', backpressure),
+        authorize: typeof authorize === 'function' ? hookName('authorize', authorize) : authorize,
         modules,
         root: resolve(root ?? '.'),
         files: !isShared,

@@ -13,7 +13,7 @@ import { parseAddress } from './address.ts';
 import { identity } from './grpc-channel.ts';
 import { CLIENT_OPTIONS, grpcTarget, tidy } from './grpc-client.ts';
 import { CallerCredentials } from './grpc-credentials.ts';
-import { authenticationProblem, proving } from './grpc-prover.ts';
+import { proving, refusalOf } from './grpc-prover.ts';
 
 export interface CallerOptions {
   /** What the server must show that it has, as this side does. */
@@ -164,9 +164,11 @@ export class GrpcCaller implements Disposable {
   }
 
   #fail(error: ServiceError, fail: (error: CallError) => void): void {
-    const refusal = authenticationProblem(error, this.#authkey !== undefined);
+    const refusal = refusalOf(error, this.#authkey !== undefined);
     if (refusal !== undefined) {
-      return fail(new AuthenticationError(`${this.#address}: ${refusal}`, { cause: error }));
+      const { reason, message } = refusal;
+      const text = `${this.#address}: ${message}`;
+      return fail(new AuthenticationError(text, { reason, cause: error }));
     }
     const asked = this.#credentials.problem(error);
     if (asked === undefined) return fail(error);

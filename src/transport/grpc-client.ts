@@ -14,7 +14,7 @@ import { plain } from '../wire/plain.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import { type ChannelLimits, GrpcChannel, identity, LINK_PATH } from './grpc-channel.ts';
 import { CallerCredentials } from './grpc-credentials.ts';
-import { authenticationProblem, proving } from './grpc-prover.ts';
+import { proving, refusalOf } from './grpc-prover.ts';
 import type { ChannelHandlers, CloseReason } from './transport.ts';
 
 export interface ClientSettings {
@@ -124,14 +124,16 @@ export class ClientChannel extends GrpcChannel {
 
   /** `error` is undefined when the worker ended the stream with status OK. */
   #reason(error: ServiceError | undefined): CloseReason {
+    const refusal = error && refusalOf(error, this.#settings.authkey !== undefined);
+    // The answer to an authkey comes before the one to who shows it.
+    if (refusal && (!this.#connected || refusal.reason === 'unauthorized')) {
+      const { reason, message: why } = refusal;
+      const message = `There is no link with the worker at ${this.remote}: ${why}.`;
+      const text = `${this.remote}: ${why}`;
+      const cause = new AuthenticationError(text, { reason, cause: error });
+      return { code: 'refused', message, cause };
+    }
     if (!this.#connected) {
-      const given = this.#settings.authkey !== undefined;
-      const refusal = error && authenticationProblem(error, given);
-      if (refusal !== undefined) {
-        const message = `There is no link with the worker at ${this.remote}: ${refusal}.`;
-        const cause = new AuthenticationError(`${this.remote}: ${refusal}`, { cause: error });
-        return { code: 'refused', message, cause };
-      }
       const message = `No worker answers at ${this.remote}: ${connectProblem(error)}.`;
       return { code: 'unreachable', message, cause: error };
     }

@@ -24,7 +24,7 @@ export const CLIENT_NONCE_KEY = 'skein-client-nonce-bin';
 export const PROOF_KEY = 'skein-proof-bin';
 
 /** What is answered without a proof. */
-const OPEN = new Set([CHALLENGE_PATH, HEALTH_PATH]);
+export const OPEN_PATHS: ReadonlySet<string> = new Set([CHALLENGE_PATH, HEALTH_PATH]);
 
 /** The nonces of a connection, by what grpc-js says is the peer; undefined when it has ended. */
 export type ChallengesOf = (peer: string) => Challenges | undefined;
@@ -61,7 +61,7 @@ export function guard(
   proven: (peer: string) => void,
 ): ServerInterceptor {
   return ({ path: method }, call) => {
-    if (OPEN.has(method)) return new ServerInterceptingCall(call);
+    if (OPEN_PATHS.has(method)) return new ServerInterceptingCall(call);
     const refuse = (code: status, details: string) => call.sendStatus({ code, details });
     return new ServerInterceptingCall(call, {
       start: (next) =>

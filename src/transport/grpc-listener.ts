@@ -2,7 +2,12 @@
 import { once } from 'node:events';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  type ServerInterceptor,
+  type ServerOptions,
+} from '@grpc/grpc-js';
 import { type LimitExceeded, ListenError } from '../errors.ts';
 import type { Authkey } from '../security/authkey.ts';
 import { exceeded } from '../security/breaches.ts';
@@ -11,6 +16,7 @@ import { defaultPeerLimits, type PeerLimits } from '../security/limits.ts';
 import type { PeerIdentity } from '../security/names.ts';
 import type { CredentialSource } from '../security/source.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
+import { type Admits, authorizer } from './grpc-authorize.ts';
 import type { ChannelLimits } from './grpc-channel.ts';
 import { guard, registerChallenge } from './grpc-guard.ts';
 import { listenProblem } from './listen-problem.ts';
@@ -26,6 +32,8 @@ export interface ServerSettings {
   readonly options: ServerOptions;
   /** What callers must show that they have. */
   readonly authkey: Authkey | undefined;
+  /** Which callers are let in, of those that have shown a certificate. Default: all. */
+  readonly admits?: Admits | undefined;
   /** Takes what people should know. Default: nobody does. */
   readonly warn?: ((message: string) => void) | undefined;
 }
@@ -116,19 +124,19 @@ export async function listenGrpc(
   };
 }
 
-function serverOptions({ options, authkey }: ServerSettings, connections: Connections) {
-  const all = { 'grpc.max_concurrent_streams': MAX_STREAMS, ...options };
-  if (authkey === undefined) return all;
-  return {
-    ...all,
-    interceptors: [
-      guard(
-        authkey,
-        (peer) => connections.challenges(peer),
-        (peer) => connections.prove(peer),
-      ),
-    ],
-  };
+function serverOptions(
+  { options, authkey, admits }: ServerSettings,
+  connections: Connections,
+): ServerOptions {
+  const interceptors: ServerInterceptor[] = [];
+  if (authkey !== undefined) {
+    const challengesOf = (peer: string) => connections.challenges(peer);
+    interceptors.push(guard(authkey, challengesOf, (peer) => connections.prove(peer)));
+  }
+  if (admits !== undefined) {
+    interceptors.push(authorizer(admits, (peer) => connections.identity(peer)));
+  }
+  return { 'grpc.max_concurrent_streams': MAX_STREAMS, ...options, interceptors };
 }
 
 /** A connection that grpc-js has. */

@@ -11,6 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { PbfReader } from 'pbf';
+import type { AuthenticationReason } from '../errors.ts';
 import { type Authkey, KEY_WANTED, NONCE_BYTES } from '../security/authkey.ts';
 import { readChallengeReply } from '../wire/generated/auth.js';
 import { identity } from './grpc-channel.ts';
@@ -37,17 +38,27 @@ export function proving(client: Client, authkey: Authkey | undefined): CallOptio
   return authkey === undefined ? {} : { interceptors: [prover(client, authkey)] };
 }
 
+/** Why a worker does not let this side in. */
+export interface Refusal {
+  readonly reason: AuthenticationReason;
+  /** In words, with `it` for the worker. */
+  readonly message: string;
+}
+
 /**
- * Why a call was refused, when it was for an authkey; otherwise undefined.
+ * Why a call was refused, when the other side knew who asks, or did not; otherwise undefined.
  *
  * @param given whether the client has an authkey
  */
-export function authenticationProblem(
+export function refusalOf(
   { code, details }: Pick<ServiceError, 'code' | 'details'>,
   given: boolean,
-): string | undefined {
+): Refusal | undefined {
+  if (code === status.PERMISSION_DENIED) {
+    return { reason: 'unauthorized', message: `it does not let this side in: ${details}` };
+  }
   if (code !== status.UNAUTHENTICATED) return undefined;
-  return given ? details : KEY_WANTED;
+  return { reason: 'authkey', message: given ? details : KEY_WANTED };
 }
 
 interface Problem {

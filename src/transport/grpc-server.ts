@@ -40,7 +40,9 @@ export async function serveGrpc(
     await Promise.all(ends);
   };
   const breached = service.breached?.bind(service);
-  return await listenGrpc(text, { register, end, ...(breached && { breached }) }, settings);
+  const admits = service.admits?.bind(service);
+  const all = { register, end, ...(breached && { breached }) };
+  return await listenGrpc(text, all, { ...settings, admits });
 }
 
 interface Caller {

@@ -104,6 +104,11 @@ export interface ListenerService {
   status(): WorkerStatus;
   /** Somebody has exceeded a limit that holds before there is a link. Default: nobody counts. */
   breached?(error: LimitExceeded, remote: string): void;
+  /**
+   * Whether a caller is let in, to link or to ask; a transport that knows callers by certificates asks before
+   * anything else. Never throws or rejects. Absent: all are.
+   */
+  admits?(peer: PeerIdentity | undefined): boolean | Promise<boolean>;
 }
 
 export interface WorkerStatus {

@@ -34,6 +34,7 @@ import {
   type WorkerStatus,
 } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
+import type { Authorizer } from './authorize.ts';
 import { asker, type Backpressure } from './backpressure.ts';
 import { Place } from './place.ts';
 import { ProxyKeeper } from './proxy-keeper.ts';
@@ -93,6 +94,8 @@ export interface WorkerCoreOptions {
    * Default: all tasks are taken.
    */
   readonly backpressure?: Backpressure | undefined;
+  /** Which callers are let in that it knows by certificates, and which of their tasks run. Default: all. */
+  readonly authorizer?: Authorizer | undefined;
   /** Whether functions by value run here, code of whoever can call the worker. Default: false. */
   readonly allowInline?: boolean;
   /**
@@ -387,6 +390,7 @@ export class WorkerCore {
    * @param place where callers reach it; undefined for its own tasks
    */
   #service(concurrency: number, place: Place | undefined): ListenerService {
+    const { authorizer } = this.#options;
     return {
       link: (channel) => this.#accept(channel, concurrency, place),
       breached: (error, remote) => this.#breaches.note(error, remote),
@@ -396,6 +400,7 @@ export class WorkerCore {
         return Promise.race([this.#stopped, stop(grace)]);
       },
       status: () => ({ ...this.status, about: place?.about ?? this.#about }),
+      ...(place && authorizer && { admits: (peer) => authorizer.admits(peer) }),
     };
   }
 
@@ -405,7 +410,7 @@ export class WorkerCore {
     if (!nested && this.#sessions.size - this.#nested.size >= maxLinks) {
       return this.#turnAway(channel);
     }
-    const { allowInline = false, modules } = this.#options;
+    const { allowInline = false, modules, authorizer } = this.#options;
     const { resolve = resolver(allowInline, modules) } = this.#options;
     const session = new Session(this.#actor, channel, {
       env: this.#options.env,
@@ -421,6 +426,10 @@ export class WorkerCore {
       admission: this.#admission,
       // As with `concurrency`: a task would wait for itself.
       declines: nested ? undefined : this.#declines,
+      permits:
+        !nested && authorizer?.asksForTasks
+          ? (task) => authorizer.permits(channel.peer, task)
+          : undefined,
       takePlace: () => this.#takePlace(concurrency),
       freePlace: () => {
         this.#running -= 1;

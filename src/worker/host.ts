@@ -25,16 +25,19 @@ import { defaultLimits } from '../transport/link.ts';
 import { reportOf, type WorkerStatusReport } from '../transport/status.ts';
 import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
+import { Authorizer } from './authorize.ts';
 import { type Beat, startBeat } from './beat.ts';
 import { guardAll, listenBeside } from './beside.ts';
 import { WorkerCore } from './core.ts';
 import {
+  authorizeOf,
   beatBeside,
   checkWorkerOptions,
   foundOnNetwork,
   graceOf,
   grpcOf,
   hookOf,
+  NOT_MUTUAL,
   type WorkerOptions,
 } from './options.ts';
 import type { Place } from './place.ts';
@@ -109,6 +112,7 @@ export class Worker implements AsyncDisposable {
     const credentials = given && new CredentialSource(given, { warn });
     this.#credentials = credentials;
     this.#isSecure = given !== undefined && grpcOf(this.#options) !== undefined;
+    const authorize = authorizeOf(this.#options);
     const who = { host: hostname() || 'localhost', pid: process.pid, version: VERSION };
     const inspector = inspectorOf(this.#log, inspect);
     this.#policy = { root: resolve(this.#options.root ?? '.'), files: false };
@@ -127,6 +131,7 @@ export class Worker implements AsyncDisposable {
       concurrency: this.#options.concurrency,
       exposeStacks: exposeStacks ?? true,
       allowInline: this.#options.allowInline ?? false,
+      authorizer: authorize && new Authorizer(authorize, { env: systemEnv, warn }),
       home: processHome,
       strictContext: this.#options.strict ?? isStrict(process.env.SKEIN_CONTEXT),
       backpressure: backpressure && hookOf(backpressure),
@@ -248,6 +253,7 @@ export class Worker implements AsyncDisposable {
         'cert and key are missing: a worker shows a certificate, also where mutual is false',
       );
     }
+    if (this.#options.authorize !== undefined && !material.mutual) throw new TypeError(NOT_MUTUAL);
     const problem = dateProblem(material);
     if (problem) throw new CredentialsError(`the worker does not start: ${problem.message}`);
   }

@@ -68,6 +68,8 @@ export interface WorkerSetup {
   readonly exposeStacks: boolean;
   /** The routine that is asked whether it takes a task; undefined for none. */
   readonly backpressure: HookName | undefined;
+  /** Whose calls it takes, by names in certificates, or by the routine that is asked; undefined: all. */
+  readonly authorize: readonly string[] | HookName | undefined;
   /** Whether functions by value run here. */
   readonly allowInline: boolean;
   /** Whether values of context variables that can't travel fail their tasks. */

@@ -8,6 +8,7 @@ import { systemEnv } from '../env.ts';
 import { MainModuleError } from '../errors.ts';
 import { logLevel, RuntimeLog } from '../logger.ts';
 import { setHomeDispatcher } from '../routine/gate.ts';
+import type { HookName } from '../routine/hook.ts';
 import { loadLocal } from '../routine/modules.ts';
 import { decodeAuthkey } from '../security/authkey.ts';
 import { CredentialSource } from '../security/source.ts';
@@ -15,6 +16,8 @@ import { beatTransport } from '../transport/beat.ts';
 import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits } from '../transport/link.ts';
 import { VERSION } from '../transport/version.ts';
+import { type Authorize, type AuthorizeHook, Authorizer } from './authorize.ts';
+import type { Backpressure } from './backpressure.ts';
 import { startBeat } from './beat.ts';
 import { guardAll, listenBeside, makeTransports } from './beside.ts';
 import { WorkerCore } from './core.ts';
@@ -52,7 +55,9 @@ async function start(setup: WorkerSetup): Promise<void> {
     const secure = credentials !== undefined && setup.address !== undefined;
     packages = new PackageNews(setup, send);
     for (const module of setup.modules) await loadLocal(module, packages.policy);
-    const backpressure = setup.backpressure && (await resolveHook(setup.backpressure));
+    const backpressure =
+      setup.backpressure && (await resolveHook<Backpressure>(setup.backpressure));
+    const authorize = setup.authorize && (await authorizeFor(setup.authorize));
     // Those that the pool has found know nothing of its secret.
     const given = await makeTransports(setup.transports);
     const keyed = (key: string | undefined) => {
@@ -82,6 +87,7 @@ async function start(setup: WorkerSetup): Promise<void> {
       home: processHome,
       strictContext: isStrict(process.env.SKEIN_CONTEXT) || setup.strict,
       backpressure,
+      authorizer: authorize && new Authorizer(authorize, { env: systemEnv, warn }),
       warn: (message) => log.warn(message),
       ...(inspect && { inspect }),
       stop: leave,
@@ -113,6 +119,10 @@ async function start(setup: WorkerSetup): Promise<void> {
   } catch (error) {
     send({ skein: 'failed', message: String(error) }, () => process.exit(1));
   }
+}
+
+async function authorizeFor(given: readonly string[] | HookName): Promise<Authorize> {
+  return 'module' in given ? await resolveHook<AuthorizeHook>(given) : given;
 }
 
 /** Ends as a signal asks. Calls that come from now on find another worker. */

@@ -13,10 +13,11 @@ import {
   given,
 } from '../routine/options.ts';
 import type { AuthkeyGiven } from '../security/authkey.ts';
-import { type CredentialsGiven, checkCredentials } from '../security/credentials.ts';
+import { type CredentialsGiven, checkCredentials, isProvider } from '../security/credentials.ts';
 import { limitsOf, type PeerLimits } from '../security/limits.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { type TransportGiven, takeTransports } from '../transport/given.ts';
+import { type Authorize, type AuthorizeHook, checkNamesOf } from './authorize.ts';
 import type { Backpressure } from './backpressure.ts';
 
 export interface WorkerOptions {
@@ -120,6 +121,14 @@ export interface WorkerOptions {
    * same way. Default: none, and all is plain text.
    */
   readonly credentials?: CredentialsGiven;
+  /**
+   * Whose calls it takes, of those whom its `credentials` let in: names in their certificates, as `web.my-app` or
+   * `spiffe://my-app/web`, of which one is enough; or a function `(peer, task?)`, also a routine, whose plain function
+   * is taken. That is asked when a caller links with the worker or asks it something, without a task, and for each
+   * task, before anything of it is loaded. It gets in with true alone. It needs `mutual` credentials, and gRPC alone.
+   * Default: everyone whose certificate is valid.
+   */
+  readonly authorize?: Authorize | { readonly local: AuthorizeHook };
   /** Takes its warnings and steps: a logger of pino, say. Default: process warnings, and what `SKEIN_LOG` says. */
   readonly logger?: Logger;
   /** XState's inspector: sees all actors of the worker. */
@@ -151,6 +160,7 @@ const WORKER_OPTIONS = [
   'callerLostAfter',
   'authkey',
   'credentials',
+  'authorize',
   'lazy',
   'proxyTtl',
   'logger',
@@ -203,6 +213,7 @@ export function checkWorkerOptions(options: WorkerOptions): WorkerOptions {
   checkMs('proxyTtl', options.proxyTtl, 1);
   checkBooleans({ exposeStacks, allowInline, strict, lazy: options.lazy });
   if (options.credentials !== undefined) checkCredentials(options.credentials);
+  if (options.authorize !== undefined) authorizeOf(options);
   if (options.logger !== undefined) checkLogger(options.logger);
   if (backpressure !== undefined) hookOf(backpressure);
   if (inspect !== undefined && typeof inspect !== 'function') {
@@ -276,6 +287,51 @@ export function hookOf(hook: NonNullable<WorkerOptions['backpressure']>): Backpr
   if (typeof hook === 'function') return hook;
   throw new TypeError(`backpressure must be a function, not ${String(hook)}`);
 }
+
+/**
+ * Who decides whose calls are taken.
+ *
+ * @throws TypeError when nobody does, or callers show no certificates
+ */
+export function authorizeOf({
+  authorize,
+  credentials,
+  transport,
+}: Pick<WorkerOptions, 'authorize' | 'credentials' | 'transport'>): Authorize | undefined {
+  if (authorize === undefined) return undefined;
+  checkAuthorizable({ credentials, transport });
+  if (Array.isArray(authorize)) {
+    checkNamesOf(authorize);
+    return [...authorize];
+  }
+  const { local } = authorize as { local?: unknown };
+  if (typeof local === 'function') return local as AuthorizeHook;
+  if (typeof authorize === 'function') return authorize;
+  throw new TypeError(
+    `authorize must be an array of names in certificates, or a function, not ${String(authorize)}`,
+  );
+}
+
+interface WhoIsKnown {
+  readonly credentials?: CredentialsGiven | undefined;
+  readonly transport?: WorkerOptions['transport'] | undefined;
+}
+
+/** @throws TypeError when callers show no certificates that `authorize` could look at */
+export function checkAuthorizable({ credentials, transport }: WhoIsKnown): void {
+  if (credentials === undefined) {
+    throw new TypeError('authorize goes by the certificates of callers: give credentials, too');
+  }
+  if (!isProvider(credentials) && !credentials.mutual) throw new TypeError(NOT_MUTUAL);
+  if (takeTransports(transport).others.length === 0) return;
+  throw new TypeError(
+    'authorize goes by the certificates of callers, and only gRPC has them: leave out the other transports',
+  );
+}
+
+/** What is wrong with credentials for workers that are to know their callers by them. */
+export const NOT_MUTUAL =
+  'authorize goes by the certificates of callers, and credentials with mutual: false ask them for none';
 
 /**
  * What `stop` is given, in milliseconds; undefined for no limit.

@@ -5,7 +5,6 @@ import type { HookName } from '../routine/hook.ts';
 import { explainFailure, isLoaded, loadModule } from '../routine/modules.ts';
 import { lookup, namesIn, type RegisteredRoutine } from '../routine/registry.ts';
 import { type ModulePolicy, modulePolicy } from '../routine/whereabouts.ts';
-import type { Backpressure } from './backpressure.ts';
 import { isInline, resolveInline } from './inline.ts';
 
 /**
@@ -18,14 +17,17 @@ export function resolver(allowInline: boolean, policy?: ModulePolicy) {
 }
 
 /**
- * The plain function of the routine that is a pool's backpressure hook.
+ * The plain function of the routine that is a hook of a pool.
  *
  * @throws RoutineNotFound, MainModuleError when it is not there
  */
-export async function resolveHook({ module, name }: HookName): Promise<Backpressure> {
+export async function resolveHook<T extends (...args: never[]) => unknown>({
+  module,
+  name,
+}: HookName): Promise<T> {
   // It is the pool that names it.
   const { fn } = await resolveRoutine(module, name, { ...modulePolicy(), files: true });
-  return (task) => fn(task);
+  return ((...args) => fn(...args)) as T;
 }
 
 /**

@@ -347,6 +347,7 @@ test.each(['unix', 'tcp'])(
           authkey: undefined,
           secret: undefined,
           material: undefined,
+          authorize: undefined,
           callerLostAfterMs: undefined,
           extra: undefined,
           modules: [],
