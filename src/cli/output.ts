@@ -37,7 +37,10 @@ export async function print(line: string): Promise<void> {
 
 /** Where a program is told what to write, the option that does it. */
 export function inWordsOfCommand(text: string): string {
-  return text.replaceAll('give `transport: natsTransport(...)`, of skein/nats', 'give --nats URL');
+  return text
+    .replaceAll('give `transport: natsTransport(...)`, of skein/nats', 'give --nats URL')
+    .replaceAll('give credentials here, too', 'give --ca, --cert and --key')
+    .replaceAll('say by credentials.as({ identity }) which', 'say by --tls-identity which');
 }
 
 /** Says something about what goes on, beside the output. */

@@ -3,11 +3,12 @@ import { ControlClient } from '../control/client.ts';
 import type { ListedWorker } from '../control/workers.ts';
 import { plain } from '../wire/plain.ts';
 import { readAuthkey } from './authkey.ts';
+import { type CredentialFlags, credentialsOf } from './credentials.ts';
 import { checked } from './failure.ts';
 import { given } from './given.ts';
 import { duration, paint, print, say, tableOf } from './output.ts';
 
-export interface PoolFlags {
+export interface PoolFlags extends CredentialFlags {
   readonly host?: string;
   readonly port?: number;
   readonly authkey?: string;
@@ -77,5 +78,6 @@ export async function poolDown(flags: PoolFlags, secret: string | undefined): Pr
 async function clientOf(flags: PoolFlags, secret: string | undefined): Promise<ControlClient> {
   const authkey = await readAuthkey(flags.authkey, secret);
   const { host, port } = flags;
-  return checked('--host, --port', () => new ControlClient(given({ host, port, authkey })));
+  const options = given({ host, port, authkey, credentials: credentialsOf(flags) });
+  return checked('--host, --port', () => new ControlClient(options));
 }

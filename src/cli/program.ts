@@ -1,6 +1,7 @@
 /** The command line: what can be given, and what it says about itself. */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../transport/version.ts';
+import { credentialOptions } from './credentials.ts';
 import { EXIT } from './failure.ts';
 import { natsOptions } from './nats.ts';
 import {
@@ -24,6 +25,10 @@ const ABOUT_KEYS = `Authkey:
   A secret that both sides have. It is proven, and never sent. Make one by
     openssl rand -base64 24 > key && chmod 600 key
   and give --authkey key, or the environment variable SKEIN_AUTHKEY, to workers, pools and callers.
+
+Certificates:
+  With --ca, --cert and --key, or the environment variables SKEIN_CA, SKEIN_CERT and SKEIN_KEY, all
+  connections are encrypted, and both sides show who they are. Files that are replaced are read again.
 
 NATS:
   Workers that can't be dialed, behind NAT or in another cloud, are reached over NATS servers: give
@@ -88,10 +93,16 @@ function examples(...lines: string[]): string {
 
 /** Where a durable pool answers. */
 function atPool(command: Command, what: string): Command {
-  return command
+  command
     .option('--host <host>', `${what} (default: 127.0.0.1)`)
-    .option('--port <port>', 'its port (default: 7411)', port)
-    .addOption(authkeyOption());
+    .option('--port <port>', 'its port (default: 7411)', port);
+  return trusted(command);
+}
+
+/** How the two sides know each other. */
+function trusted(command: Command): Command {
+  for (const option of [authkeyOption(), ...credentialOptions()]) command.addOption(option);
+  return command;
 }
 
 /** How workers are reached over NATS. */
@@ -102,10 +113,7 @@ function overNats(command: Command, what: string): Command {
 
 /** What workers can be told. */
 function ofWorkers(command: Command): Command {
-  return overNats(
-    command,
-    'NATS servers that workers are reached over, and on no port without --host',
-  )
+  overNats(command, 'NATS servers that workers are reached over, and on no port without --host')
     .option('--tag <tag>', 'label for pools and balancers to choose by; can be repeated', several)
     .option('--module <module>', 'module to load at the start; can be repeated', several)
     .option('--root <folder>', 'below which callers can have modules loaded (default: here)')
@@ -116,8 +124,8 @@ function ofWorkers(command: Command): Command {
       '--grace <time>',
       'how long tasks may go on when it ends, as 10s (default: no limit)',
       time,
-    )
-    .addOption(authkeyOption());
+    );
+  return trusted(command);
 }
 
 function addWorker(program: Command, run: (flags: object) => Promise<void>): void {
@@ -138,6 +146,7 @@ function addWorker(program: Command, run: (flags: object) => Promise<void>): voi
         'skein worker --discovery local:my-app --module src/routines.ts',
         'skein worker --discovery lan --authkey key --tag gpu',
         'skein worker --host 0.0.0.0 --port 7500 --authkey key',
+        'skein worker --host 0.0.0.0 --ca ca.pem --cert worker.pem --key worker.key',
         'skein worker --nats nats://10.0.0.7 --discovery nats:my-app --authkey key',
       ),
     )
@@ -207,9 +216,9 @@ function addRun(
     .addOption(discoveryOption('run it on a worker that is found; see below'))
     .option('--tag <tag>', 'which a worker must have; can be repeated', several)
     .option('--timeout <time>', 'how long it may take, as 10s (default: no limit)', time);
-  overNats(command, 'NATS servers that workers are reached over')
+  overNats(command, 'NATS servers that workers are reached over');
+  trusted(command)
     .option('--json', 'print JSON, a line for each value')
-    .addOption(authkeyOption())
     .addHelpText(
       'after',
       `\nWithout --host, --port and --discovery it runs on a worker of its own, whose output goes to standard error.\n${examples(

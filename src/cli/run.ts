@@ -7,6 +7,7 @@ import { isTypeScript } from '../routine/typescript.ts';
 import { findNamed } from '../wire/names.ts';
 import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
+import { type CredentialFlags, credentialOptions, credentialsOf } from './credentials.ts';
 import { checked, Failure, isExpected, usage } from './failure.ts';
 import { given } from './given.ts';
 import { load } from './modules.ts';
@@ -16,7 +17,7 @@ import { isColoured, isUnread, print } from './output.ts';
 import { Signals } from './signals.ts';
 import { prepareTypeScript } from './typescript.ts';
 
-export interface RunFlags extends NatsFlags {
+export interface RunFlags extends NatsFlags, CredentialFlags {
   readonly host?: string;
   readonly port?: number;
   readonly authkey?: string;
@@ -110,11 +111,21 @@ async function openPool(
       '--nats says how workers are reached, and not which: give --discovery nats:NAME, too',
     );
   }
+  const lone = credentialOptions().find(
+    (option) => flags[option.attributeName() as keyof CredentialFlags] !== undefined,
+  );
+  if (alone && lone) {
+    throw usage(
+      `${lone.long} says how workers are reached, and not which: give --host or --discovery, too`,
+    );
+  }
+  // A worker of its own has a socket that nobody else reaches.
+  const credentials = alone ? undefined : credentialsOf(flags);
   const nats = alone ? undefined : await natsOf(flags, natsServers);
   const which = discovery === undefined ? undefined : discoveryOf(discovery, nats);
   // Otherwise it would wait for workers that it can't hear of.
   if (/^nats(:|$)/.test(discovery ?? '')) await nats?.connect();
-  const options = given({ tags, authkey });
+  const options = given({ tags, authkey, credentials });
   const found = { ...options, ...given({ transport: nats?.transport }), startTimeout: PATIENCE_MS };
   return await checked('skein run', () => {
     if (remote) return WorkerPool.connect(given({ ...found, host, port }));

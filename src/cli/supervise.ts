@@ -3,16 +3,18 @@ import { availableParallelism } from 'node:os';
 import { DEFAULT_POOL_HOST } from '../control/place.ts';
 import { type ControlServer, serveControl } from '../control/server.ts';
 import { openWith, WorkerPool } from '../pool/pool.ts';
+import type { CredentialsProvider } from '../security/credentials.ts';
 import { formatAddress } from '../transport/address.ts';
+import { credentialsOf } from './credentials.ts';
 import { checked } from './failure.ts';
 import { given } from './given.ts';
 import { type Nats, natsOf } from './nats.ts';
 import { discoveryOf } from './options.ts';
-import { say } from './output.ts';
+import { say, warn } from './output.ts';
 import { Signals } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
 import { prepareTypeScript } from './typescript.ts';
-import { folderOf, isFoundOnTcp, type WorkerFlags, warnIfOpen } from './worker.ts';
+import { folderOf, isFoundOnTcp, isMutual, type WorkerFlags, warnIfOpen } from './worker.ts';
 
 export interface UpFlags extends WorkerFlags {
   readonly breadth?: number;
@@ -40,20 +42,23 @@ export async function supervise(
   const { host = DEFAULT_POOL_HOST, port, concurrency, grace } = flags;
   const nats = await natsOf(flags, flags.natsServers);
   const transport = nats?.transport;
-  const supervisor = new Supervisor({ host, concurrency, authkey, transport, say });
+  const credentials = credentialsOf(flags);
+  const trust = { authkey, credentials };
+  const supervisor = new Supervisor({ host, concurrency, ...trust, transport, say });
   const control = await checked('--host, --port', () =>
-    serveControl(given({ host, port, authkey, transport, source: supervisor }) as never),
+    serveControl({ ...given({ host, port, ...trust, transport }), warn, source: supervisor }),
   );
   const signals = new Signals('the pool waits for tasks that run', () => {
     void supervisor.end(grace);
   });
   try {
-    const pool = await openPool(flags, authkey, nats, supervisor);
+    const pool = await openPool(flags, trust, nats, supervisor);
     if (supervisor.isEnding) await pool.close({ grace: 0 });
     else {
       supervisor.pool = pool;
       nats?.warnIfOpen(authkey !== undefined);
-      await up(reportOf(control, pool, authkey !== undefined));
+      const isGuarded = authkey !== undefined || isMutual(flags, credentials);
+      await up(reportOf(control, pool, isGuarded));
       await supervisor.over;
     }
   } finally {
@@ -62,9 +67,15 @@ export async function supervise(
   return signals.exitCode ?? 0;
 }
 
+/** How callers and workers know each other. */
+interface Trust {
+  readonly authkey: Uint8Array | undefined;
+  readonly credentials: CredentialsProvider | undefined;
+}
+
 async function openPool(
   flags: UpFlags,
-  authkey: Uint8Array | undefined,
+  trust: Trust,
   nats: Nats | undefined,
   supervisor: Supervisor,
 ): Promise<WorkerPool> {
@@ -85,7 +96,7 @@ async function openPool(
     root,
     concurrency,
     allowInline,
-    authkey,
+    ...trust,
     discovery: discovery && (() => discovery),
     restarts: { limit: Number.POSITIVE_INFINITY },
     inspect: supervisor.inspect,
@@ -104,9 +115,9 @@ function poolTransport(nats: Nats | undefined, host: string | undefined) {
   return host === undefined ? nats.transport : (['tcp', nats.transport] as const);
 }
 
-function reportOf({ host, port }: ControlServer, pool: WorkerPool, hasKey: boolean): UpReport {
+function reportOf({ host, port }: ControlServer, pool: WorkerPool, isGuarded: boolean): UpReport {
   const address = formatAddress({ scheme: 'tcp', host, port });
-  warnIfOpen(address, hasKey);
+  warnIfOpen(address, isGuarded);
   const workers = pool.workers.filter(({ spawned }) => spawned).length;
   return { address, workers, pid: process.pid };
 }

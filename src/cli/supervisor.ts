@@ -6,6 +6,7 @@ import type { ControlledWorker } from '../control/workers.ts';
 import { isWildcard } from '../discovery/adapters/interfaces.ts';
 import type { ReplacedWorker } from '../pool/children.ts';
 import type { PoolWorker, WorkerPool } from '../pool/pool.ts';
+import type { CredentialsGiven } from '../security/credentials.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { stopWorker } from '../transport/stop.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -17,6 +18,7 @@ export interface SupervisorOptions {
   readonly host: string;
   readonly concurrency: number | undefined;
   readonly authkey: Uint8Array | undefined;
+  readonly credentials: CredentialsGiven | undefined;
   /** How they are reached where gRPC does not reach them. */
   readonly transport: Transport | undefined;
   /** Says what happens to the workers. */
@@ -81,7 +83,7 @@ export class Supervisor implements ControlSource {
   };
 
   workers(): readonly ControlledWorker[] {
-    const { concurrency } = this.#options;
+    const { concurrency, credentials } = this.#options;
     return this.#workers.map(({ uid, address, alternatives, beat, host, pid, tags }) => ({
       uid,
       address: this.#advertised(address),
@@ -92,6 +94,7 @@ export class Supervisor implements ControlSource {
       tags,
       version: VERSION,
       restarts: this.#restarts.get(uid) ?? 0,
+      secure: credentials !== undefined && address.startsWith('tcp:'),
       ...(concurrency !== undefined && { channel: { concurrency } }),
     }));
   }
@@ -122,10 +125,10 @@ export class Supervisor implements ControlSource {
   }
 
   #hurry(grace: number): void {
-    const { authkey, transport } = this.#options;
+    const { authkey, credentials, transport } = this.#options;
     for (const { address, beat } of this.#workers) {
       // One that is gone has nothing to do any more.
-      stopWorker(address, { grace, beat, authkey, transport }).catch(() => {});
+      stopWorker(address, { grace, beat, authkey, credentials, transport }).catch(() => {});
     }
   }
 

@@ -6,6 +6,7 @@ import { parseAddress } from '../transport/address.ts';
 import { Worker } from '../worker/host.ts';
 import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
+import { type CredentialFlags, credentialsOf } from './credentials.ts';
 import { checked, usage } from './failure.ts';
 import { given } from './given.ts';
 import { load } from './modules.ts';
@@ -15,7 +16,7 @@ import { paint, print, say, warn } from './output.ts';
 import { Signals } from './signals.ts';
 import { prepareTypeScript } from './typescript.ts';
 
-export interface WorkerFlags extends NatsFlags {
+export interface WorkerFlags extends NatsFlags, CredentialFlags {
   readonly host?: string;
   readonly port?: number;
   readonly beatPort?: number;
@@ -41,6 +42,7 @@ export async function runWorker(
   surviveTasks();
   const authkey = await readAuthkey(flags.authkey, secret);
   const { host, port, beatPort, tag: tags, concurrency, allowInline, discovery: which } = flags;
+  const credentials = credentialsOf(flags);
   const nats = await natsOf(flags, natsServers);
   const discovery = which === undefined ? undefined : discoveryOf(which, nats);
   // Callers name modules of this program, and none of the rest of this machine.
@@ -49,7 +51,7 @@ export async function runWorker(
   const onTcp = [host, port, beatPort].some((place) => place !== undefined) || isFoundOnTcp(which);
   const transport = nats && (onTcp ? (['tcp', nats.transport] as const) : nats.transport);
   const places = { host, port, beatPort, transport };
-  const options = { ...places, tags, root, concurrency, allowInline, authkey };
+  const options = { ...places, tags, root, concurrency, allowInline, authkey, credentials };
   const worker = checked('skein worker', () => {
     return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
       ownProcess: true,
@@ -60,7 +62,7 @@ export async function runWorker(
   });
   for (const module of flags.module ?? []) await load(module, root);
   const address = await worker.start();
-  warnIfOpen(address, authkey !== undefined);
+  warnIfOpen(address, authkey !== undefined || isMutual(flags, credentials));
   nats?.warnIfOpen(authkey !== undefined);
   if (flags.json) {
     // Who has the address of a beat can end its worker.
@@ -87,12 +89,19 @@ export function folderOf(root = '.'): string {
   throw usage(`--root ${root}: there is no folder ${folder}`);
 }
 
+/** Whether callers must show certificates. */
+export function isMutual(flags: CredentialFlags, credentials: unknown): boolean {
+  return credentials !== undefined && !flags.oneWay;
+}
+
 /** Whoever can connect can have code run. */
-export function warnIfOpen(address: string, hasKey: boolean): void {
-  if (hasKey || !address.startsWith('tcp:')) return;
+export function warnIfOpen(address: string, isGuarded: boolean): void {
+  if (isGuarded || !address.startsWith('tcp:')) return;
   const place = parseAddress(address);
   if (place.scheme !== 'tcp' || isLoopback(place.host)) return;
-  warn(`whoever reaches ${address} can run routines: give it an authkey (see skein --help)`);
+  warn(
+    `whoever reaches ${address} can run routines: give it an authkey, or certificates (see skein --help)`,
+  );
 }
 
 /** A task's code must not end the worker for the other tasks. */
