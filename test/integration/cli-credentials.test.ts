@@ -91,6 +91,6 @@ test('a certificate makes no sense where nobody is reached', async () => {
 test('a worker with a certificate that has expired does not start, and says so', async () => {
   const expired = { ...good, cert: 'expired/cert.pem', key: 'expired/key.pem' };
   const { code, err } = await result(['worker', '--port', '0', ...flagsOf(expired)], { cwd });
-  expect(code).toBe(1);
+  expect(code).toBe(3);
   expect(err).toMatch(/^error: the worker does not start: the certificate has expired, on/);
 });
