@@ -91,7 +91,7 @@ export class Authorizer {
     const decide = (isPermitted: boolean) => {
       if (isPermitted) return;
       const name = peer === undefined ? 'a caller without a certificate' : who(peer);
-      this.#warn(`a task of ${task.routine} was refused (authorize), of ${name}`);
+      this.#warn(`a task of ${plain(task.routine)} was refused (authorize), of ${name}`);
       throw new AuthorizationError(`the worker does not let ${name} run ${task.routine}`);
     };
     const answer = peer !== undefined && this.#ask(peer, viewOf(task));
@@ -103,7 +103,9 @@ export class Authorizer {
   #ask(peer: PeerIdentity, task: AuthorizedTask | undefined): boolean | Promise<boolean> {
     const failed = (error: unknown) => {
       const what =
-        task === undefined ? 'a caller was not let in' : `a task of ${task.routine} was refused`;
+        task === undefined
+          ? 'a caller was not let in'
+          : `a task of ${plain(task.routine)} was refused`;
       this.#warn(`the authorize hook failed, so that ${what}: ${String(error)}`);
       return false;
     };
