@@ -1,7 +1,8 @@
 /** docs/security.md names tests that are there, and SECURITY.md and the examples what is in the package. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { runProgram } from '../../../src/cli/program.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
@@ -46,4 +47,34 @@ test('the package has it, with the examples', () => {
     expect(files).toContain(file);
   }
   for (const file of readdirSync(join(ROOT, 'examples/security'))) expect(doc).toContain(file);
+});
+
+describe('a command line', () => {
+  const all = (text: string, pattern: RegExp) =>
+    [...text.matchAll(pattern)].map(([, found = '']) => found);
+  const manifest = read('examples/security/worker.yaml');
+  const [args = ''] = all(manifest, / args:\n((?: +(?:-|#) .+\n)+)/g);
+  const lines = [
+    ...all(doc, /^npx skein (.+)$/gm).map((line) => line.split(' # ')[0]?.split(' ') ?? []),
+    all(args, /^ +- (.+)$/gm),
+  ];
+
+  test.each(lines.map((line) => [line]))('is understood: %j', async (line) => {
+    const error = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const called: unknown[] = [];
+    const take = async (flags: object) => {
+      called.push(flags);
+      return 0;
+    };
+    const none = async () => 1;
+    const code = await runProgram(line, {
+      ...{ worker: take, up: none, supervise: none, down: none, list: none, ping: none },
+      run: (_module, _routine, _args, flags) => take(flags),
+    });
+    expect([code, error.mock.calls]).toEqual([0, []]);
+    const flag = expect.stringMatching(/\.(?:pem|key|crt)$/);
+    expect(called).toMatchObject([
+      { ca: flag, cert: flag, key: flag, tlsIdentity: 'workers.my-app' },
+    ]);
+  });
 });
