@@ -22,7 +22,7 @@ export const credentialOptions = (): Option[] => [
   new Option('--one-way', 'callers show no certificate, only workers and pools do'),
   new Option(
     '--tls-identity <name>',
-    'name in the certificates of workers and pools (default: $SKEIN_IDENTITY, or where they are dialed)',
+    'name in the certificates of workers and pools (default: $SKEIN_TLS_IDENTITY, or where they are dialed)',
   ),
 ];
 
@@ -45,7 +45,7 @@ export function credentialsOf(
   }
   const cert = flags.cert ?? (environment.SKEIN_CERT || undefined);
   const key = flags.key ?? (environment.SKEIN_KEY || undefined);
-  const identity = flags.tlsIdentity ?? (environment.SKEIN_IDENTITY || undefined);
+  const identity = flags.tlsIdentity ?? (environment.SKEIN_TLS_IDENTITY || undefined);
   try {
     return WorkerCredentials.watchFiles({ ca, cert, key, mutual: !flags.oneWay, identity });
   } catch (error) {

@@ -40,7 +40,7 @@ export function inWordsOfCommand(text: string): string {
   return text
     .replaceAll('give `transport: natsTransport(...)`, of skein/nats', 'give --nats URL')
     .replaceAll('give credentials here, too', 'give --ca, --cert and --key')
-    .replaceAll('say by credentials.as({ identity }) which', 'say by --tls-identity which');
+    .replaceAll('credentials.as({ identity })', '--tls-identity');
 }
 
 /** Says something about what goes on, beside the output. */

@@ -61,10 +61,10 @@ export class CallerCredentials extends ChannelCredentials {
   }
 
   async #ask(cause: ServiceError): Promise<TrustProblem | undefined> {
-    const problem = await preflight(this.#address, this.#material);
-    if (problem === undefined) return undefined;
     // The next one may be made with newer ones.
     void this.#source?.refresh();
+    const problem = await preflight(this.#address, this.#material);
+    if (problem === undefined) return undefined;
     const { message, reason } = problem;
     const text = `${formatAddress(this.#address)}: ${message}`;
     return { message, error: new AuthenticationError(text, { reason, cause }) };

@@ -152,8 +152,13 @@ function workerProblem(
     case 'other':
       return { reason: 'handshake', message: `its certificate is not accepted: ${objection}` };
   }
-  const message = nameProblem(expectedName(material, address), subjectAltName);
-  return message === undefined ? undefined : { reason: 'worker-wrong-name', message };
+  const wrong = nameProblem(expectedName(material, address), subjectAltName);
+  if (wrong === undefined) return undefined;
+  const isGiven = material.identity !== undefined;
+  const remedy = isGiven
+    ? ''
+    : '; if it is the right one, say its name by credentials.as({ identity })';
+  return { reason: 'worker-wrong-name', message: wrong + remedy };
 }
 
 /** The worker is the right one, and might not take the certificate here. */

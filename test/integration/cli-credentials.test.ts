@@ -62,9 +62,11 @@ test('a worker is known by its identity, and warns nobody of strangers', async (
   const worker = skein(['worker', '--host', '0.0.0.0', ...flagsOf(named)], { cwd });
   const [, port] = await worker.says(/listens at tcp:\/\/.*:(\d+)$/m);
   expect(worker.err()).toBe('');
-  const at = ['--discovery', `static:127.0.0.1:${port}`, '--tls-identity', 'workers.my-app'];
+  const at = ['--discovery', `static:127.0.0.1:${port}`];
+  const env = { SKEIN_TLS_IDENTITY: 'workers.my-app' };
   const called = await result(['run', 'routines.js', 'add', '1', '2', ...at, ...flagsOf(good)], {
     cwd,
+    env,
   });
   expect(called).toEqual({ code: 0, out: '3\n', err: '' });
   worker.child.kill('SIGTERM');
