@@ -16,7 +16,12 @@ import { PoolDiscovery } from '../control/discovery.ts';
 import type { WorkerMetadata } from '../discovery/discovery.ts';
 import { type OwnedDiscovery, takeDiscovery } from '../discovery/given.ts';
 import { systemEnv, type Timer } from '../env.ts';
-import { MainModuleError, PoolClosed, WorkerStartError } from '../errors.ts';
+import {
+  type AuthenticationError,
+  MainModuleError,
+  PoolClosed,
+  WorkerStartError,
+} from '../errors.ts';
 import { logLevel, RuntimeLog } from '../logger.ts';
 import { type Dispatcher, type DispatchTarget, dispatcherOf } from '../routine/dispatcher.ts';
 import { addDispatcher, MAIN_MODULE_ADVICE, removeDispatcher } from '../routine/gate.ts';
@@ -35,7 +40,7 @@ import { grpcTransport } from '../transport/grpc.ts';
 import { defaultLimits, type Limits } from '../transport/link.ts';
 import { probe } from '../transport/probe.ts';
 
-import { type Dialer, unserved } from '../transport/transport.ts';
+import { type CloseReason, type Dialer, unserved } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { atExit } from '../worker/at-exit.ts';
 import { guardAll } from '../worker/beside.ts';
@@ -48,6 +53,7 @@ import {
   type PoolOptions,
 } from './options.ts';
 import { checkAuthorizesItself, checkSpawnable } from './own-certificate.ts';
+import { OwnTrust } from './own-trust.ts';
 
 /** A worker of a pool. */
 export interface PoolWorker {
@@ -178,6 +184,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
   readonly #discovery: OwnedDiscovery | undefined;
   readonly #credentials: CredentialSource | undefined;
   readonly #finder: Finder | undefined;
+  readonly #ownTrust: OwnTrust;
   /** Takes back what is left to do when the process ends. */
   readonly #atExit: () => void;
   readonly #opened: Promise<void>;
@@ -282,6 +289,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     this.#discovery = discovery;
     this.#credentials = credentials;
     this.#log = log;
+    this.#ownTrust = new OwnTrust((message) => log.warn(message, 'SkeinSecurityWarning'));
     this.#breaches = new Breaches({ env: systemEnv, warn: (message) => this.#log.warn(message) });
     this.#options = {
       size: discovery === undefined ? availableParallelism() : 0,
@@ -352,13 +360,15 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       breached: (error, worker) => this.#breaches.note(error, worker),
       awaited: () => this.#keepAlive(),
       gone: (uid, refusal) => this.#finder?.gone(uid, refusal),
-      failed: (uid, reason) => this.#finder?.failed(uid, reason),
-      answered: (uid) => this.#finder?.answered(uid),
+      failed: (uid, reason) => this.#failed(uid, reason),
+      answered: (uid) => {
+        this.#ownTrust.forget(uid);
+        this.#finder?.answered(uid);
+      },
       ...(discovery && { patienceMs: this.#options.startTimeout }),
-      // Those that were spawned may have died, and come again.
-      hopeless: () => size === 0 && this.#finder?.isHopeless === true,
-      why: () => this.#finder?.why ?? '',
-      cause: () => this.#finder?.distrust,
+      hopeless: () => this.#isHopeless,
+      why: () => this.#distrust?.message ?? this.#finder?.why ?? '',
+      cause: () => this.#finder?.distrust ?? this.#distrust,
     });
     this.#finder = discovery && this.#makeFinder(discovery, foundTransports, limits, reach);
     this.#atExit = atExit(() => this.#children.cleanUp());
@@ -502,7 +512,10 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       drop: (_context: PoolContext, { slot, why }: EventOf<PoolEvent, 'exited'>) => {
         const worker = this.#children.worker(slot);
         this.#children.forget(slot);
-        if (worker) this.#proxy.send({ type: 'dropped', uid: worker.uid, message: why });
+        if (worker) {
+          this.#ownTrust.forget(worker.uid);
+          this.#proxy.send({ type: 'dropped', uid: worker.uid, message: why });
+        }
         this.#announce();
         if (this.#children.size > 0) return;
         if (this.#closing) this.#desert(why);
@@ -620,6 +633,27 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
     });
   }
 
+  #failed(uid: string, reason: CloseReason): void {
+    const own = this.#children.workers.find((worker) => worker.uid === uid);
+    if (own === undefined) return this.#finder?.failed(uid, reason);
+    this.#ownTrust.failed(own, reason);
+    if (this.#isHopeless) this.#proxy.despair();
+  }
+
+  /** Why none of the spawned workers can be reached, if that is for a lack of trust. */
+  get #distrust(): AuthenticationError | undefined {
+    return this.#ownTrust.distrustOf(this.#children.workers.map(({ uid }) => uid));
+  }
+
+  /** Whether no worker can be reached for reasons that do not go by themselves. */
+  get #isHopeless(): boolean {
+    const isFoundHopeless = this.#finder?.isHopeless;
+    // Those that were spawned and have died come again.
+    if (this.#options.size === 0) return isFoundHopeless === true;
+    if (this.#distrust === undefined) return false;
+    return isFoundHopeless !== false || this.#finder?.workers.length === 0;
+  }
+
   #makeFinder(
     { discovery }: OwnedDiscovery,
     transports: readonly Dialer[],
@@ -721,6 +755,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       this.#letGo();
       this.#atExit();
       this.#children.cleanUp();
+      this.#ownTrust.end();
       this.#settleOpened?.reject(this.#failure ?? closed);
       this.#resolveEnded();
     });

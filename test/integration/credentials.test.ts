@@ -163,6 +163,29 @@ describe('spawned workers with certificates', () => {
     expect(error.message).toContain('cert and key are missing');
   });
 
+  test('are not waited for in vain when their certificate expires', async () => {
+    const { provider, change } = changing(good);
+    const pool = await open({ size: 1, credentials: provider });
+    const own = pool.workers[0]?.pid;
+    change(await authority.issue({ dates: 'expired' }));
+    const { address = '' } = pool.workers[0] ?? {};
+    await until(async () => {
+      const asked = await rejection(workerStatus(address, { credentials }));
+      expect(asked).toMatchObject({ reason: 'worker-expired' });
+    });
+    const error = await rejection(pid.with({ pool, timeout: 10_000 })());
+    expect(error).toMatchObject({
+      code: 'NO_WORKERS_AVAILABLE',
+      message: expect.stringContaining('its certificate has expired'),
+      cause: { reason: 'worker-expired' },
+    });
+    expect(warnings.filter((line) => line.startsWith('worker '))).toEqual([
+      expect.stringContaining('its certificate has expired'),
+    ]);
+    change(await authority.issue());
+    await until(async () => expect(await pid.with({ pool, timeout: 5_000 })()).toBe(own));
+  });
+
   test('are known by their identity, wherever they are', async () => {
     const names = ['spiffe://my-app/worker'];
     const given = WorkerCredentials.fromBytes(await authority.issue({ names }));
