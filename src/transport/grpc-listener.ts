@@ -71,8 +71,8 @@ export async function listenGrpc(
   const { credentials, warn = () => {} } = settings;
   await credentials?.ready();
   const { peerLimits = defaultPeerLimits } = settings;
-  const strangers = new Strangers(peerLimits, (error, { remoteAddress = 'this machine' }) =>
-    service.breached?.(error, `${address.scheme}://${remoteAddress}`),
+  const strangers = new Strangers(peerLimits, (error, socket) =>
+    service.breached?.(error, `${address.scheme}://${hostOf(socket)}`),
   );
   const connections = new Connections(settings.authkey !== undefined, strangers);
   const server = new Server(serverOptions(settings, connections));
@@ -145,6 +145,7 @@ interface Connection {
   /** The one that was accepted. */
   readonly raw: Socket;
   readonly peer: PeerIdentity | undefined;
+  readonly remote: string;
   readonly challenges: Challenges;
 }
 
@@ -172,8 +173,10 @@ export class Connections {
 
   /** grpc-js gets the connection. */
   add(socket: Socket, raw: Socket, peer: PeerIdentity | undefined): void {
+    const { remoteAddress, remotePort } = socket;
     const name = this.#name(socket);
-    const connection = { socket, raw, peer, challenges: new Challenges() };
+    const remote = remotePort === undefined ? name : `${remoteAddress}:${remotePort}`;
+    const connection = { socket, raw, peer, remote, challenges: new Challenges() };
     this.#known.set(name, connection);
     if (!this.#guarded) this.#strangers.remove(raw);
     socket.once('close', () => {
@@ -183,6 +186,11 @@ export class Connections {
 
   get(peer: string): Socket | undefined {
     return this.#known.get(peer)?.socket;
+  }
+
+  /** Where the caller is, for people; its name where it has no address. */
+  remote(peer: string): string {
+    return this.#known.get(peer)?.remote ?? peer;
   }
 
   /** Who the caller is, by its certificate; undefined where it shows none. */
@@ -211,14 +219,25 @@ export class Connections {
     for (const socket of this.#open) socket.destroy();
   }
 
+  /**
+   * What grpc-js gives for the peer of its calls, which it reads from the socket. Addresses would not do: two
+   * connections may come from the same one, to different addresses of this machine.
+   */
   #name(socket: Socket): string {
-    if (socket.remotePort !== undefined) return `${socket.remoteAddress}:${socket.remotePort}`;
-    // The peer of a Unix socket has no address. grpc-js reads this one, so that it has a name at least.
+    hosts.set(socket, hostOf(socket));
     this.#named += 1;
     const name = `caller-${this.#named}`;
     Object.defineProperty(socket, 'remoteAddress', { value: name });
+    Object.defineProperty(socket, 'remotePort', { value: undefined });
     return name;
   }
+}
+
+/** Of the sockets that grpc-js was to know by other names. */
+const hosts = new WeakMap<Socket, string>();
+
+function hostOf(socket: Socket): string {
+  return hosts.get(socket) ?? socket.remoteAddress ?? 'this machine';
 }
 
 function listenAddress(text: string): Address {

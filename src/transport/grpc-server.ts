@@ -26,7 +26,7 @@ export async function serveGrpc(
     const link = (stream: ServerDuplexStream<Buffer, Buffer>) => {
       const name = stream.getPeer();
       const caller = {
-        remote: `${scheme}://${name}`,
+        remote: `${scheme}://${connections.remote(name)}`,
         peer: connections.identity(name),
         socket: connections.get(name),
       };

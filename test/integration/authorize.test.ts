@@ -1,4 +1,7 @@
 /** Whose calls a worker takes that knows its callers by their certificates. */
+import { once as onceEvent } from 'node:events';
+import { connect as connectHttp } from 'node:http2';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   AuthenticationError,
@@ -16,6 +19,11 @@ import {
   workerStatus,
 } from '../../src/index.ts';
 import { natsTransport } from '../../src/nats/index.ts';
+import { materialOf } from '../../src/security/credentials.ts';
+import { CredentialSource } from '../../src/security/source.ts';
+import { grpcTransport } from '../../src/transport/grpc.ts';
+import { contextOptions } from '../../src/transport/tls.ts';
+import type { Channel, WorkerStatus } from '../../src/transport/transport.ts';
 import { Authority, LOCAL_NAMES } from './certificates.ts';
 import { rejection, scratchFolder, thrown, trace, until } from './helpers.ts';
 import { allow } from './routines/authorize.ts';
@@ -96,6 +104,57 @@ describe('a worker with a list of names', () => {
     expect(await workerStatus(address, { credentials: web })).toMatchObject({ draining: false });
     expect(warnings).toEqual([
       expect.stringMatching(/^a caller was not let in \(authorize\): localhost/),
+    ]);
+  });
+
+  test('knows each of two that come from the same port to different addresses of it', async () => {
+    const links: unknown[] = [];
+    const service = {
+      link: (channel: Channel) => {
+        links.push([channel.remote, channel.peer?.names[0]]);
+        channel.open({ packet: none, drain: none, closed: none });
+      },
+      stop: async () => {},
+      status: () => ({}) as WorkerStatus,
+    };
+    const source = new CredentialSource(own, { warn: none });
+    const listener = await grpcTransport({ credentials: source }).listen(
+      'tcp://0.0.0.0:0',
+      service,
+    );
+    cleanups.push(() => listener.close());
+    const port = Number(listener.address.replace(/.*:/, ''));
+    const linkTo = async (host: string, given: WorkerCredentials, localPort = 0) => {
+      const socket = connectTls({
+        ...{ host, port, localPort, localAddress: '127.0.0.1' },
+        ...{ ALPNProtocols: ['h2'], rejectUnauthorized: false },
+        ...contextOptions(materialOf(given)),
+      } as ConnectionOptions);
+      await onceEvent(socket, 'secureConnect');
+      const session = connectHttp('http://worker', { createConnection: () => socket });
+      cleanups.push(() => session.destroy());
+      session.on('error', none);
+      const link = () =>
+        session
+          .request({
+            ...{ ':method': 'POST', ':path': '/skein.v1.Worker/Link' },
+            ...{ 'content-type': 'application/grpc', te: 'trailers' },
+          })
+          .on('error', none);
+      link();
+      return { link, localPort: socket.localPort as number };
+    };
+    const first = await linkTo('127.0.0.2', half);
+    await until(() => expect(links).toHaveLength(1));
+    await linkTo('127.0.0.1', web, first.localPort);
+    await until(() => expect(links).toHaveLength(2));
+    first.link();
+    await until(() => expect(links).toHaveLength(3));
+    const remote = `tcp://127.0.0.1:${first.localPort}`;
+    expect(links).toEqual([
+      [remote, 'half.example'],
+      [remote, WEB],
+      [remote, 'half.example'],
     ]);
   });
 });

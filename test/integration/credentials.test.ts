@@ -76,11 +76,11 @@ describe('spawned workers with certificates', () => {
     async (transport) => {
       const pool = await open({ size: 2, transport, credentials });
       const pids = pool.workers.map((worker) => worker.pid).sort();
-      const families = await pool.run(() =>
-        Promise.all(Array.from({ length: 3 }, () => family(20))),
-      );
-      const seen = families.flatMap(({ children }) => children.map((child) => child.pid));
-      await until(() => expect([...new Set(seen)].sort()).toEqual(pids));
+      await until(async () => {
+        const { children } = await family.on(pool)(20);
+        const seen = new Set(children.map((child) => child.pid));
+        expect([...seen].sort()).toEqual(pids);
+      });
     },
   );
 
