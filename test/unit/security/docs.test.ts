@@ -37,7 +37,7 @@ test('each threat has a test', () => {
   for (const row of threats) {
     const [, , tests = '', ...more] = row.split(' | ');
     expect(more).toEqual([]);
-    expect(tests, row).toMatch(/^(?:\[[\w-]+\]\(\.\.\/test\/[\w/-]+\.test\.ts\)(?:, )?)+ \|$/);
+    expect(tests, row).toMatch(/^(?:\[[\w -]+\]\(\.\.\/test\/[\w/-]+\.test\.ts\)(?:, )?)+ \|$/);
   }
 });
 
