@@ -8,8 +8,8 @@ import { cache, changed, folder, known, MANY, type Sources, target } from '../lo
 
 /** Where a program starts: what it imports is in a module of many, and it is not. */
 const MAIN = 'worker/main.ts';
-/** What is loaded together, with all that it imports and that is in no group before. */
-const GROUPS = [['index.ts', MAIN], ['testing/index.ts'], ['nats/index.ts']];
+/** What is loaded together, with all that it imports and that is in no group before: not before it is asked for. */
+const GROUPS = [[MAIN], ['index.ts'], ['testing/index.ts'], ['nats/index.ts']];
 
 const options = {
   absWorkingDir: folder,
