@@ -1,7 +1,7 @@
 /** Every row of the tables in docs/values.md, through a real worker, in each position that a value can take. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { fork, SerializationError } from '../../src/index.ts';
+import { fork, LimitExceeded, SerializationError } from '../../src/index.ts';
 import { dispatcherOf } from '../../src/routine/dispatcher.ts';
 import * as remote from '../values/routines.ts';
 import { check, isPossible, nameOf } from '../values/row.ts';
@@ -233,7 +233,6 @@ describe('Refused: bytes that no encoder wrote:', () => {
     ['a Map that is', '81 d90103 baffffffff 0102'],
     ['a Set that is', '81 d90102 9affffffff 01'],
     ['arrays within each other that are', '98ff'.repeat(500)],
-    ['nesting beyond 1,000 levels', '81'.repeat(100_000)],
     ['an attachment that is not there', '81 d9eb0200'],
     ['an object that is not there', 'd9eb00 81 d9eb0105'],
     ['bytes behind the arguments', '8101 01'],
@@ -243,6 +242,15 @@ describe('Refused: bytes that no encoder wrote:', () => {
     const error = await rejection(send(args));
     ok(error instanceof SerializationError, String(error));
     match(error.message, /damaged value: /);
+    strictEqual(await remote.touches(), 0);
+    strictEqual(await remote.worker(), worker);
+  });
+
+  test('nesting beyond 1,000 levels', async () => {
+    const worker = await remote.worker();
+    const error = await rejection(send('81'.repeat(100_000)));
+    ok(error instanceof LimitExceeded, String(error));
+    strictEqual(error.limit, 'maxDepth');
     strictEqual(await remote.touches(), 0);
     strictEqual(await remote.worker(), worker);
   });
