@@ -27,7 +27,7 @@ export function authorizer(
             };
             const answer = admits(peer);
             if (typeof answer === 'boolean') decide(answer);
-            else void answer.then(decide);
+            else answer.then(decide, () => decide(false));
           },
         }),
     });

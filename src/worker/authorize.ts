@@ -106,7 +106,7 @@ export class Authorizer {
         task === undefined
           ? 'a caller was not let in'
           : `a task of ${plain(task.routine)} was refused`;
-      this.#warn(`the authorize hook failed, so that ${what}: ${String(error)}`);
+      this.#warn(`the authorize hook failed, so that ${what}: ${textOf(error)}`);
       return false;
     };
     try {
@@ -136,6 +136,15 @@ export class Authorizer {
     if (env.now() < this.#warnedAt + WARNING_MS) return;
     this.#warnedAt = env.now();
     warn(message);
+  }
+}
+
+/** What a hook throws may be anything, with code of its own. */
+function textOf(error: unknown): string {
+  try {
+    return plain(String(error));
+  } catch {
+    return 'what it threw has no text';
   }
 }
 

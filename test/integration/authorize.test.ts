@@ -209,6 +209,20 @@ describe('a worker that asks a function', () => {
       },
       /the authorize hook failed.*oh no/,
     ],
+    [
+      'throws what has no text',
+      () => {
+        throw Object.create(null);
+      },
+      /the authorize hook failed.*has no text/,
+    ],
+    [
+      'rejects with what has no text',
+      async () => {
+        throw Object.create(null);
+      },
+      /the authorize hook failed.*has no text/,
+    ],
     ['says something that is not true', (() => 'yes') as never, /a caller was not let in/],
   ])('lets nobody in when it %s', async (_what, hook, words) => {
     const address = await start(hook);
