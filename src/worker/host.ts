@@ -15,7 +15,7 @@ import { MAIN_MODULE_ADVICE, setHomeDispatcher } from '../routine/gate.ts';
 import { isImporting, loadLocal } from '../routine/modules.ts';
 import { type ModulePolicy, setModulePolicy } from '../routine/whereabouts.ts';
 import { limitsOf, type PeerLimits } from '../security/limits.ts';
-import { dateProblem } from '../security/own-certificate.ts';
+import { dateProblem, ownNameProblem } from '../security/own-certificate.ts';
 import { CredentialSource } from '../security/source.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { beatTransport, toBeatAddress } from '../transport/beat.ts';
@@ -256,6 +256,12 @@ export class Worker implements AsyncDisposable {
     if (this.#options.authorize !== undefined && !material.mutual) throw new TypeError(NOT_MUTUAL);
     const problem = dateProblem(material);
     if (problem) throw new CredentialsError(`the worker does not start: ${problem.message}`);
+    const { identity } = material;
+    const other = identity === undefined ? undefined : ownNameProblem(material, identity);
+    if (other === undefined) return;
+    // Those that its tasks call may have another name than itself, though that is seldom meant.
+    const message = `callers that look for ${identity}, as this worker does in others, leave it out: ${other.message}`;
+    this.#log.warn(`worker ${shortUid(this.uid)}: ${message}`, 'SkeinSecurityWarning');
   }
 
   /** @throws WorkerStartError when it was stopped meanwhile */

@@ -239,6 +239,15 @@ describe('a worker in a program', () => {
     expect(warnings).toEqual([expect.stringContaining(words)]);
   });
 
+  test('warns when its own certificate has not the identity that it looks for in others', async () => {
+    await start({ credentials: credentials.as({ identity: 'workers.my-app' }) });
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /callers that look for workers\.my-app.* leave it out: its certificate/,
+      ),
+    ]);
+  });
+
   test('does not start with a certificate that has expired, and says so', async () => {
     const expired = WorkerCredentials.fromBytes(await authority.issue({ dates: 'expired' }));
     const error = (await rejection(new Worker({ credentials: expired }).start())) as Error;
