@@ -156,6 +156,7 @@ export class GrpcCaller implements Disposable {
 
   /** Calls that are out go on. */
   close(): void {
+    this.#credentials.close();
     this.#client.close();
   }
 

@@ -104,6 +104,7 @@ export class ClientChannel extends GrpcChannel {
   }
 
   protected release(): void {
+    this.#credentials?.close();
     this.#client?.close();
     this.#client = undefined;
     this.#stream = undefined;
@@ -114,6 +115,7 @@ export class ClientChannel extends GrpcChannel {
     if (asked === undefined) return this.ended(this.#reason(error));
     // Meanwhile it tries no more, and takes nothing.
     this.#stream = undefined;
+    this.#credentials?.close();
     this.#client?.close();
     void asked.then((problem) => {
       if (problem === undefined) return this.ended(this.#reason(error));

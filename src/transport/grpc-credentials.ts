@@ -34,12 +34,18 @@ export class CallerCredentials extends ChannelCredentials {
   #material: Material | undefined;
   /** Why none was begun. */
   #failure: CredentialsError | undefined;
+  #over = false;
 
   /** @param source undefined for plain text */
   constructor(address: Address, source: CredentialSource | undefined) {
     super();
     this.#address = address;
     this.#source = source;
+  }
+
+  /** The client is closed: grpc-js would try once more, a second after a failure, and keep what it gets. */
+  close(): void {
+    this.#over = true;
   }
 
   /** The connection, when it can be used. */
@@ -97,6 +103,7 @@ export class CallerCredentials extends ChannelCredentials {
   }
 
   async #prepare(): Promise<void> {
+    if (this.#over) throw new Error('the client is closed');
     try {
       this.#material = await this.#source?.fresh();
       // Says now what is wrong with it.

@@ -15,6 +15,7 @@ import {
   contextOf,
   contextOptions,
   HANDSHAKE_MS,
+  problemOf,
   VERDICT_NONE,
   VERDICT_OK,
 } from './tls.ts';
@@ -129,7 +130,7 @@ class SecureListener {
       socket.resume().end(`${verdict}\n`);
     } else if (verdict !== VERDICT_OK) {
       socket.destroy();
-      this.#failed(raw, verdict === VERDICT_NONE ? 'it has shown no certificate' : verdict);
+      this.#failed(raw, wordsOfVerdict(verdict));
     } else if (socket.alpnProtocol !== ALPN_HTTP2) {
       socket.destroy();
       this.#failed(raw, 'it does not ask for HTTP/2');
@@ -165,10 +166,24 @@ function verdictOn(socket: TLSSocket): string {
   return String(socket.authorizationError);
 }
 
+function wordsOfVerdict(verdict: string): string {
+  if (verdict === VERDICT_NONE) return 'it has shown no certificate';
+  switch (problemOf(verdict)) {
+    case 'expired':
+      return 'its certificate has expired';
+    case 'not-yet-valid':
+      return 'its certificate is not valid yet';
+    case 'wrong-ca':
+      return 'its certificate was not signed by one of those in ca here';
+    default:
+      return `its certificate is not accepted: ${verdict}`;
+  }
+}
+
 function wordsOf(error: NodeJS.ErrnoException & { reason?: string }): string {
   if (/HTTP_REQUEST|WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD/.test(error.code ?? '')) {
     return 'it does not speak TLS';
   }
-  if (error.code === 'ECONNRESET') return 'it hung up';
+  if (error.code === 'ECONNRESET') return 'it hung up; it may not trust the certificate here';
   return error.reason ?? error.message;
 }

@@ -15,6 +15,7 @@ import {
   ALPN_VERDICT,
   clientOptions,
   expectedName,
+  problemOf,
   VERDICT_NONE,
   VERDICT_OK,
 } from './tls.ts';
@@ -146,7 +147,8 @@ function workerProblem(
       return { reason: 'worker-not-yet-valid', message };
     }
     case 'wrong-ca': {
-      const message = 'its certificate was not signed by one of those in ca here';
+      const message =
+        'its certificate was not signed by one of those in ca here; if it is the right one, put who has signed it into ca';
       return { reason: 'worker-wrong-ca', message };
     }
     case 'other':
@@ -184,24 +186,6 @@ function callerProblem({ verdict, error }: Seen, material: Material): TlsProblem
   }
   if (problem === 'other') return { reason: 'handshake', message: `${what}: ${verdict}` };
   return otherProblem(error);
-}
-
-const WRONG_CA = new Set([
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'CERT_SIGNATURE_FAILURE',
-  'CERT_UNTRUSTED',
-]);
-
-/** What OpenSSL's code says of a certificate; undefined for no code. */
-function problemOf(code: string): 'expired' | 'not-yet-valid' | 'wrong-ca' | 'other' | undefined {
-  if (code === '') return undefined;
-  if (code === 'CERT_HAS_EXPIRED') return 'expired';
-  if (code === 'CERT_NOT_YET_VALID') return 'not-yet-valid';
-  return WRONG_CA.has(code) ? 'wrong-ca' : 'other';
 }
 
 function isAlert(error: TlsFailure | undefined): boolean {

@@ -77,3 +77,23 @@ export function clientOptions(material: Material, address: Address): ConnectionO
     },
   };
 }
+
+const WRONG_CA = new Set([
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+]);
+
+/** What OpenSSL's code says of a certificate; undefined for no code. */
+export function problemOf(
+  code: string,
+): 'expired' | 'not-yet-valid' | 'wrong-ca' | 'other' | undefined {
+  if (code === '') return undefined;
+  if (code === 'CERT_HAS_EXPIRED') return 'expired';
+  if (code === 'CERT_NOT_YET_VALID') return 'not-yet-valid';
+  return WRONG_CA.has(code) ? 'wrong-ca' : 'other';
+}

@@ -4,7 +4,7 @@ import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   type AuthenticationError,
   stopWorker,
@@ -259,6 +259,31 @@ describe('a link does not come up', () => {
     expect(code).toBe('unreachable');
   });
 
+  test('and one connection finds out why, with none behind it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    cleanups.push(() => vi.useRealTimers());
+    const worker = await serve();
+    const { port } = new URL(worker.address);
+    const ports: (number | undefined)[] = [];
+    const relay = createServer((near) => {
+      ports.push(near.remotePort);
+      const far = connectSocket(Number(port), '127.0.0.1');
+      near.on('error', ignore).pipe(far).on('error', ignore).pipe(near);
+    }).listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    cleanups.push(() => relay.close());
+    const address = `tcp://127.0.0.1:${(relay.address() as { port: number }).port}`;
+    const caller = transportOf(await authority.issue({ dates: 'expired' }));
+    expect((await dial(caller, { address }).closed).code).toBe('unreachable');
+    // grpc-js tries again by itself, if it is let.
+    await vi.advanceTimersByTimeAsync(2_000);
+    const last = connectSocket(Number(new URL(address).port), '127.0.0.1');
+    await once(last, 'connect');
+    await until(() => expect(ports).toContain(last.localPort));
+    expect(ports).toHaveLength(3);
+    last.destroy();
+  });
+
   test('and a call takes no longer than it may to find out why', async () => {
     const connections: Socket[] = [];
     const server = createServer((socket) => {
@@ -397,6 +422,18 @@ describe('a stranger', () => {
     expect(warnings).toEqual([
       'a connection was turned away in its TLS handshake, from 127.0.0.1: it does not speak TLS',
     ]);
+  });
+
+  test.each([
+    ['expired', 'has expired'],
+    ['not-yet-valid', 'is not valid yet'],
+    ['valid', 'was not signed by one of those in ca here'],
+  ] as const)('with a certificate that is %s is warned of in words', async (dates, words) => {
+    const warnings: string[] = [];
+    const worker = await serve(transportOf(good, { warn: (message) => warnings.push(message) }));
+    const issuer = dates === 'valid' ? other : authority;
+    await refusal(transportOf({ ...(await issuer.issue({ dates })), ca: good.ca }), worker);
+    expect(warnings).toEqual([expect.stringContaining(`127.0.0.1: its certificate ${words}`)]);
   });
 
   test('gets no further with a session of before', async () => {
