@@ -3,6 +3,8 @@
  * simulation take these from an `Env` and from nowhere else.
  */
 
+import { createHash } from 'node:crypto';
+
 /** A running timer. */
 export interface Timer {
   cancel(): void;
@@ -25,6 +27,8 @@ export interface Env {
   random(): number;
   /** A new id, unique across processes: 16 characters, letters and digits. */
   uid(): string;
+  /** What stands for an id that is a secret where others see it: as long, and the same for the same id. */
+  disguise(id: string): string;
 }
 
 const alphabet = '0123456789abcdefghijklmnopqrstuv';
@@ -52,5 +56,11 @@ export const systemEnv: Env = {
     let id = '';
     for (const byte of bytes) id += alphabet[byte & 31];
     return id;
+  },
+  disguise: (id) => {
+    let disguised = '';
+    const bytes = createHash('sha256').update(id).digest().subarray(0, 16);
+    for (const byte of bytes) disguised += alphabet[byte & 31];
+    return disguised;
   },
 };

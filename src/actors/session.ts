@@ -16,6 +16,8 @@ import type { RegisteredRoutine } from '../routine/registry.ts';
 import { currentScope, runInScope, type Scope, TaskScope } from '../routine/task.ts';
 import type { ModulePolicy } from '../routine/whereabouts.ts';
 import { exceeded } from '../security/breaches.ts';
+import { callerKey } from '../security/caller-key.ts';
+import type { PeerIdentity } from '../security/names.ts';
 import { type Limits, Link } from '../transport/link.ts';
 import type { Channel, CloseReason } from '../transport/transport.ts';
 import { encodeError } from '../wire/error.ts';
@@ -173,7 +175,10 @@ export class Session {
   #unacknowledged: Execution[] = [];
   readonly #executionLogic;
   readonly #decoding: DecodeOptions | undefined;
-  #epoch = '';
+  readonly #peer: PeerIdentity | undefined;
+  /** By which its calls are counted. */
+  #caller = '';
+  #disguised = '';
   #over = false;
   #resting: Timer | undefined;
   /** Something was heard since the timer was set last. */
@@ -182,6 +187,7 @@ export class Session {
 
   constructor(parent: AnyActorRef, channel: Channel, ports: SessionPorts) {
     this.#ports = ports;
+    this.#peer = channel.peer;
     const { maxDepth } = ports.limits;
     this.#decoding = maxDepth < MAX_DEPTH ? { maxDepth } : undefined;
     this.#executionLogic = toLogic(executionChart, this.#executionEffects());
@@ -240,8 +246,10 @@ export class Session {
   #effects() {
     return {
       meet: (_context: null, { epoch }: EventOf<SessionEvent, 'up'>) => {
-        this.#epoch = epoch;
-        this.#ports.admission.open(epoch);
+        // Who knew it could greet in the caller's name, and ids of tasks are in logs.
+        this.#disguised = this.#ports.env.disguise(epoch);
+        this.#caller = callerKey(epoch, this.#peer);
+        this.#ports.admission.open(this.#caller);
         if (!this.#ports.lasting) this.#awaitRest();
       },
       rest: () => this.#link.close(GoodbyeReason.IDLE, 'nothing was in progress for long'),
@@ -269,7 +277,7 @@ export class Session {
       forget: () => {
         this.#over = true;
         this.#resting?.cancel();
-        this.#ports.admission.close(this.#epoch);
+        this.#ports.admission.close(this.#caller);
         this.#ports.closed(this);
       },
     };
@@ -359,7 +367,7 @@ export class Session {
   #admit(frame: FrameOf<'task'>): void {
     const { call, task } = frame;
     if (this.#waited.has(call)) return this.#drop(frame);
-    if (!this.#ports.admission.admit(this.#epoch, call)) {
+    if (!this.#ports.admission.admit(this.#caller, call)) {
       this.#nack(call, NackReason.DUPLICATE, 'this call number was seen before');
       return this.#drop(frame);
     }
@@ -399,7 +407,13 @@ export class Session {
   }
 
   #execution(call: number, task: Task, declared: DeclaredRoutine): Execution {
-    const scope = new TaskScope(this.#ports.env, this.#ports.uid, this.#epoch, declared.key, task);
+    const scope = new TaskScope(
+      this.#ports.env,
+      this.#ports.uid,
+      this.#disguised,
+      declared.key,
+      task,
+    );
     return {
       call,
       task: scope,

@@ -64,6 +64,8 @@ export class SimulatedProcess {
         this.#uids += 1;
         return this.#uids === 1 ? name : `${name}#${this.#uids}`;
       },
+      // Nobody here lies, and a trace is easier to read.
+      disguise: (id) => id,
     };
   }
 

@@ -9,6 +9,7 @@ import {
   type PeerLimits,
   StaticDiscovery,
   Worker,
+  WorkerCredentials,
   type WorkerOptions,
   WorkerPool,
   workerStatus,
@@ -17,7 +18,8 @@ import { encodeContext, encodeVariable } from '../../src/wire/context.ts';
 import { decodeError } from '../../src/wire/error.ts';
 import { GoodbyeReason, NackReason, type OutFrame } from '../../src/wire/frame.ts';
 import { writeEnvelope } from '../../src/wire/generated/worker.js';
-import { encodeArgs } from '../../src/wire/value.ts';
+import { decodeValue, encodeArgs } from '../../src/wire/value.ts';
+import { Authority } from './certificates.ts';
 import { until } from './helpers.ts';
 import {
   envelope,
@@ -564,6 +566,42 @@ test('a value that has not come fails its call', async () => {
   expect(decodeError(nack.error?.item as Uint8Array)).toHaveProperty('code', 'PROTOCOL');
   caller.task(1);
   await caller.echo('still there');
+});
+
+test('who greets in the name of another caller uses up none of its call numbers', async () => {
+  const authority = await Authority.make();
+  const credentials = WorkerCredentials.fromBytes(await authority.issue());
+  const worker = await serve({}, { credentials });
+  const port = new URL(addressOf(worker)).port;
+  const caller = async (name: string) => {
+    const { ca, cert, key } = await authority.issue({ names: [name], usages: ['client'] });
+    const session = connectHttp2(`https://127.0.0.1:${port}`, { ca, cert, key });
+    session.on('error', () => {});
+    const raw = await RawCaller.open(addressOf(worker), { session });
+    await raw.greet('victim----------');
+    return raw;
+  };
+  const [victim, other] = [await caller('victim'), await caller('other')];
+  await victim.echo(1);
+  const late = taskOf(2 ** 52, 1, { item: encodeArgs([1]) as Uint8Array });
+  await other.send(late);
+  await other.first('result', late.call);
+  await victim.echo(2);
+  // The same caller, with a certificate that is new: its numbers stay used.
+  const again = await caller('victim');
+  await again.send(taskOf(1, 1, { item: encodeArgs([1]) as Uint8Array }));
+  expect((await again.first('nack', 1)).nack.reason).toBe(NackReason.DUPLICATE);
+});
+
+test('no task shows the name that its caller greets with', async () => {
+  const caller = await RawCaller.open(addressOf(await serve()));
+  await caller.greet('a-secret-of-ours');
+  const task = caller.task(4);
+  await caller.send({ call: 0, routine: { number: 4, module: MODULE, name: 'whoAmI' } }, task);
+  const { result } = await caller.first('result', task.call);
+  const id = decodeValue(result.value?.item as Uint8Array);
+  expect(id).toMatch(/^[0-9a-v]{16}-1$/);
+  expect(id).not.toContain('a-secret-of-ours');
 });
 
 test('one connection has 32 streams, and a further one waits', async () => {

@@ -181,8 +181,9 @@ export class RawCaller extends RawStream {
     callers.add(this);
   }
 
-  async greet(): Promise<void> {
-    const hello = { version: PROTOCOL_VERSION, uid: uid(), max_value_bytes: 2 ** 40, window: 1e9 };
+  /** @param name who it says that it is. Default: somebody new */
+  async greet(name = uid()): Promise<void> {
+    const hello = { version: PROTOCOL_VERSION, uid: name, max_value_bytes: 2 ** 40, window: 1e9 };
     await this.send(
       { call: 0, hello },
       ...['echo', 'wait', 'steps'].map((name, i) => ({

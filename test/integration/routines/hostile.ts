@@ -1,5 +1,5 @@
 /** Routines for callers that mean harm. */
-import { ContextVar, routine } from '../../../src/index.ts';
+import { ContextVar, currentTask, routine } from '../../../src/index.ts';
 
 export const mark = new ContextVar<string>('mark', { namespace: 'hostile' });
 
@@ -43,3 +43,5 @@ export const steps = routine(
   },
   { name: 'steps' },
 );
+
+export const whoAmI = routine(async () => currentTask()?.id, { name: 'whoAmI' });

@@ -33,6 +33,7 @@ export class FakeServer {
         return random;
       },
       uid: () => `uid-${this.buses.length}`,
+      disguise: (id) => id,
     };
   }
 
