@@ -41,6 +41,9 @@ const FILE_NAMES = { ca: 'ca', cert: 'cert', key: 'key' } as const;
 
 const materials = new WeakMap<WorkerCredentials, Material>();
 
+/** What providers gave last: it is kept for all who use them, also for those who begin to while one fails. */
+export const lastGiven = new WeakMap<CredentialsProvider, Material>();
+
 /**
  * Certificates for TLS. Workers that have them take encrypted connections only; callers that have them make
  * no others. Printed, they show no key.
@@ -104,7 +107,7 @@ export class WorkerCredentials {
   /**
    * Reads PEM files, and again when they were replaced: new connections use the new ones, and those that are open
    * go on. Files that are being written, or are broken, or do not belong together, are not used: the
-   * last good ones are kept, and a warning says so.
+   * last good ones are kept, for all pools and workers that have the same provider, and a warning says so.
    *
    * @throws CredentialsError when they are not good now
    */
@@ -112,7 +115,9 @@ export class WorkerCredentials {
     const given = { ...files };
     const paths = [given.ca, given.cert, given.key].filter((path) => path !== undefined);
     const watched = new WatchedFiles(paths, () => WorkerCredentials.fromFiles(given));
-    return { credentials: () => watched.value(), reloadable: true };
+    const provider = { credentials: () => watched.value(), reloadable: true };
+    lastGiven.set(provider, materialOf(watched.value()));
+    return provider;
   }
 
   /**

@@ -1,6 +1,12 @@
 /** Which credentials new connections are made with now, as they change. */
 import { CredentialsError } from '../errors.ts';
-import { type CredentialsGiven, checkCredentials, isProvider, materialOf } from './credentials.ts';
+import {
+  type CredentialsGiven,
+  checkCredentials,
+  isProvider,
+  lastGiven,
+  materialOf,
+} from './credentials.ts';
 import type { Material } from './material.ts';
 
 export interface SourceOptions {
@@ -61,9 +67,9 @@ export class CredentialSource {
   }
 
   /**
-   * Resolves when there is something to connect with.
+   * Resolves when there is something to connect with: where a provider fails, what it gave last to anyone.
    *
-   * @throws CredentialsError when the provider gives none, or fails
+   * @throws CredentialsError when the provider gives none, or fails, and has given none before
    */
   async ready(): Promise<void> {
     if (this.#material !== undefined) return;
@@ -71,6 +77,11 @@ export class CredentialSource {
       this.#material = await this.#ask();
       this.#refreshedAt = performance.now();
     } catch (cause) {
+      this.#material = isProvider(this.#given) ? lastGiven.get(this.#given) : undefined;
+      if (this.#material !== undefined) {
+        this.#failures += 1;
+        return;
+      }
       if (cause instanceof CredentialsError) throw cause;
       throw new CredentialsError(`the provider gave no credentials: ${cause}`, { cause });
     }
@@ -173,7 +184,9 @@ export class CredentialSource {
       timer = setTimeout(() => reject(new CredentialsError(why)), PROVIDER_MS);
     });
     try {
-      return materialOf(await Promise.race([this.#given.credentials(), late]));
+      const material = materialOf(await Promise.race([this.#given.credentials(), late]));
+      lastGiven.set(this.#given, material);
+      return material;
     } finally {
       clearTimeout(timer);
     }

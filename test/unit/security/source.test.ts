@@ -107,6 +107,21 @@ describe('a source of credentials', () => {
     expect(source.material).toBe(materialOf(other));
   });
 
+  test('has what a provider gave to another one, when that fails now', async () => {
+    const provider = changing(one);
+    await new CredentialSource(provider, { warn }).ready();
+    provider.now = new Error('the vault is sealed');
+    const source = new CredentialSource(provider, { warn });
+    await source.ready();
+    expect(source.material).toBe(materialOf(one));
+    source.watch(() => {});
+    await seconds(2);
+    expect(warnings).toEqual([expect.stringContaining('the vault is sealed')]);
+    provider.now = other;
+    await seconds(1);
+    expect(source.material).toBe(materialOf(other));
+  });
+
   test('does not let a provider change who is let in', async () => {
     const provider = changing(one);
     const source = new CredentialSource(provider, { warn });
