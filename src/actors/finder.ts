@@ -10,7 +10,7 @@ import {
 } from '../discovery/discovery.ts';
 import { parseMetadata } from '../discovery/metadata.ts';
 import type { Env, Timer } from '../env.ts';
-import { AuthenticationError } from '../errors.ts';
+import { AuthenticationError, LimitExceeded } from '../errors.ts';
 import type { WorkerPlace } from '../transport/probe.ts';
 import { CannotAsk, type CloseReason, schemeOf } from '../transport/transport.ts';
 import type { WorkerAddress } from './peer.ts';
@@ -61,6 +61,8 @@ interface Candidate {
   warned: string;
   /** Why it is not trusted, or does not trust this side. */
   distrust: AuthenticationError | undefined;
+  /** Which of its limits it has turned this side away for last. */
+  exceeded: LimitExceeded | undefined;
   /** Its link was up. */
   met: boolean;
 }
@@ -150,6 +152,12 @@ export class Finder {
     return this.isHopeless ? distrusts.findLast((distrust) => distrust !== undefined) : undefined;
   }
 
+  /** The limit that one of the workers has turned this side away for, if one has. */
+  get exceeded(): LimitExceeded | undefined {
+    const all = [...this.#candidates.values()].map(({ exceeded }) => exceeded);
+    return all.findLast((exceeded) => exceeded !== undefined);
+  }
+
   /** Why there may be no workers, for people. */
   get why(): string {
     if (this.#failure !== undefined) return `discovery failed: ${describe(this.#failure)}`;
@@ -193,7 +201,8 @@ export class Finder {
     const candidate = this.#taken.get(uid);
     if (candidate === undefined) return;
     const silence = silenceOf(reason.cause);
-    const what = reason.code === 'protocol' ? 'what answers is no worker' : silence;
+    const isWorker = reason.code !== 'protocol' || reason.cause instanceof LimitExceeded;
+    const what = isWorker ? silence : 'what answers is no worker';
     this.#judge(candidate, reason.cause);
     this.#warn(candidate, `${what}: ${bare(reason.message)}`);
     this.#silent.add(candidate);
@@ -266,6 +275,7 @@ export class Finder {
         timer: undefined,
         warned: '',
         distrust: undefined,
+        exceeded: undefined,
         met: false,
       };
       this.#candidates.set(key, candidate);
@@ -367,6 +377,7 @@ export class Finder {
   #judge(candidate: Candidate, cause: unknown): void {
     const before = this.isHopeless;
     candidate.distrust = cause instanceof AuthenticationError ? cause : undefined;
+    candidate.exceeded = cause instanceof LimitExceeded ? cause : undefined;
     if (candidate.distrust || cause instanceof CannotAsk) this.#hopeless.add(candidate);
     else if (this.#hopeless.delete(candidate)) this.#clear(candidate);
     if (this.isHopeless && !before) this.#options.despair?.();
@@ -520,6 +531,7 @@ function bare(message: string): string {
 
 function silenceOf(cause: unknown): string {
   if (cause instanceof AuthenticationError) return 'it is not used';
+  if (cause instanceof LimitExceeded) return 'it takes no more';
   return cause instanceof CannotAsk ? "it can't be asked" : 'it does not answer';
 }
 

@@ -45,6 +45,13 @@ export interface OffersPorts {
 
 const ACK = { type: 'ack' } as const;
 
+/** Whether a link has ended since a value came in another way than the worker takes. */
+function isOfTransfers(cause: unknown): boolean {
+  return (
+    cause instanceof LimitExceeded && /^(maxIncomingBytes|maxFramesPerCall)$/.test(cause.limit)
+  );
+}
+
 export class Offers {
   /** Which modules are imported because the worker names them. Default: as for the process. */
   modules: ModulePolicy | undefined;
@@ -103,7 +110,11 @@ export class Offers {
     this.#link = undefined;
     this.#sending.clear();
     this.#calls.clear();
-    for (const call of unsent) this.#ports.refuse(call);
+    for (const call of unsent) {
+      // Sent again, it would end the next link, too.
+      if (isOfTransfers(cause)) this.#tell(call, { type: 'failed', error: cause });
+      else this.#ports.refuse(call);
+    }
     for (const call of calls) {
       if (call.number > written) this.#ports.refuse(call);
       else this.#tell(call, { type: 'lost', message, cause });

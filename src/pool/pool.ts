@@ -368,7 +368,7 @@ export class WorkerPool implements DispatchTarget, AsyncDisposable {
       ...(discovery && { patienceMs: this.#options.startTimeout }),
       hopeless: () => this.#isHopeless,
       why: () => this.#distrust?.message ?? this.#finder?.why ?? '',
-      cause: () => this.#finder?.distrust ?? this.#distrust,
+      cause: () => this.#finder?.distrust ?? this.#distrust ?? this.#finder?.exceeded,
     });
     this.#finder = discovery && this.#makeFinder(discovery, foundTransports, limits, reach);
     this.#atExit = atExit(() => this.#children.cleanUp());

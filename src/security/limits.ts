@@ -70,6 +70,9 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
+/** 16 that are sent, and as many that wait for their frames. */
+const VALUES_AT_A_TIME = 32;
+
 /** Node's timers fire at once beyond that. */
 const LONGEST_MS = 0x7fffffff;
 
@@ -112,7 +115,7 @@ export const PEER_LIMITS: Readonly<Record<LimitName, LimitRow>> = {
     least: 1,
     ends: 'link',
     reason:
-      'chunks are kept until the value is whole; 32 of the largest values, since 16 may be on their way and as many wait for their frames',
+      'chunks are kept until the value is whole; 32 times `maxValueBytes`, since 16 values may be on their way and as many wait for their frames; told in Hello',
   },
   maxFramesPerCall: {
     unit: 'frames',
@@ -271,7 +274,21 @@ export function limitsOf(given: Partial<PeerLimits> = {}): PeerLimits {
     }
     limits[name as LimitName] = check(name as LimitName, value);
   }
-  return limits;
+  return withRoom(limits, given.maxIncomingBytes);
+}
+
+/** Values must have room for the largest of them; and for as many as by default, where nothing is said of that. */
+function withRoom(limits: PeerLimits, incoming: number | undefined): PeerLimits {
+  const { maxValueBytes, maxIncomingBytes } = limits;
+  if (maxIncomingBytes >= maxValueBytes * VALUES_AT_A_TIME) return limits;
+  if (incoming === undefined) {
+    const room = Math.min(maxValueBytes * VALUES_AT_A_TIME, Number.MAX_SAFE_INTEGER);
+    return { ...limits, maxIncomingBytes: room };
+  }
+  if (maxIncomingBytes >= maxValueBytes) return limits;
+  throw new RangeError(
+    `limits.maxIncomingBytes must be ${maxValueBytes} or more, as one value may have (maxValueBytes), not ${incoming}`,
+  );
 }
 
 function check(name: LimitName, value: unknown): number {

@@ -67,6 +67,10 @@ export class Outbox {
   /** Chunks since the last small frame, either way. */
   #alone = 0;
   #maxValueBytes: number;
+  /** Bytes of values that the receiver takes at a time. */
+  #maxOpenBytes = Number.POSITIVE_INFINITY;
+  /** Bytes of those that take turns, each counted whole. */
+  #openBytes = 0;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -82,8 +86,9 @@ export class Outbox {
   }
 
   /** Takes over what the receiver said in its Hello. */
-  limit(maxValueBytes: number, window: number): void {
+  limit(maxValueBytes: number, window: number, maxOpenBytes = 0): void {
     this.#maxValueBytes = Math.min(this.#limits.maxValueBytes, maxValueBytes);
+    this.#maxOpenBytes = maxOpenBytes || Number.POSITIVE_INFINITY;
     this.#window = window;
   }
 
@@ -126,6 +131,7 @@ export class Outbox {
       const [item] = index < 0 ? [] : list.splice(index, 1);
       if (item === undefined) continue;
       this.#bytes -= item.total;
+      if (list === this.#open) this.#openBytes -= item.total;
       return item.started;
     }
     return false;
@@ -155,17 +161,28 @@ export class Outbox {
     return this.#outstanding < Math.min(this.#window, shared);
   }
 
+  /** Whether one more value may take turns. One that is too large by itself is the receiver's to refuse. */
+  get #mayOpen(): boolean {
+    const [next] = this.#waiting;
+    const { length } = this.#open;
+    if (next === undefined || length >= this.#limits.openTransfers) return false;
+    return length === 0 || this.#openBytes + next.total <= this.#maxOpenBytes;
+  }
+
   /** The value whose turn it is. Those that have lost bytes fail. */
   #turn(): Outgoing | undefined {
     for (;;) {
-      while (this.#open.length < this.#limits.openTransfers && this.#waiting.length > 0) {
-        this.#open.push(this.#waiting.shift() as Outgoing);
+      while (this.#mayOpen) {
+        const next = this.#waiting.shift() as Outgoing;
+        this.#openBytes += next.total;
+        this.#open.push(next);
       }
       const item = this.#open.shift();
       if (item === undefined || item.parts[item.part]?.length === item.sizes[item.part]) {
         return item;
       }
       this.#bytes -= item.total;
+      this.#openBytes -= item.total;
       item.failed(item.started);
     }
   }
@@ -189,6 +206,7 @@ export class Outbox {
     if (item.part < item.parts.length) this.#open.push(item);
     else {
       this.#bytes -= total;
+      this.#openBytes -= total;
       item.done();
     }
     if (started) return { transfer, data };
@@ -200,6 +218,7 @@ export class Outbox {
     this.#open.length = 0;
     this.#waiting.length = 0;
     this.#bytes = 0;
+    this.#openBytes = 0;
   }
 }
 

@@ -80,6 +80,19 @@ export interface LinkOptions {
   readonly about?: WorkerAbout | undefined;
 }
 
+/** Ends a channel on which no link can be made, since there are too many of these; the caller is told so. */
+export function turnAway(channel: Channel, error: LimitExceeded): void {
+  const { message, limit, value, max } = error;
+  channel.open({ packet: () => {}, drain: () => {}, closed: () => {} });
+  const writer = new EnvelopeWriter();
+  writer.add({
+    call: 0,
+    goodbye: { reason: GoodbyeReason.LIMIT, message, breach: { limit, value, max } },
+  });
+  channel.send(writer.finish(1));
+  channel.close({ code: 'protocol', message });
+}
+
 /** Frames are cut into envelopes of about this size. */
 const ENVELOPE_BYTES = 64 * 1024;
 /** So many frames of no use are due for each call: what crosses with its end, and its Ack. */
@@ -157,6 +170,7 @@ export class Link {
         expects: options.expects ?? '',
         max_value_bytes: options.limits.maxValueBytes,
         window: options.limits.windowBytes,
+        max_incoming_bytes: options.limits.maxIncomingBytes,
         ...(options.accepts && { max_calls: mostCalls(options.limits) }),
         about: options.about && toAbout(options.about),
       },
@@ -457,7 +471,7 @@ export class Link {
     const about = accepts || hello.about === undefined ? undefined : fromAbout(hello.about);
     this.#greeting?.cancel();
     this.#state = 'up';
-    this.#outbox.limit(hello.max_value_bytes, hello.window);
+    this.#outbox.limit(hello.max_value_bytes, hello.window, hello.max_incoming_bytes);
     this.#schedule();
     this.#handlers.up(hello, about);
   }

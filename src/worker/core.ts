@@ -20,7 +20,7 @@ import type { Env, Timer } from '../env.ts';
 import type { RegisteredRoutine } from '../routine/registry.ts';
 import { type ModulePolicy, withoutFiles } from '../routine/whereabouts.ts';
 import { Breaches, exceeded } from '../security/breaches.ts';
-import { type Limits, Link } from '../transport/link.ts';
+import { type Limits, turnAway } from '../transport/link.ts';
 import { memoryTransport } from '../transport/memory.ts';
 import { probe } from '../transport/probe.ts';
 import {
@@ -451,19 +451,10 @@ export class WorkerCore {
 
   /** One link too many. */
   #turnAway(channel: Channel): void {
-    const { env, limits } = this.#options;
-    const { maxLinks } = limits;
-    const link = new Link(
-      channel,
-      { env, limits, uid: this.uid, accepts: true },
-      {
-        up: () => {},
-        frame: () => {},
-        closed: () => {},
-        breached: (error) => this.#breaches.note(error, channel.remote),
-      },
-    );
-    link.cutOff(exceeded('maxLinks', maxLinks + 1, maxLinks, `${maxLinks + 1} links at a time`));
+    const { maxLinks } = this.#options.limits;
+    const error = exceeded('maxLinks', maxLinks + 1, maxLinks, `${maxLinks + 1} links at a time`);
+    this.#breaches.note(error, channel.remote);
+    turnAway(channel, error);
   }
 
   #takePlace(concurrency: number): boolean {

@@ -5,6 +5,7 @@ import {
   type PeerLimits,
   StaticDiscovery,
   ValueTooLarge,
+  Worker,
   WorkerLost,
   WorkerPool,
 } from '../../src/index.ts';
@@ -99,7 +100,7 @@ describe('a worker that floods its caller with', () => {
   });
 
   test('values that never come to an end', async () => {
-    await expectCut({ maxIncomingBytes: 1_000_000 }, (link) =>
+    await expectCut({ maxIncomingBytes: 1_000_000, maxValueBytes: 1_000_000 }, (link) =>
       link.send(
         ...many(11, (i) => ({
           call: 0,
@@ -223,6 +224,56 @@ test('a caller gives a worker no more calls at a time than it says that it takes
   const results = await Promise.all(many(20, (i) => echo.on(pool)(i)));
   expect(new Set(results).size).toBe(20);
   expect(most).toBe(3);
+});
+
+describe('a pool is told which limit it was', () => {
+  test('where a worker takes no more links, and calls time out', async () => {
+    const worker = new Worker({ host: '127.0.0.1', limits: { maxLinks: 1 }, logger });
+    cleanups.push(() => worker.stop(0));
+    const discovery = new StaticDiscovery([await worker.start()]);
+    const first = await WorkerPool.open({ discovery, logger });
+    cleanups.push(() => first.close({ grace: 0 }));
+    expect(await echo.on(first)(1)).toBe(1);
+    const second = await WorkerPool.open({ discovery, logger, startTimeout: 300 });
+    cleanups.push(() => second.close({ grace: 0 }));
+    const error = await rejection(echo.on(second)(1));
+    expect(error).toMatchObject({
+      code: 'NO_WORKERS_AVAILABLE',
+      message: expect.stringContaining('it takes no more'),
+      cause: { code: 'LIMIT_EXCEEDED', limit: 'maxLinks', max: 1 },
+    });
+    expect(await echo.on(first)(2)).toBe(2);
+  });
+
+  test('where a value comes in more pieces than a worker takes: it is not sent again', async () => {
+    const worker = new Worker({ host: '127.0.0.1', limits: { maxFramesPerCall: 16 }, logger });
+    cleanups.push(() => worker.stop(0));
+    const discovery = new StaticDiscovery([await worker.start()]);
+    const pool = await WorkerPool.open({ discovery, logger });
+    cleanups.push(() => pool.close({ grace: 0 }));
+    const most = 'x'.repeat(15 * 64 * 1024);
+    expect(await echo.on(pool)(most)).toBe(most);
+    expect(await rejection(echo.on(pool)(most + most))).toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+      limit: 'maxFramesPerCall',
+    });
+    expect(worker.breaches).toEqual({ maxFramesPerCall: 1 });
+    expect(await echo.on(pool)(1)).toBe(1);
+  });
+
+  test('and sends no more values at a time than a worker takes', async () => {
+    const bytes = 300_000;
+    const limits = { maxValueBytes: bytes, maxIncomingBytes: bytes };
+    const worker = new Worker({ host: '127.0.0.1', limits, logger });
+    cleanups.push(() => worker.stop(0));
+    const discovery = new StaticDiscovery([await worker.start()]);
+    const pool = await WorkerPool.open({ discovery, logger });
+    cleanups.push(() => pool.close({ grace: 0 }));
+    const text = 'x'.repeat(200_000);
+    const results = await Promise.all(many(20, () => echo.on(pool)(text)));
+    expect(results.every((result) => result === text)).toBe(true);
+    expect(worker.breaches).toEqual({});
+  });
 });
 
 describe('a link that ends since it was idle', () => {

@@ -66,6 +66,7 @@ const bodies: { readonly [Body in FrameBody]: fc.Arbitrary<NonNullable<Fields[Bo
     expects: text,
     about: fc.option(about, { nil: undefined }),
     max_calls: uint32,
+    max_incoming_bytes: uint64,
   }),
   goodbye: fc.record({
     reason: oneOf(GoodbyeReason),

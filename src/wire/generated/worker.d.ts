@@ -49,6 +49,7 @@ export interface Hello {
   expects: string;
   about: About | undefined;
   max_calls: number;
+  max_incoming_bytes: number;
 }
 export function readHello(pbf: PbfReader, end?: number): Hello;
 export function writeHello(obj: Init<Hello>, pbf: PbfWriter): void;

@@ -62,7 +62,7 @@ export function writeFrame(obj, pbf) {
 }
 
 export function readHello(pbf, end) {
-    const obj = {version: 0, uid: "", max_value_bytes: 0, window: 0, expects: "", about: undefined, max_calls: 0};
+    const obj = {version: 0, uid: "", max_value_bytes: 0, window: 0, expects: "", about: undefined, max_calls: 0, max_incoming_bytes: 0};
     let field;
     while ((field = pbf.nextField(end))) {
         if (field === 1) obj.version = pbf.readVarint();
@@ -72,6 +72,7 @@ export function readHello(pbf, end) {
         else if (field === 5) obj.expects = pbf.readString();
         else if (field === 6) obj.about = readAbout(pbf, pbf.readVarint() + pbf.pos);
         else if (field === 7) obj.max_calls = pbf.readVarint();
+        else if (field === 8) obj.max_incoming_bytes = pbf.readVarint();
     }
     return obj;
 }
@@ -83,6 +84,7 @@ export function writeHello(obj, pbf) {
     if (obj.expects) pbf.writeStringField(5, obj.expects);
     if (obj.about) pbf.writeMessage(6, writeAbout, obj.about);
     if (obj.max_calls) pbf.writeVarintField(7, obj.max_calls);
+    if (obj.max_incoming_bytes) pbf.writeVarintField(8, obj.max_incoming_bytes);
 }
 
 export function readAbout(pbf, end) {
