@@ -18,6 +18,15 @@ type LinkStream = ClientDuplexStream<Buffer, Buffer> | ServerDuplexStream<Buffer
 /** Envelopes travel as the bytes they are. */
 export const identity = (bytes: Buffer): Buffer => bytes;
 
+/** Requests that are no links: a number, a name. */
+const MAX_REQUEST_BYTES = 1_024;
+
+/** @throws RangeError when a request is larger than any that means something; gRPC answers that for it */
+export function small(request: Buffer): Buffer {
+  if (request.length <= MAX_REQUEST_BYTES) return request;
+  throw new RangeError(`a request of ${request.length} bytes`);
+}
+
 export abstract class GrpcChannel implements Channel {
   abstract readonly remote: string;
   readonly #limits: ChannelLimits;

@@ -1,7 +1,7 @@
 /** The standard health check, `grpc.health.v1`, as operators' tools ask for it. */
 import { type Server, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { PbfReader } from 'pbf';
-import { identity } from './grpc-channel.ts';
+import { identity, small } from './grpc-channel.ts';
 import { HEALTH_PATH } from './grpc-guard.ts';
 
 /** `grpc.health.v1.HealthCheckResponse`: its field 1 is the status, 1 for SERVING, 2 for NOT_SERVING. */
@@ -21,7 +21,8 @@ export function registerHealth(server: Server, service: string, isServing: () =>
     if (request.service === '' || request.service === service) {
       reply(null, isServing() ? SERVING : NOT_SERVING);
     } else {
-      reply({ code: status.NOT_FOUND, details: `There is no service ${request.service} here.` });
+      // Its name may be too long for the answer.
+      reply({ code: status.NOT_FOUND, details: 'There is no such service here.' });
     }
   };
   server.register(HEALTH_PATH, check, identity, readHealthCheckRequest, 'unary');
@@ -29,7 +30,7 @@ export function registerHealth(server: Server, service: string, isServing: () =>
 
 /** `grpc.health.v1.HealthCheckRequest`: its field 1 is the name of the service, empty for all. */
 function readHealthCheckRequest(bytes: Buffer): { service: string } {
-  const reader = new PbfReader(bytes);
+  const reader = new PbfReader(small(bytes));
   let service = '';
   for (let field = reader.nextField(); field !== 0; field = reader.nextField()) {
     if (field === 1) service = reader.readString();

@@ -95,6 +95,8 @@ export function turnAway(channel: Channel, error: LimitExceeded): void {
 
 /** Frames are cut into envelopes of about this size. */
 const ENVELOPE_BYTES = 64 * 1024;
+/** Characters of a uid; those made here have 16. */
+const LONGEST_UID = 256;
 /** So many frames of no use are due for each call: what crosses with its end, and its Ack. */
 const STRAYS_OF_CALL = 4;
 /** And for each second: pings. */
@@ -458,14 +460,17 @@ export class Link {
         'use versions of Skein that go together';
       return this.#refuse(GoodbyeReason.VERSION, message);
     }
-    if (hello.uid === '') throw new ProtocolError('a Hello without a uid');
+    const { length } = hello.uid;
+    if (length === 0 || length > LONGEST_UID) {
+      throw new ProtocolError(`a Hello with a uid of ${length} characters`);
+    }
     const { accepts, expects, uid } = this.#options;
     if (accepts && hello.expects !== '' && hello.expects !== uid) {
-      const message = `this is worker ${uid}, not ${hello.expects}`;
+      const message = `this is worker ${uid}, not ${plain(hello.expects, LONGEST_UID)}`;
       return this.#refuse(GoodbyeReason.WRONG_WORKER, message);
     }
     if (expects !== undefined && hello.uid !== expects) {
-      const message = `worker ${hello.uid} answered in place of ${expects}`;
+      const message = `worker ${plain(hello.uid)} answered in place of ${expects}`;
       return this.#refuse(GoodbyeReason.WRONG_WORKER, message);
     }
     const about = accepts || hello.about === undefined ? undefined : fromAbout(hello.about);

@@ -2,6 +2,7 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { status } from '@grpc/grpc-js';
 import { PbfWriter } from 'pbf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -14,6 +15,7 @@ import {
   WorkerPool,
   workerStatus,
 } from '../../src/index.ts';
+import { GrpcCaller } from '../../src/transport/grpc-caller.ts';
 import { encodeContext, encodeVariable } from '../../src/wire/context.ts';
 import { decodeError } from '../../src/wire/error.ts';
 import { GoodbyeReason, NackReason, type OutFrame } from '../../src/wire/frame.ts';
@@ -603,6 +605,33 @@ test('no task shows the name that its caller greets with', async () => {
   expect(id).toMatch(/^[0-9a-v]{16}-1$/);
   expect(id).not.toContain('a-secret-of-ours');
 });
+
+test('a name that a caller greets with has 256 characters, and no more', async () => {
+  const worker = await serve();
+  const [most, more] = [
+    await RawCaller.open(addressOf(worker)),
+    await RawCaller.open(addressOf(worker)),
+  ];
+  await most.greet('x'.repeat(256));
+  await most.echo(1);
+  await more.greet('x'.repeat(257));
+  expect((await more.goodbye()).reason).toBe(GoodbyeReason.PROTOCOL);
+});
+
+test.each(['grpc.health.v1.Health/Check', 'skein.v1.Worker/Status', 'skein.v1.Worker/Stop'])(
+  'a request of %s that is far too large is answered, and does nothing',
+  async (path) => {
+    const worker = await serve();
+    const caller = new GrpcCaller(addressOf(worker));
+    const request = Buffer.concat([Buffer.of(0x0a, 0xc0, 0x84, 0x3d), Buffer.alloc(1_000_000, 97)]);
+    await expect(caller.unary(`/${path}`, request, 10_000)).rejects.toMatchObject({
+      code: status.INTERNAL,
+    });
+    expect(worker.status.draining).toBe(false);
+    caller.close();
+    await (await dial(worker)).echo(1);
+  },
+);
 
 test('one connection has 32 streams, and a further one waits', async () => {
   const worker = await serve();

@@ -46,6 +46,29 @@ describe('a ping', () => {
   });
 });
 
+describe('a uid in Hello', () => {
+  test('is shown in one line that a terminal obeys not', () => {
+    const loop = new Loop();
+    const end = new End(loop, 10);
+    const ended: CloseReason[] = [];
+    new Link(
+      end,
+      { env: loop.env, limits: defaultLimits, uid: 'caller', expects: 'worker' },
+      { up: () => {}, frame: () => {}, closed: (reason) => ended.push(reason) },
+    );
+    const writer = new EnvelopeWriter();
+    const uid = '\u001b[31m\n'.repeat(40);
+    writer.add({
+      call: 0,
+      hello: { version: PROTOCOL_VERSION, uid, max_value_bytes: 1, window: 1 },
+    });
+    const packet = writer.finish(1);
+    end.take(packet, [packet]);
+    expect(ended).toMatchObject([{ code: 'refused' }]);
+    expect(ended[0]?.message).toMatch(/^worker \P{Cc}{240} answered in place of worker$/u);
+  });
+});
+
 describe('frames of no use', () => {
   const maxStrayFrames = 100;
 
