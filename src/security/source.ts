@@ -1,5 +1,5 @@
 /** Which credentials new connections are made with now, as they change. */
-import { CredentialsError } from '../errors.ts';
+import { CredentialsError, wordsOf } from '../errors.ts';
 import {
   type CredentialsGiven,
   checkCredentials,
@@ -7,6 +7,7 @@ import {
   lastGiven,
   materialOf,
 } from './credentials.ts';
+import { ExpiryWarnings } from './expiry.ts';
 import type { Material } from './material.ts';
 
 export interface SourceOptions {
@@ -18,6 +19,8 @@ export interface SourceOptions {
 const POLL_MS = 1_000;
 /** A provider that has not answered by then has failed. */
 const PROVIDER_MS = 30_000;
+/** Others are looked at so often, whether they are about to expire. */
+const EXPIRY_MS = 60_000;
 /** The same failure is told again only after so long. */
 const WARNING_MS = 60_000;
 
@@ -36,6 +39,7 @@ export class CredentialSource {
   #failures = 0;
   #warned = '';
   #warnedAt = Number.NEGATIVE_INFINITY;
+  readonly #expiry: ExpiryWarnings;
 
   /**
    * @param given undefined for one that is pushed to
@@ -45,6 +49,7 @@ export class CredentialSource {
     if (given !== undefined) checkCredentials(given);
     this.#given = given;
     this.#warn = warn;
+    this.#expiry = new ExpiryWarnings(warn);
     if (given !== undefined && !isProvider(given)) this.#material = materialOf(given);
   }
 
@@ -83,7 +88,7 @@ export class CredentialSource {
         return;
       }
       if (cause instanceof CredentialsError) throw cause;
-      throw new CredentialsError(`the provider gave no credentials: ${cause}`, { cause });
+      throw new CredentialsError(`the provider gave no credentials: ${wordsOf(cause)}`, { cause });
     }
   }
 
@@ -132,13 +137,14 @@ export class CredentialSource {
 
   /**
    * Calls the listener with each change. As long as somebody listens, a provider is asked for changes once a
-   * second; that keeps no process alive.
+   * second, and it is warned of a certificate that is about to expire; that keeps no process alive.
    *
    * @returns what ends that
    */
   watch(listener: (material: Material) => void): () => void {
     this.#listeners.add(listener);
-    if (this.#isReloadable) this.#timer ??= setInterval(() => this.refresh(), POLL_MS).unref();
+    const pollMs = this.#isReloadable ? POLL_MS : EXPIRY_MS;
+    this.#timer ??= setInterval(() => this.#poll(), pollMs).unref();
     return () => {
       this.#listeners.delete(listener);
       if (this.#listeners.size > 0) return;
@@ -149,6 +155,11 @@ export class CredentialSource {
 
   get #isReloadable(): boolean {
     return isProvider(this.#given) && this.#given.reloadable;
+  }
+
+  #poll(): void {
+    void this.refresh();
+    if (this.#material !== undefined) this.#expiry.look(this.#material);
   }
 
   async #reload(): Promise<void> {
@@ -164,7 +175,7 @@ export class CredentialSource {
     } catch (error) {
       this.#failures += 1;
       // Files that are replaced one after the other do not belong together for a moment.
-      if (this.#failures > 1) this.#fail(error instanceof Error ? error.message : String(error));
+      if (this.#failures > 1) this.#fail(wordsOf(error));
     }
   }
 

@@ -1,7 +1,7 @@
 /** Which callers a worker lets in, and which tasks of theirs it runs: by the certificates that they show. */
 import { outside } from '../context/scope.ts';
 import type { Env } from '../env.ts';
-import { AuthorizationError } from '../errors.ts';
+import { AuthorizationError, wordsOf } from '../errors.ts';
 import type { CurrentTask, TaskScope } from '../routine/task.ts';
 import { checkIdentity } from '../security/material.ts';
 import type { PeerIdentity } from '../security/names.ts';
@@ -106,7 +106,7 @@ export class Authorizer {
         task === undefined
           ? 'a caller was not let in'
           : `a task of ${plain(task.routine)} was refused`;
-      this.#warn(`the authorize hook failed, so that ${what}: ${textOf(error)}`);
+      this.#warn(`the authorize hook failed, so that ${what}: ${plain(wordsOf(error))}`);
       return false;
     };
     try {
@@ -136,15 +136,6 @@ export class Authorizer {
     if (env.now() < this.#warnedAt + WARNING_MS) return;
     this.#warnedAt = env.now();
     warn(message);
-  }
-}
-
-/** What a hook throws may be anything, with code of its own. */
-function textOf(error: unknown): string {
-  try {
-    return plain(String(error));
-  } catch {
-    return 'what it threw has no text';
   }
 }
 

@@ -122,6 +122,40 @@ describe('a source of credentials', () => {
     expect(source.material).toBe(materialOf(other));
   });
 
+  test('outlives a provider that throws what has no text', async () => {
+    const provider = changing(one);
+    const source = new CredentialSource(provider, { warn });
+    await source.ready();
+    provider.now = Object.assign(new Error(), { toString: () => Object.create(null) });
+    await source.refresh();
+    await source.refresh();
+    expect(warnings).toEqual([expect.stringContaining('what it threw has no text')]);
+    const failing = changing(one);
+    failing.now = provider.now;
+    await expect(new CredentialSource(failing, { warn }).ready()).rejects.toThrow(CredentialsError);
+  });
+
+  test('warns while it is watched, before the certificate expires and when it has', async () => {
+    vi.useRealTimers();
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] });
+    const authority = await Authority.make();
+    const [from, to] = [new Date(Date.now() - 9_000_000), new Date(Date.now() + 1_100_000)];
+    const ending = await authority.issue({ dates: { from, to } });
+    const source = new CredentialSource(WorkerCredentials.fromBytes(ending), { warn });
+    const end = source.watch(() => {});
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(warnings).toEqual([]);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(warnings).toEqual([expect.stringMatching(/^the certificate expires on 2/)]);
+    await vi.advanceTimersByTimeAsync(1_100_000);
+    expect(warnings[1]).toMatch(/^the certificate has expired, on 2/);
+    await vi.advanceTimersByTimeAsync(2 * 3_600_000);
+    expect(warnings).toHaveLength(4);
+    end();
+    await vi.advanceTimersByTimeAsync(2 * 3_600_000);
+    expect(warnings).toHaveLength(4);
+  });
+
   test('does not let a provider change who is let in', async () => {
     const provider = changing(one);
     const source = new CredentialSource(provider, { warn });
