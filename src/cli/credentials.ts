@@ -2,7 +2,8 @@
 import { Option } from 'commander';
 import { CredentialsError } from '../errors.ts';
 import { type CredentialsProvider, WorkerCredentials } from '../security/credentials.ts';
-import { usage } from './failure.ts';
+import { checkNamesOf } from '../worker/authorize.ts';
+import { checked, EXIT, Failure, usage } from './failure.ts';
 
 export interface CredentialFlags {
   readonly ca?: string;
@@ -25,6 +26,33 @@ export const credentialOptions = (): Option[] => [
     'name in the certificates of workers and pools (default: $SKEIN_TLS_IDENTITY, or where they are dialed)',
   ),
 ];
+
+/** Who may call, by its certificate. */
+export interface AuthorizeFlags extends CredentialFlags {
+  readonly authorize?: readonly string[];
+}
+
+/**
+ * The names of those who may call, if not everyone may whose certificate is valid.
+ *
+ * @param isOverNats whether callers come over NATS, where they show no certificate to the worker
+ * @throws Failure when there are no certificates to have names
+ */
+export function authorizedOf(
+  flags: AuthorizeFlags,
+  credentials: unknown,
+  isOverNats: boolean,
+): readonly string[] | undefined {
+  const { authorize, oneWay } = flags;
+  if (authorize === undefined) return undefined;
+  const why = '--authorize goes by the certificates of callers';
+  if (credentials === undefined) throw usage(`${why}: give --ca, --cert and --key, too`);
+  if (oneWay) throw usage(`${why}: leave out --one-way, which asks them for none`);
+  if (isOverNats)
+    throw usage(`${why}, and over NATS there are none: leave out --nats (SKEIN_NATS)`);
+  checked('--authorize', () => checkNamesOf(authorize));
+  return authorize;
+}
 
 /**
  * The certificates, if there are to be some; they are read again when the files were replaced.
@@ -50,7 +78,8 @@ export function credentialsOf(
     return WorkerCredentials.watchFiles({ ca, cert, key, mutual: !flags.oneWay, identity });
   } catch (error) {
     if (!(error instanceof CredentialsError || error instanceof TypeError)) throw error;
-    throw usage(`--ca, --cert, --key: ${inFlags(error.message)}`);
+    const code = error instanceof CredentialsError ? EXIT.untrusted : EXIT.usage;
+    throw new Failure(`--ca, --cert, --key: ${inFlags(error.message)}`, code);
   }
 }
 

@@ -18,7 +18,7 @@ const EXIT_CODES = `Exit codes:
   0    done
   1    it failed: the routine threw, nobody answers, a port is taken
   2    an option, argument or file that makes no sense
-  3    the authkey or the certificate is wrong, or missing
+  3    the authkey is wrong, or a certificate is missing, unreadable or no good
   130  ended by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP`;
 
 const ABOUT_KEYS = `Authkey:
@@ -120,6 +120,12 @@ function ofWorkers(command: Command): Command {
     .addOption(discoveryOption('where workers are announced, and find each other; see below'))
     .option('--concurrency <n>', 'tasks that a worker runs at a time (default: no limit)', whole(1))
     .option('--allow-inline', 'run functions that callers send, and not only those of modules')
+    .option('--hide-stacks', 'leave stacks, and paths of this machine, out of errors for callers')
+    .option(
+      '--authorize <name>',
+      'take calls only of who has this name in its certificate; can be repeated',
+      several,
+    )
     .option(
       '--grace <time>',
       'how long tasks may go on when it ends, as 10s (default: no limit)',

@@ -5,7 +5,7 @@ import { type ControlServer, serveControl } from '../control/server.ts';
 import { openWith, WorkerPool } from '../pool/pool.ts';
 import type { CredentialsProvider } from '../security/credentials.ts';
 import { formatAddress } from '../transport/address.ts';
-import { credentialsOf } from './credentials.ts';
+import { authorizedOf, credentialsOf } from './credentials.ts';
 import { checked } from './failure.ts';
 import { given } from './given.ts';
 import { type Nats, natsOf } from './nats.ts';
@@ -14,7 +14,14 @@ import { say, warn } from './output.ts';
 import { Signals } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
 import { prepareTypeScript } from './typescript.ts';
-import { folderOf, isFoundOnTcp, isMutual, type WorkerFlags, warnIfOpen } from './worker.ts';
+import {
+  exposesStacks,
+  folderOf,
+  isFoundOnTcp,
+  isMutual,
+  type WorkerFlags,
+  warnIfOpen,
+} from './worker.ts';
 
 export interface UpFlags extends WorkerFlags {
   readonly breadth?: number;
@@ -43,8 +50,9 @@ export async function supervise(
   const nats = await natsOf(flags, flags.natsServers);
   const transport = nats?.transport;
   const credentials = credentialsOf(flags);
-  const trust = { authkey, credentials };
-  const supervisor = new Supervisor({ host, concurrency, ...trust, transport, say });
+  const authorize = authorizedOf(flags, credentials, nats !== undefined);
+  const trust = { authkey, credentials, authorize };
+  const supervisor = new Supervisor({ host, concurrency, authkey, credentials, transport, say });
   const control = await checked('--host, --port', () =>
     serveControl({ ...given({ host, port, ...trust, transport }), warn, source: supervisor }),
   );
@@ -71,6 +79,7 @@ export async function supervise(
 interface Trust {
   readonly authkey: Uint8Array | undefined;
   readonly credentials: CredentialsProvider | undefined;
+  readonly authorize: readonly string[] | undefined;
 }
 
 async function openPool(
@@ -96,6 +105,7 @@ async function openPool(
     root,
     concurrency,
     allowInline,
+    exposeStacks: exposesStacks(flags),
     ...trust,
     discovery: discovery && (() => discovery),
     restarts: { limit: Number.POSITIVE_INFINITY },

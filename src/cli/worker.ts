@@ -6,7 +6,12 @@ import { parseAddress } from '../transport/address.ts';
 import { Worker } from '../worker/host.ts';
 import { markAsWorker } from '../worker/ipc.ts';
 import { readAuthkey } from './authkey.ts';
-import { type CredentialFlags, credentialsOf } from './credentials.ts';
+import {
+  type AuthorizeFlags,
+  authorizedOf,
+  type CredentialFlags,
+  credentialsOf,
+} from './credentials.ts';
 import { checked, usage } from './failure.ts';
 import { given } from './given.ts';
 import { load } from './modules.ts';
@@ -16,7 +21,7 @@ import { paint, print, say, warn } from './output.ts';
 import { Signals } from './signals.ts';
 import { prepareTypeScript } from './typescript.ts';
 
-export interface WorkerFlags extends NatsFlags, CredentialFlags {
+export interface WorkerFlags extends NatsFlags, AuthorizeFlags {
   readonly host?: string;
   readonly port?: number;
   readonly beatPort?: number;
@@ -28,6 +33,7 @@ export interface WorkerFlags extends NatsFlags, CredentialFlags {
   readonly grace?: number;
   readonly authkey?: string;
   readonly allowInline?: boolean;
+  readonly hideStacks?: boolean;
   readonly json?: boolean;
 }
 
@@ -44,6 +50,7 @@ export async function runWorker(
   const { host, port, beatPort, tag: tags, concurrency, allowInline, discovery: which } = flags;
   const credentials = credentialsOf(flags);
   const nats = await natsOf(flags, natsServers);
+  const authorize = authorizedOf(flags, credentials, nats !== undefined);
   const discovery = which === undefined ? undefined : discoveryOf(which, nats);
   // Callers name modules of this program, and none of the rest of this machine.
   const root = folderOf(flags.root);
@@ -51,7 +58,8 @@ export async function runWorker(
   const onTcp = [host, port, beatPort].some((place) => place !== undefined) || isFoundOnTcp(which);
   const transport = nats && (onTcp ? (['tcp', nats.transport] as const) : nats.transport);
   const places = { host, port, beatPort, transport };
-  const options = { ...places, tags, root, concurrency, allowInline, authkey, credentials };
+  const trust = { authkey, credentials, authorize, exposeStacks: exposesStacks(flags) };
+  const options = { ...places, tags, root, concurrency, allowInline, ...trust };
   const worker = checked('skein worker', () => {
     return new Worker(given({ ...options, discovery: discovery && (() => discovery) }), {
       ownProcess: true,
@@ -87,6 +95,11 @@ export function folderOf(root = '.'): string {
   const folder = resolve(root);
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder;
   throw usage(`--root ${root}: there is no folder ${folder}`);
+}
+
+/** Whether errors take stacks along; undefined for what is usual. */
+export function exposesStacks({ hideStacks }: WorkerFlags): boolean | undefined {
+  return hideStacks ? false : undefined;
 }
 
 /** Whether callers must show certificates. */

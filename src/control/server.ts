@@ -8,6 +8,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { PbfReader, PbfWriter } from 'pbf';
+import { systemEnv } from '../env.ts';
 import { Authkey, type AuthkeyGiven } from '../security/authkey.ts';
 import type { CredentialsGiven } from '../security/credentials.ts';
 import { hidePaths } from '../security/paths.ts';
@@ -20,6 +21,7 @@ import { askStatus } from '../transport/status.ts';
 import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../transport/version.ts';
 import { readDownRequest, writePingReply } from '../wire/generated/pool.js';
+import { Authorizer } from '../worker/authorize.ts';
 import { POOL_PATHS, POOL_SERVICE, type PoolPlace, poolAddress } from './place.ts';
 import { type ControlledWorker, encodeRoster, type WorkerState } from './workers.ts';
 
@@ -51,6 +53,12 @@ export interface ServeControlOptions extends PoolPlace {
    * @default connections are in plain text
    */
   readonly credentials?: CredentialsGiven | undefined;
+  /**
+   * Names in certificates, of which callers must have one.
+   *
+   * @default everyone is let in whose certificate is valid
+   */
+  readonly authorize?: readonly string[] | undefined;
   /** Takes what people should know: handshakes that fail. Default: nobody does. */
   readonly warn?: ((message: string) => void) | undefined;
   /** How the workers are asked what they do whose address is not one of gRPC. */
@@ -80,10 +88,11 @@ const MAX_REQUEST_BYTES = 64 * 1024;
  * @throws CredentialsError when a provider gives none
  */
 export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
-  const { authkey, source, transport, warn } = options;
+  const { authkey, authorize, source, transport, warn = () => {} } = options;
   const { address, host } = poolAddress(options);
   const credentials = CredentialSource.of(options.credentials);
   const service = new PoolService(source, { authkey, credentials, transport });
+  const authorizer = authorize && new Authorizer(authorize, { env: systemEnv, warn });
   const listener = await listenGrpc(address, service, {
     limits: {
       maxPacketBytes: MAX_REQUEST_BYTES,
@@ -97,6 +106,7 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
     },
     authkey: authkey === undefined ? undefined : new Authkey(authkey),
     credentials,
+    admits: authorizer && ((peer) => authorizer.admits(peer)),
     warn,
   });
   let settle = () => {};

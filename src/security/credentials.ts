@@ -31,7 +31,10 @@ export interface CredentialsProvider {
    * Those for new connections. When it fails, the last ones are kept, and a warning says why.
    */
   credentials(): WorkerCredentials | Promise<WorkerCredentials>;
-  /** Whether it is asked again, about once a second, or only once. */
+  /**
+   * Whether it is asked again, or only once. Workers, and pools that spawn some, ask about once a second; who only
+   * calls asks before a new connection.
+   */
   readonly reloadable: boolean;
 }
 

@@ -1,7 +1,12 @@
 /** `skein` with certificates. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CredentialFlags, credentialsOf } from '../../src/cli/credentials.ts';
+import {
+  type AuthorizeFlags,
+  authorizedOf,
+  type CredentialFlags,
+  credentialsOf,
+} from '../../src/cli/credentials.ts';
 import { Authority, type Certificates, writeCertificates } from './certificates.ts';
 import { program, result, skein } from './cli-helpers.ts';
 
@@ -23,7 +28,8 @@ describe('a pool with certificates', () => {
   let port: string;
   let up: ReturnType<typeof skein>;
   beforeAll(async () => {
-    up = skein(['pool', 'up', '--port', '0', '--breadth', '1', ...flagsOf(good)], { cwd });
+    const guard = ['--authorize', 'localhost', '--hide-stacks', ...flagsOf(good)];
+    up = skein(['pool', 'up', '--port', '0', '--breadth', '1', ...guard], { cwd });
     [, port = ''] = await up.says(/^pool with .* answers at tcp:\/\/127\.0\.0\.1:(\d+)$/m);
   });
   afterAll(() => up.child.kill('SIGKILL'));
@@ -50,6 +56,16 @@ describe('a pool with certificates', () => {
     expect(err).toMatch(words);
   });
 
+  test('is neither asked nor ended by who is not on its list', async () => {
+    const named = { ca: good.ca, cert: 'named/cert.pem', key: 'named/key.pem' };
+    for (const command of [['ping'], ['pool', 'down']]) {
+      const args = [...command, '--port', port, ...flagsOf(named)];
+      const { code, out, err } = await result(args, { cwd });
+      expect({ code, out }).toEqual({ code: 3, out: '' });
+      expect(err).toMatch(/it does not let this side in: the certificate is for workers\.my-app/);
+    }
+  });
+
   test('ends', async () => {
     const { code } = await result(['pool', 'down', '--port', port, ...flagsOf(good)], { cwd });
     expect(code).toBe(0);
@@ -59,7 +75,8 @@ describe('a pool with certificates', () => {
 
 test('a worker is known by its identity, and warns nobody of strangers', async () => {
   const named = { ca: good.ca, cert: 'named/cert.pem', key: 'named/key.pem' };
-  const worker = skein(['worker', '--host', '0.0.0.0', ...flagsOf(named)], { cwd });
+  const guard = ['--authorize', 'web.my-app', '--authorize', 'localhost', '--hide-stacks'];
+  const worker = skein(['worker', '--host', '0.0.0.0', ...guard, ...flagsOf(named)], { cwd });
   const [, port] = await worker.says(/listens at tcp:\/\/.*:(\d+)$/m);
   expect(worker.err()).toBe('');
   const at = ['--discovery', `static:127.0.0.1:${port}`];
@@ -69,18 +86,49 @@ test('a worker is known by its identity, and warns nobody of strangers', async (
     env,
   });
   expect(called).toEqual({ code: 0, out: '3\n', err: '' });
+  const failed = await result(['run', 'routines.js', 'fail', ...at, ...flagsOf(good)], {
+    cwd,
+    env,
+  });
+  expect(failed.code).toBe(1);
+  expect(failed.err).toMatch(/too far/);
+  expect(failed.err).not.toMatch(/routines\.js/);
+  const refused = await result(['run', 'routines.js', 'add', '1', '2', ...at, ...flagsOf(named)], {
+    cwd,
+    env,
+  });
+  expect(refused.code).toBe(3);
+  expect(refused.err).toMatch(
+    /it does not let this side in: the certificate is for workers\.my-app/,
+  );
   worker.child.kill('SIGTERM');
   await worker.ended;
 });
 
-test.each<[string, () => CredentialFlags, RegExp]>([
-  ['without --ca', () => ({ cert: good.cert }), /--cert is of no use without --ca/],
-  ['that is not there', () => ({ ca: 'none.pem' }), /ca \(none\.pem\): there is no such file/],
-  ['without its key', () => ({ ca, cert: good.cert }), /key is missing/],
-  ['alone', () => ({ ca }), /both sides show a certificate, unless there is --one-way/],
-])('a certificate %s makes no sense', (_what, flags, words) => {
+test.each<[string, () => CredentialFlags, number, RegExp]>([
+  ['without --ca', () => ({ cert: good.cert }), 2, /--cert is of no use without --ca/],
+  ['with no name', () => ({ ...good, tlsIdentity: 'a b' }), 2, /identity/],
+  ['that is not there', () => ({ ca: 'none.pem' }), 3, /ca \(none\.pem\): there is no such file/],
+  ['without its key', () => ({ ca, cert: good.cert }), 3, /key is missing/],
+  ["with another's key", () => ({ ...good, key: join(cwd, 'named/key.pem') }), 3, /key/],
+  ['alone', () => ({ ca }), 3, /both sides show a certificate, unless there is --one-way/],
+])('a certificate %s is refused', (_what, flags, exitCode, words) => {
   expect(() => credentialsOf(flags(), {})).toThrow(words);
-  expect(() => credentialsOf(flags(), {})).toThrow(expect.objectContaining({ exitCode: 2 }));
+  expect(() => credentialsOf(flags(), {})).toThrow(expect.objectContaining({ exitCode }));
+});
+
+test.each<[string, AuthorizeFlags, boolean, boolean, RegExp]>([
+  ['without certificates', {}, false, false, /: give --ca, --cert and --key, too$/],
+  ['with --one-way', { oneWay: true }, true, false, /: leave out --one-way/],
+  ['over NATS', {}, true, true, /: leave out --nats \(SKEIN_NATS\)$/],
+  ['for what is no name', { authorize: ['a b'] }, true, false, /a b is none$/],
+])('--authorize %s makes no sense', (_what, flags, hasCredentials, isOverNats, words) => {
+  const given = { authorize: ['web.my-app'], ...flags };
+  const credentials = hasCredentials ? credentialsOf(good, {}) : undefined;
+  expect(() => authorizedOf(given, credentials, isOverNats)).toThrow(words);
+  expect(() => authorizedOf(given, credentials, isOverNats)).toThrow(
+    expect.objectContaining({ exitCode: 2 }),
+  );
 });
 
 test('a certificate makes no sense where nobody is reached', async () => {
