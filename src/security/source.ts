@@ -9,6 +9,7 @@ import {
 } from './credentials.ts';
 import { ExpiryWarnings } from './expiry.ts';
 import type { Material } from './material.ts';
+import { dateProblem } from './own-certificate.ts';
 
 export interface SourceOptions {
   /** Told why new credentials are not used, in words. */
@@ -168,6 +169,10 @@ export class CredentialSource {
       // Who is let in must not depend on when it was looked.
       if (next.mutual !== this.material.mutual) {
         throw new CredentialsError('mutual can not change while they are in use');
+      }
+      const problem = dateProblem(next);
+      if (problem !== undefined && !isSame(next, this.material)) {
+        throw new CredentialsError(problem.message);
       }
       this.#failures = 0;
       this.#warned = '';

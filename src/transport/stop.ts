@@ -12,14 +12,15 @@ import { schemeOf, type Transport } from './transport.ts';
 
 export interface StopWorkerOptions {
   /**
-   * Milliseconds that tasks may go on before they are aborted; 0 at once.
+   * Milliseconds that tasks may go on before they are aborted; 0 at once. The answer is waited for 5 s more.
    *
    * @default Infinity: as long as they take
    */
   readonly grace?: number | undefined;
   /**
    * Its beat, as `workerStatus` gives it. With it and a grace time the process is killed 2 s after that
-   * time where it can't end by itself; without, a worker that a task blocks ends when the task does.
+   * time where it can't end by itself; without, a worker that a task blocks ends when the task does, though
+   * that is waited for no longer.
    */
   readonly beat?: string | undefined;
   /** The authkey of the worker, if it has one. */
@@ -38,14 +39,17 @@ export interface StopWorkerOptions {
   readonly transport?: Transport | undefined;
 }
 
+/** So long after the grace time a worker has answered, or is not there, or is held up by a task. */
+const ANSWER_MS = 5_000;
+
 /**
  * Asks a worker to stop, and resolves when no task of it runs any more, or its process has ended.
  *
  * @param address where it listens, e.g. `tcp://10.0.0.7:4000`
  * @throws TypeError when the address is none, or no transport serves it
  * @throws RangeError when the grace time is no time
- * @throws WorkerUnreachable when no worker answers, or its connection is lost and it has no beat that
- * tells whether its process has ended
+ * @throws WorkerUnreachable when no worker answers, which with a grace time is known 5 s after it, or its connection is
+ * lost and it has no beat that tells whether its process has ended
  * @throws AuthenticationError when the two sides do not trust each other, by authkeys or certificates. A beat that
  * was named has been told to stop all the same, where the authkey is what is wrong: whoever can reach it may
  * @throws CredentialsError when a provider gives no credentials
@@ -65,7 +69,8 @@ export async function stopWorker(address: string, options: StopWorkerOptions = {
   try {
     const writer = new PbfWriter();
     writeStopRequest(ms === undefined ? {} : { grace_ms: ms }, writer);
-    const how = { authkey, credentials, transport };
+    const timeoutMs = ms === undefined ? undefined : ms + ANSWER_MS;
+    const how = { authkey, credentials, transport, timeoutMs };
     const called = callWorker(address, 'stop', writer.finish(), how);
     await (killed?.sooner ? Promise.race([called, killed.sooner]) : called);
   } catch (error) {

@@ -1,6 +1,13 @@
 /** The Stop call, to the address of a worker that has its links: here by who has opened its pool. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type PoolOptions, type PoolWorker, TaskAborted } from '../../src/index.ts';
+import {
+  type PoolOptions,
+  type PoolWorker,
+  TaskAborted,
+  WorkerUnreachable,
+} from '../../src/index.ts';
 import { rejection, scratchFolder, trace, until } from './helpers.ts';
 import { gate, gateThenBytes, untilAborted } from './routines/tasks.ts';
 import { stopWorker, transports, WorkerPool } from './runtime.ts';
@@ -73,4 +80,18 @@ describe.each(transports)('Stop over %s', (_name, transport) => {
     expect(file.lines.at(-1)).toMatch(/^aborted /);
     expect(await call).toBeInstanceOf(TaskAborted);
   });
+});
+
+test('Stop of something that takes connections and says nothing ends 5 s after the grace time', async () => {
+  const sockets = new Set<Socket>();
+  const mute = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1');
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    mute.close();
+  });
+  await once(mute, 'listening');
+  const { port } = mute.address() as AddressInfo;
+  const failure = await rejection(stopWorker(`tcp://127.0.0.1:${port}`, { grace: 100 }));
+  expect(failure).toBeInstanceOf(WorkerUnreachable);
+  expect(String(failure)).toContain('no answer within 5100 ms');
 });

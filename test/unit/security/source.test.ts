@@ -135,6 +135,23 @@ describe('a source of credentials', () => {
     await expect(new CredentialSource(failing, { warn }).ready()).rejects.toThrow(CredentialsError);
   });
 
+  test.each(['expired', 'not-yet-valid'] as const)(
+    'does not take one that is %s',
+    async (dates) => {
+      const provider = changing(one);
+      const source = new CredentialSource(provider, { warn });
+      await source.ready();
+      const authority = await Authority.make();
+      provider.now = WorkerCredentials.fromBytes(await authority.issue({ dates }));
+      await source.refresh();
+      await source.refresh();
+      expect(source.material).toBe(materialOf(one));
+      expect(warnings).toEqual([
+        expect.stringMatching(/the certificate (?:has expired|is not valid)/),
+      ]);
+    },
+  );
+
   test('warns while it is watched, before the certificate expires and when it has', async () => {
     vi.useRealTimers();
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] });
