@@ -2,12 +2,7 @@
 import { once } from 'node:events';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  Server,
-  ServerCredentials,
-  type ServerInterceptor,
-  type ServerOptions,
-} from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { type LimitExceeded, ListenError } from '../errors.ts';
 import type { Authkey } from '../security/authkey.ts';
 import { exceeded } from '../security/breaches.ts';
@@ -19,6 +14,7 @@ import { type Address, formatAddress, parseAddress } from './address.ts';
 import { type Admits, authorizer } from './grpc-authorize.ts';
 import type { ChannelLimits } from './grpc-channel.ts';
 import { guard, registerChallenge } from './grpc-guard.ts';
+import { hurry } from './grpc-hurry.ts';
 import { listenProblem } from './listen-problem.ts';
 import { Strangers } from './strangers.ts';
 import { type ConnectionHandlers, createListener } from './tls-listener.ts';
@@ -125,10 +121,11 @@ export async function listenGrpc(
 }
 
 function serverOptions(
-  { options, authkey, admits }: ServerSettings,
+  { options, authkey, admits, peerLimits = defaultPeerLimits }: ServerSettings,
   connections: Connections,
 ): ServerOptions {
-  const interceptors: ServerInterceptor[] = [];
+  const { helloTimeoutMs } = peerLimits;
+  const interceptors = [hurry(helloTimeoutMs, (peer) => connections.get(peer)?.destroy())];
   if (authkey !== undefined) {
     const challengesOf = (peer: string) => connections.challenges(peer);
     interceptors.push(guard(authkey, challengesOf, (peer) => connections.prove(peer)));

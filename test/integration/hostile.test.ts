@@ -471,6 +471,19 @@ describe('the time', () => {
     await new Promise((ended) => socket.once('close', ended));
   });
 
+  test('of requests that never end', async () => {
+    const worker = await serve({ helloTimeoutMs: 300 });
+    const session = connectHttp2(addressOf(worker).replace('tcp:', 'http:'));
+    session.on('error', () => {});
+    const stream = session.request({
+      ...{ ':method': 'POST', ':path': '/grpc.health.v1.Health/Check' },
+      ...{ 'content-type': 'application/grpc', te: 'trailers' },
+    });
+    stream.on('error', () => {});
+    await new Promise((ended) => session.once('close', ended));
+    await (await dial(worker)).echo(1);
+  });
+
   test('of strangers, and their number', async () => {
     const limits = { maxStrangers: 2, strangerMs: 500 };
     const worker = await serve(limits, { authkey: 'a secret of some length' });
