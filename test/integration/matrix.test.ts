@@ -3,10 +3,10 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { table } from '../../scripts/tables.ts';
+import { systemEnv } from '../../src/env.ts';
 import {
   AuthenticationError,
   CredentialsError,
-  type CredentialsProvider,
   LocalDiscovery,
   NoWorkersAvailable,
   type PoolOptions,
@@ -15,6 +15,11 @@ import {
   WorkerCredentials,
   WorkerPool,
 } from '../../src/index.ts';
+import { materialOf } from '../../src/security/credentials.ts';
+import { CredentialSource } from '../../src/security/source.ts';
+import { grpcTransport } from '../../src/transport/grpc.ts';
+import { defaultLimits } from '../../src/transport/link.ts';
+import { WorkerCore } from '../../src/worker/core.ts';
 import {
   type Condition,
   describeOutcome,
@@ -31,7 +36,7 @@ import {
   type Way,
 } from '../security/matrix.ts';
 import { Authority, type Certificates, type IssueOptions } from './certificates.ts';
-import { rejection, scratchFolder, type Trace, trace, until } from './helpers.ts';
+import { rejection, scratchFolder, type Trace, trace } from './helpers.ts';
 import { once } from './routines/tasks.ts';
 
 const folder = scratchFolder();
@@ -85,26 +90,6 @@ async function callerCredentials(
   return credentials.as({ identity: identity === 'own' ? OWN : OTHER });
 }
 
-/** A worker does not start with a certificate of the wrong dates: those get it while they run. */
-async function workerCredentials(
-  serves: Serves,
-  condition: Condition,
-): Promise<{ credentials: CredentialsProvider; changed(): boolean }> {
-  const mutual = serves === 'mutual';
-  const of = (given: Certificates) => WorkerCredentials.fromBytes({ ...given, mutual });
-  const [good, wanted] = await Promise.all([
-    issue(undefined, namesOf(condition)),
-    workerCertificates(condition),
-  ]);
-  const late = condition.worker === 'expired' || condition.worker === 'not yet valid';
-  let asked = 0;
-  const credentials = () => {
-    asked += 1;
-    return of(late && asked === 1 ? good : wanted);
-  };
-  return { credentials: { credentials, reloadable: late }, changed: () => !late || asked > 1 };
-}
-
 /** Those that differ in the caller alone have one worker. */
 const workers = new Map<string, Promise<string>>();
 
@@ -119,18 +104,34 @@ function workerFor({ serves, condition }: Row, place: Place): Promise<string> {
 }
 
 async function startWorker(serves: Serves, condition: Condition, place: Place): Promise<string> {
-  const secure = serves === 'none' ? undefined : await workerCredentials(serves, condition);
+  const { worker: flaw } = condition;
+  const certificates = await workerCertificates(condition);
+  const credentials = WorkerCredentials.fromBytes({ ...certificates, mutual: serves === 'mutual' });
+  if (flaw === 'expired' || flaw === 'not yet valid') return await startBlindly(credentials, place);
   const discovery = () => new LocalDiscovery('matrix', { folder: mkdtempSync(join(folder, 'w')) });
   const worker = new Worker({
     logger,
     ...(place === 'TCP' ? { host: '127.0.0.1', port: 0 } : { discovery: discovery() }),
-    ...(secure && { credentials: secure.credentials }),
+    ...(serves !== 'none' && { credentials }),
   });
   cleanups.push(() => worker.stop(0));
   const address = await worker.start();
   expect(address.startsWith(place === 'TCP' ? 'tcp:' : 'unix:')).toBe(true);
-  await until(() => expect(secure?.changed() ?? true).toBe(true));
   return address;
+}
+
+/** A worker neither starts with dates that are wrong, nor takes them later: one that does not look at them. */
+async function startBlindly(credentials: WorkerCredentials, place: Place): Promise<string> {
+  const source = CredentialSource.pushed(materialOf(credentials));
+  const unix = () => `unix://${join(mkdtempSync(join(folder, 'w')), 'socket')}`;
+  const worker = new WorkerCore({
+    env: systemEnv,
+    limits: defaultLimits,
+    transports: [grpcTransport({ credentials: source, warn: none })],
+    address: place === 'TCP' ? 'tcp://127.0.0.1:0' : unix(),
+  });
+  cleanups.push(() => worker.stop(0));
+  return await worker.start();
 }
 
 async function poolOptions(row: Row, way: Way, place: Place): Promise<PoolOptions> {
