@@ -354,12 +354,3 @@ export class ChainSerializationError extends SkeinError {
     this.errors = options.errors;
   }
 }
-
-/** What was thrown, in words: it may be anything, with code of its own that throws. */
-export function wordsOf(thrown: unknown): string {
-  try {
-    return String(thrown instanceof SkeinError ? thrown.message : thrown);
-  } catch {
-    return 'what it threw has no text';
-  }
-}

@@ -1,5 +1,5 @@
 /** Which credentials new connections are made with now, as they change. */
-import { CredentialsError, wordsOf } from '../errors.ts';
+import { CredentialsError } from '../errors.ts';
 import {
   type CredentialsGiven,
   checkCredentials,
@@ -10,6 +10,7 @@ import {
 import { ExpiryWarnings } from './expiry.ts';
 import type { Material } from './material.ts';
 import { dateProblem } from './own-certificate.ts';
+import { wordsOf } from './words.ts';
 
 export interface SourceOptions {
   /** Told why new credentials are not used, in words. */

@@ -1,10 +1,11 @@
 /** Which callers a worker lets in, and which tasks of theirs it runs: by the certificates that they show. */
 import { outside } from '../context/scope.ts';
 import type { Env } from '../env.ts';
-import { AuthorizationError, wordsOf } from '../errors.ts';
+import { AuthorizationError } from '../errors.ts';
 import type { CurrentTask, TaskScope } from '../routine/task.ts';
 import { checkIdentity } from '../security/material.ts';
 import type { PeerIdentity } from '../security/names.ts';
+import { wordsOf } from '../security/words.ts';
 import { plain } from '../wire/plain.ts';
 
 /** A task that a caller has sent, before anything of it was read or loaded but this. */

@@ -163,24 +163,25 @@ describe('spawned workers with certificates', () => {
     expect(error.message).toContain('cert and key are missing');
   });
 
-  test('are not waited for in vain when their certificate expires', async () => {
+  test('are not waited for in vain when nobody believes their certificate any more', async () => {
     const { provider, change } = changing(good);
+    const stranger = await Authority.make();
     const pool = await open({ size: 1, credentials: provider });
     const own = pool.workers[0]?.pid;
-    change(await authority.issue({ dates: 'expired' }));
+    change({ ...(await stranger.issue()), ca: authority.ca });
     const { address = '' } = pool.workers[0] ?? {};
     await until(async () => {
       const asked = await rejection(workerStatus(address, { credentials }));
-      expect(asked).toMatchObject({ reason: 'worker-expired' });
+      expect(asked).toMatchObject({ reason: 'worker-wrong-ca' });
     });
     const error = await rejection(pid.with({ pool, timeout: 10_000 })());
     expect(error).toMatchObject({
       code: 'NO_WORKERS_AVAILABLE',
-      message: expect.stringContaining('its certificate has expired'),
-      cause: { reason: 'worker-expired' },
+      message: expect.stringContaining('its certificate was not signed'),
+      cause: { reason: 'worker-wrong-ca' },
     });
     expect(warnings.filter((line) => line.startsWith('worker '))).toEqual([
-      expect.stringContaining('its certificate has expired'),
+      expect.stringContaining('its certificate was not signed'),
     ]);
     change(await authority.issue());
     await until(async () => expect(await pid.with({ pool, timeout: 5_000 })()).toBe(own));
