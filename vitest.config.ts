@@ -21,9 +21,8 @@ const decorators = {
  * chains are above all that.
  */
 const OVER_NATS = [
-  ...['backpressure', 'cancellation', 'context', 'context-failures', 'context-large', 'detached'],
-  ...['errors', 'faults', 'flow', 'functions', 'generators', 'idempotent', 'nested', 'pool'],
-  ...['pools', 'stalls', 'status', 'stop', 'values', 'worker'],
+  ...['backpressure', 'cancellation', 'context', 'context-large', 'detached', 'errors', 'faults'],
+  ...['flow', 'generators', 'idempotent', 'nested', 'pool', 'pools', 'status', 'stop', 'worker'],
 ].map((name) => `test/integration/${name}.test.ts`);
 
 const MUTANTS = 'test/property/mutants.test.ts';
