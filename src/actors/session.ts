@@ -6,7 +6,7 @@ import type { AnyActorRef } from 'xstate';
 import type { Load } from '../context/manifest.ts';
 import { hasVariables } from '../context/variable.ts';
 import type { WorkerAbout } from '../discovery/discovery.ts';
-import type { Env, Timer } from '../env.ts';
+import type { Env } from '../env.ts';
 import { LimitExceeded, ProtocolError, SerializationError, SkeinError } from '../errors.ts';
 import type { Dispatcher } from '../routine/dispatcher.ts';
 import { loadingFor } from '../routine/loading.ts';
@@ -44,6 +44,7 @@ import {
   inboundOf,
 } from './execution.ts';
 import { Failures } from './failures.ts';
+import { Idleness } from './idleness.ts';
 import { defineChart, type EventOf, toLogic } from './statechart.ts';
 import { Watch } from './watch.ts';
 
@@ -157,9 +158,6 @@ interface DeclaredRoutine {
   found: RegisteredRoutine | undefined;
 }
 
-/** A link that is idle is noticed at the end of such a part of its time. */
-const REST_PARTS = 4;
-
 export class Session {
   readonly #ports: SessionPorts;
   readonly #actor: AnyActorRef;
@@ -180,10 +178,7 @@ export class Session {
   #caller = '';
   #disguised = '';
   #over = false;
-  #resting: Timer | undefined;
-  /** Something was heard since the timer was set last. */
-  #heard = false;
-  #quietParts = 0;
+  #idleness: Idleness | undefined;
 
   constructor(parent: AnyActorRef, channel: Channel, ports: SessionPorts) {
     this.#ports = ports;
@@ -205,7 +200,7 @@ export class Session {
         pong: () => this.#watch?.answered(),
         closed: (reason) => {
           this.#watch?.end();
-          this.#resting?.cancel();
+          this.#idleness?.end();
           this.send({ type: 'down', reason });
         },
       },
@@ -250,7 +245,14 @@ export class Session {
         this.#disguised = this.#ports.env.disguise(epoch);
         this.#caller = callerKey(epoch, this.#peer);
         this.#ports.admission.open(this.#caller);
-        if (!this.#ports.lasting) this.#awaitRest();
+        if (this.#ports.lasting) return;
+        const { env, limits } = this.#ports;
+        this.#idleness = new Idleness({
+          env,
+          ms: limits.idleLinkTimeoutMs,
+          isBusy: () => this.#executions.size > 0 || this.#link.backlog > 0,
+          idle: () => this.send({ type: 'rest' }),
+        });
       },
       rest: () => this.#link.close(GoodbyeReason.IDLE, 'nothing was in progress for long'),
       admit: (_context: null, { frame }: EventOf<SessionEvent, 'task'>) => this.#admit(frame),
@@ -276,26 +278,15 @@ export class Session {
       finish: () => this.#link.finish(GoodbyeReason.DRAINING, 'the worker stops'),
       forget: () => {
         this.#over = true;
-        this.#resting?.cancel();
+        this.#idleness?.end();
         this.#ports.admission.close(this.#caller);
         this.#ports.closed(this);
       },
     };
   }
 
-  #awaitRest(): void {
-    const ms = this.#ports.limits.idleLinkTimeoutMs / REST_PARTS;
-    this.#resting = this.#ports.env.timer(ms, () => {
-      const busy = this.#heard || this.#executions.size > 0 || this.#link.backlog > 0;
-      this.#heard = false;
-      this.#quietParts = busy ? 0 : this.#quietParts + 1;
-      if (this.#quietParts < REST_PARTS) this.#awaitRest();
-      else this.send({ type: 'rest' });
-    });
-  }
-
   #receive(frame: Frame): void {
-    this.#heard = true;
+    this.#idleness?.heard();
     if (frame.body === 'task') {
       // Here, where the link sees what is thrown: in an effect it would end this actor and no more.
       if (this.#routines[frame.task.routine - 1] === undefined) {
