@@ -1,4 +1,6 @@
 /** Calls per second and latency of a no-op, against what else Node has for it. */
+
+import { callFigures, LEVELS } from '../../call-figures.ts';
 import type { Calls } from '../../children/calls.ts';
 import {
   type ContenderName,
@@ -9,10 +11,9 @@ import {
   unaryOver,
 } from '../../contenders/contender.ts';
 import { Contestants, Samples } from '../../contestants.ts';
-import { quantile, ratio, summarize } from '../../measure.ts';
-import type { Figure, Measurement, Target } from '../../suite.ts';
+import { ratio } from '../../measure.ts';
+import type { Measurement, Target } from '../../suite.ts';
 
-const levels = [1, 64, 512, 4096];
 const sockets: readonly Socket[] = ['tcp', 'unix'];
 
 /**
@@ -21,27 +22,6 @@ const sockets: readonly Socket[] = ['tcp', 'unix'];
  */
 function stalls(name: ContenderName, inFlight: number): boolean {
   return name === unaryOver('unix') && inFlight > 512;
-}
-
-function figures(samples: Samples): Figure[] {
-  const all: Figure[] = [];
-  for (const inFlight of levels) {
-    for (const name of contenderNames) {
-      const rates = samples.of('rate', name, inFlight);
-      if (rates.length === 0) continue;
-      all.push({
-        what: `add(1, 2), ${inFlight} in flight`,
-        of: name,
-        unit: 'calls/s',
-        ...summarize(rates),
-        more: {
-          'p50 µs': quantile(samples.of('p50', name, inFlight), 0.5),
-          'p99 µs': quantile(samples.of('p99', name, inFlight), 0.5),
-        },
-      });
-    }
-  }
-  return all;
 }
 
 function targets(samples: Samples): Target[] {
@@ -88,7 +68,7 @@ export const calls: Measurement = {
     );
     // Round 0 warms up, and its figures are dropped.
     for (let round = 0; round <= rounds; round++) {
-      for (const inFlight of levels) {
+      for (const inFlight of LEVELS) {
         progress(`round ${round} of ${rounds}, ${inFlight} in flight`);
         await contestants.each(round, async (child, name) => {
           if (stalls(name, inFlight)) return;
@@ -109,7 +89,7 @@ export const calls: Measurement = {
         'grpc unary over a Unix socket is not driven at 4096: it stalls there for ever.',
         'Both grpc contenders have the channel options of skein.',
       ],
-      figures: figures(samples),
+      figures: callFigures(samples, contenderNames),
       targets: targets(samples),
       failures: contestants.failures,
     };

@@ -1,33 +1,12 @@
 /** Calls per second and latency of a no-op over NATS, against what its client has for it. */
+
+import { callFigures, LEVELS } from '../../call-figures.ts';
 import type { NatsCalls } from '../../children/nats.ts';
 import { type NatsContender, natsContenders, REQUEST, SKEIN } from '../../contenders/nats-names.ts';
 import { startNatsServer } from '../../contenders/nats-server.ts';
 import { Contestants, Samples } from '../../contestants.ts';
-import { quantile, ratio, summarize } from '../../measure.ts';
-import type { Figure, Measurement, Target } from '../../suite.ts';
-
-const levels = [1, 64, 512, 4096];
-
-function figures(samples: Samples): Figure[] {
-  return levels.flatMap((inFlight) =>
-    natsContenders.flatMap((of) => {
-      const rates = samples.of('rate', of, inFlight);
-      if (rates.length === 0) return [];
-      return [
-        {
-          what: `add(1, 2), ${inFlight} in flight`,
-          of,
-          unit: 'calls/s',
-          ...summarize(rates),
-          more: {
-            'p50 µs': quantile(samples.of('p50', of, inFlight), 0.5),
-            'p99 µs': quantile(samples.of('p99', of, inFlight), 0.5),
-          },
-        },
-      ];
-    }),
-  );
-}
+import { ratio } from '../../measure.ts';
+import type { Measurement, Target } from '../../suite.ts';
 
 function targets(samples: Samples): Target[] {
   const rate = (name: string): readonly number[] => samples.of('rate', name, 512);
@@ -66,7 +45,7 @@ export const calls: Measurement = {
       );
       // Round 0 warms up, and its figures are dropped.
       for (let round = 0; round <= rounds; round++) {
-        for (const inFlight of levels) {
+        for (const inFlight of LEVELS) {
           progress(`round ${round} of ${rounds}, ${inFlight} in flight`);
           await contestants.each(round, async (child, name) => {
             const slice = await child.call('drive', [inFlight, ms]);
@@ -84,7 +63,7 @@ export const calls: Measurement = {
           "request/reply: `request` of NATS's own client, answered by `respond`; 16 bytes, no codec, no runtime.",
           'skein, TCP: the same calls without the server, over gRPC.',
         ],
-        figures: figures(samples),
+        figures: callFigures(samples, natsContenders),
         targets: targets(samples),
         failures: contestants.failures,
       };

@@ -1,5 +1,6 @@
 /** Calls per second and latency of a no-op by mutual TLS, against plain text. */
 import { rmSync } from 'node:fs';
+import { callFigures, LEVELS } from '../../call-figures.ts';
 import type { Secure } from '../../children/secure.ts';
 import {
   MTLS,
@@ -8,32 +9,9 @@ import {
   secureContenders,
 } from '../../contenders/secure-names.ts';
 import { Contestants, Samples } from '../../contestants.ts';
-import { quantile, ratio, summarize } from '../../measure.ts';
-import type { Figure, Measurement, Target } from '../../suite.ts';
+import { ratio } from '../../measure.ts';
+import type { Measurement, Target } from '../../suite.ts';
 import { makeCertificates } from './certificates.ts';
-
-const levels = [1, 64, 512, 4096];
-
-function figures(samples: Samples): Figure[] {
-  return levels.flatMap((inFlight) =>
-    secureContenders.flatMap((of) => {
-      const rates = samples.of('rate', of, inFlight);
-      if (rates.length === 0) return [];
-      return [
-        {
-          what: `add(1, 2), ${inFlight} in flight`,
-          of,
-          unit: 'calls/s',
-          ...summarize(rates),
-          more: {
-            'p50 µs': quantile(samples.of('p50', of, inFlight), 0.5),
-            'p99 µs': quantile(samples.of('p99', of, inFlight), 0.5),
-          },
-        },
-      ];
-    }),
-  );
-}
 
 function targets(samples: Samples): Target[] {
   const rate = (name: SecureContender): readonly number[] => samples.of('rate', name, 512);
@@ -65,7 +43,7 @@ export const calls: Measurement = {
       );
       // Round 0 warms up, and its figures are dropped.
       for (let round = 0; round <= rounds; round++) {
-        for (const inFlight of levels) {
+        for (const inFlight of LEVELS) {
           progress(`round ${round} of ${rounds}, ${inFlight} in flight`);
           await contestants.each(round, async (child, name) => {
             const slice = await child.call('drive', [inFlight, ms]);
@@ -79,7 +57,7 @@ export const calls: Measurement = {
       return {
         title: 'A no-op add(1, 2), one worker, over TCP',
         notes: ['Each contender is a process with one worker process, on 127.0.0.1.'],
-        figures: figures(samples),
+        figures: callFigures(samples, secureContenders),
         targets: targets(samples),
         failures: contestants.failures,
       };
